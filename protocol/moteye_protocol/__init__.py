@@ -1,0 +1,1 @@
+# The wire, for hosts and devices: codec, messages, prototype set.

@@ -1,0 +1,66 @@
+# generated from protocol/wire.toml by `make generate`; do not edit
+VERSION = 1
+TOPIC_ROOT = "moteye/v1"
+
+MAX_PAYLOAD_BYTES = 4096  # bytes: largest payload of one message, either way; a larger one is skipped unread and counted
+CHUNK_BYTES = 1024  # bytes: data in one `set/chunk` or `frame` message: no peer has to rely on one-shot delivery
+MAX_DEPTH = 6  # levels: nesting of arrays and maps
+MAX_ITEMS = 512  # items: items in one array or map
+MAX_SET_BYTES = 262144  # bytes: largest prototype set; a device may take less and says so in its birth
+MAX_ROWS = 4096  # rows: rows of a prototype set
+MAX_FRAME_BYTES = 921600  # bytes: largest picture a device hands over (640x480 RGB)
+MAX_DEVICE_ID_CHARS = 64  # characters: device id: lower-case ASCII letters, digits, - and _
+COMMAND_TTL_MS = 10000  # ms: how long a command lives when its sender does not say
+SEQ_WINDOW = 256  # messages: how far back the host recognises a duplicate
+
+# path under <root>/<device>/, sender, QoS, retained
+TOPICS = {
+    "status": ("status", "device", 1, True),
+    "birth": ("birth", "device", 1, True),
+    "embedding": ("embedding", "device", 1, False),
+    "detections": ("detections", "device", 0, False),
+    "caption": ("caption", "device", 1, False),
+    "frame": ("frame", "device", 1, False),
+    "reply": ("reply", "device", 1, False),
+    "set_state": ("set/state", "device", 1, True),
+    "command": ("cmd", "host", 1, False),
+    "set_chunk": ("set/chunk", "host", 1, False),
+}
+
+OPERATIONS = ("ping", "report", "frame.get", "set.begin", "set.abort")
+
+CODES = {
+    "ok": "done",
+    "malformed": "the payload is not a message of this kind; check the sender's codec and version",
+    "version": "the sender speaks another version of the wire; update the older side",
+    "retained": "commands must not be retained; publish it again with retain off, and clear the topic with an empty retained payload",
+    "expired": "the command was older than its ttl when it arrived; send it again",
+    "stale_session": "the command was meant for an earlier session of this device; read its birth and send it again",
+    "unknown_operation": "this device does not know the operation; its birth lists those it has",
+    "bad_argument": "an argument is missing or out of range",
+    "busy": "another transfer is under way; wait for it or send set.abort",
+    "too_large": "the device has no room for that many bytes; its birth says how many it takes",
+    "wrong_encoder": "the prototype set was built for another encoder; build it for the hash in the device's birth",
+    "bad_set": "the prototype set is damaged or of an unknown format; build and send it again",
+    "bad_hash": "the bytes that arrived do not have the announced SHA-256; send the set again",
+    "no_transfer": "no transfer is under way for this prototype set; send set.begin first",
+    "forbidden": "the owner of this device keeps frames on it; set `frames: true` in its configuration to allow it",
+    "gone": "the picture is no longer held; ask sooner after the event",
+    "internal": "the device failed; its log says where",
+}
+
+STATUS_VALUES = ("online", "offline", "stopped", "sleeping")
+SWAP_VALUES = ("idle", "receiving", "confirmed", "refused")
+REASON_VALUES = ("first", "change", "settle", "heartbeat")
+
+SET_MAGIC = b"MEPS"
+SET_FORMAT = 1
+SET_BITS = 4
+SET_PREPROCESSING = 1
+SET_HEADER_BYTES = 64
+SET_PLANE_WIDTHS = (16, 16, 32, 64, 128)
+SET_DIMS = (16, 32, 64, 128, 256)
+SET_NORM_SHIFT = 24
+SET_COSINE_SHIFT = 12
+SET_MARGIN_TABLE_SHIFT = 4
+SET_MARGIN_NONE = -32768
