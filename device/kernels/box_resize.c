@@ -1,0 +1,59 @@
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "box_resize.h"
+#include "status.h"
+
+typedef struct {
+    uint32_t first, end;
+} span_t;
+
+// 65,535 * 65,535 fits 32 bits, so no product here overflows.
+static span_t span_of(uint32_t i, uint32_t size, uint32_t dst_size) {
+    span_t span = {i * size / dst_size, (i + 1) * size / dst_size};
+    if (span.end <= span.first) {
+        span.end = span.first + 1;
+    }
+    return span;
+}
+
+static bool side_ok(uint32_t side) {
+    return side >= 1 && side <= 65535;
+}
+
+static void mean_of_box(
+    const uint8_t *src, uint32_t width, span_t rows, span_t columns, uint8_t *out) {
+    uint32_t r = 0, g = 0, b = 0;
+    for (uint32_t y = rows.first; y < rows.end; y++) {
+        const uint8_t *pixel = src + ((size_t)y * width + columns.first) * 3;
+        for (uint32_t x = columns.first; x < columns.end; x++) {
+            r += pixel[0];
+            g += pixel[1];
+            b += pixel[2];
+            pixel += 3;
+        }
+    }
+    uint32_t n = (rows.end - rows.first) * (columns.end - columns.first);
+    out[0] = (uint8_t)((r + n / 2) / n);
+    out[1] = (uint8_t)((g + n / 2) / n);
+    out[2] = (uint8_t)((b + n / 2) / n);
+}
+
+int box_resize(const uint8_t *src, uint32_t width, uint32_t height, uint8_t *dst,
+    uint32_t dst_width, uint32_t dst_height) {
+    if (!side_ok(width) || !side_ok(height) || !side_ok(dst_width) || !side_ok(dst_height)) {
+        return MOTEYE_ERR_SHAPE;
+    }
+    uint64_t largest_box = (uint64_t)(width / dst_width + 1) * (height / dst_height + 1);
+    if (largest_box >= 1u << 24) {
+        return MOTEYE_ERR_SHAPE;
+    }
+    for (uint32_t y = 0; y < dst_height; y++) {
+        span_t rows = span_of(y, height, dst_height);
+        for (uint32_t x = 0; x < dst_width; x++) {
+            mean_of_box(src, width, rows, span_of(x, width, dst_width), dst);
+            dst += 3;
+        }
+    }
+    return MOTEYE_OK;
+}

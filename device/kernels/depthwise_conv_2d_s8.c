@@ -1,0 +1,67 @@
+#include <string.h>
+
+#include "depthwise_conv_2d_s8.h"
+#include "status.h"
+
+#define CHANNEL_BLOCK 64
+
+int depthwise_conv_2d_s8_check(const window_2d_t *w, const channel_quant_t *quant) {
+    if (!window_2d_ok(w) || w->depth_multiplier == 0 ||
+        (uint32_t)w->in_c * w->depth_multiplier != w->out_c ||
+        (uint32_t)w->kernel_h * w->kernel_w > WINDOW_2D_MAX_TERMS) {
+        return MOTEYE_ERR_SHAPE;
+    }
+    if (!window_2d_quant_ok(w) || (quant != NULL && !channel_quant_ok(quant, w->out_c))) {
+        return MOTEYE_ERR_QUANT;
+    }
+    return MOTEYE_OK;
+}
+
+// n channels of one tap. The plain case runs over neighbouring bytes, so it vectorises.
+static void accumulate_tap(const window_2d_t *w, const int8_t *restrict pixel,
+    const int8_t *restrict filter, size_t channel, size_t n, int32_t *restrict acc) {
+    const int32_t zero_point = w->in_zero_point;
+    if (w->depth_multiplier == 1) {
+        for (size_t i = 0; i < n; i++) {
+            int16_t x = (int16_t)(pixel[channel + i] - zero_point);
+            acc[i] += (int32_t)x * (int16_t)filter[channel + i];
+        }
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        int32_t x = pixel[(channel + i) / w->depth_multiplier] - zero_point;
+        acc[i] += x * filter[channel + i];
+    }
+}
+
+static void convolve_block(const window_2d_t *w, const window_place_t *place, const int8_t *input,
+    const int8_t *filter, size_t channel, size_t n, int32_t *acc) {
+    memset(acc, 0, n * sizeof(*acc));
+    for (uint32_t ky = place->rows.first; ky < place->rows.end; ky++) {
+        for (uint32_t kx = place->columns.first; kx < place->columns.end; kx++) {
+            const int8_t *weights = filter + ((size_t)ky * w->kernel_w + kx) * w->out_c;
+            accumulate_tap(w, window_2d_tap(w, place, input, ky, kx), weights, channel, n, acc);
+        }
+    }
+}
+
+int depthwise_conv_2d_s8(const window_2d_t *w, const int8_t *input, const int8_t *filter,
+    const channel_quant_t *quant, int8_t *output) {
+    int status = depthwise_conv_2d_s8_check(w, quant);
+    if (status != MOTEYE_OK) {
+        return status;
+    }
+    int32_t acc[CHANNEL_BLOCK];
+    for (uint32_t y = 0; y < w->out_h; y++) {
+        for (uint32_t x = 0; x < w->out_w; x++) {
+            window_place_t place = window_2d_place(w, y, x);
+            for (size_t channel = 0; channel < w->out_c; channel += CHANNEL_BLOCK) {
+                size_t n = w->out_c - channel < CHANNEL_BLOCK ? w->out_c - channel : CHANNEL_BLOCK;
+                convolve_block(w, &place, input, filter, channel, n, acc);
+                window_2d_requantize(w, quant, channel, n, acc, output);
+            }
+            output += w->out_c;
+        }
+    }
+    return MOTEYE_OK;
+}

@@ -1,0 +1,23 @@
+/* encode: a camera frame to an embedding: box_resize to the model's input, u8 - 128, one inference.
+ *
+ * An encoder is a model with input int8[1][h][w][3], scale 1/128, zero point 0, and output
+ * int8[1][1][1][dim], zero point 0; the embedding is the output as it is. */
+#ifndef MOTEYE_ENCODE_H
+#define MOTEYE_ENCODE_H
+
+#include "model.h"
+
+/* encoder_open: as model_open, and refuses a model that is no encoder with MOTEYE_ERR_ENCODER. */
+int encoder_open(const void *pack, size_t size, model_t *model);
+
+/* encode: one embedding.
+ *   model  as encoder_open filled it
+ *   frame  uint8[height][width][3], RGB, 1..65,535 a side; must not overlap the arena
+ *   arena  model->header.arena_bytes at least, scratch
+ *   out    int8[dim], dim = model->header.output.dims[3]; may overlap anything
+ * Returns MOTEYE_OK, MOTEYE_ERR_SHAPE (frame) or MOTEYE_ERR_ARENA with out left as it was.
+ * Allocates nothing. */
+int encode(const model_t *model, const uint8_t *frame, uint32_t width, uint32_t height,
+    int8_t *arena, size_t arena_bytes, int8_t *out);
+
+#endif

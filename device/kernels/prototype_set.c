@@ -1,0 +1,159 @@
+#include <stdbool.h>
+#include <string.h>
+
+#include "crc32_ieee.h"
+#include "prototype_set.h"
+#include "status.h"
+
+_Static_assert(sizeof(prototype_set_header_t) == PROTOTYPE_SET_HEADER_BYTES, "header layout");
+
+static const uint8_t plane_widths[PROTOTYPE_SET_MAX_PLANES] = {16, 16, 32, 64, 128};
+
+static uint64_t align_4(uint64_t offset) {
+    return (offset + 3) & ~(uint64_t)3;
+}
+
+// One character at text[0..n), n >= 1: its length in bytes, or 0 if it is not UTF-8.
+static size_t utf8_length(const uint8_t *text, size_t n) {
+    uint8_t lead = text[0];
+    if (lead < 0x80) {
+        return 1;
+    }
+    size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+    if (lead < 0xc2 || lead > 0xf4 || length > n) {
+        return 0;
+    }
+    for (size_t i = 1; i < length; i++) {
+        if ((text[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+    // Overlong forms, surrogates, and values above U+10FFFF.
+    bool wrong = (lead == 0xe0 && text[1] < 0xa0) || (lead == 0xed && text[1] >= 0xa0) ||
+                 (lead == 0xf0 && text[1] < 0x90) || (lead == 0xf4 && text[1] >= 0x90);
+    return wrong ? 0 : length;
+}
+
+static bool utf8_ok(const uint8_t *text, size_t n) {
+    while (n > 0) {
+        size_t length = utf8_length(text, n);
+        if (length == 0) {
+            return false;
+        }
+        text += length;
+        n -= length;
+    }
+    return true;
+}
+
+static bool names_ok(const uint8_t *names, size_t size, uint32_t count) {
+    size_t at = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (at >= size || names[at] > size - at - 1 || !utf8_ok(names + at + 1, names[at])) {
+            return false;
+        }
+        at += 1u + names[at];
+    }
+    return at == size;
+}
+
+static int check_header(const uint8_t *file, size_t size, const prototype_set_header_t *h) {
+    if (memcmp(h->magic, "MEPS", 4) != 0) {
+        return MOTEYE_ERR_MAGIC;
+    }
+    if (h->format != PROTOTYPE_SET_FORMAT || h->bits != PROTOTYPE_SET_BITS ||
+        h->preprocessing != PROTOTYPE_SET_PREPROCESSING) {
+        return MOTEYE_ERR_VERSION;
+    }
+    if (h->size_bytes != size) {
+        return MOTEYE_ERR_TRUNCATED;
+    }
+    if (crc32_ieee(file + PROTOTYPE_SET_HEADER_BYTES, size - PROTOTYPE_SET_HEADER_BYTES) !=
+        h->crc32) {
+        return MOTEYE_ERR_CRC;
+    }
+    static const uint8_t zero[sizeof(h->reserved)];
+    if (h->plane_count < 1 || h->plane_count > PROTOTYPE_SET_MAX_PLANES || h->count < 1 ||
+        h->count > PROTOTYPE_SET_MAX_COUNT || memcmp(h->reserved, zero, sizeof(zero)) != 0) {
+        return MOTEYE_ERR_HEADER;
+    }
+    for (int i = 0; i < h->plane_count; i++) {
+        if (h->shift[i] > PROTOTYPE_SET_MAX_SHIFT) {
+            return MOTEYE_ERR_QUANT;
+        }
+    }
+    return MOTEYE_OK;
+}
+
+// Fills the plane pointers. The header is checked; returns where the planes end, from the start of
+// the file.
+static uint64_t lay_out_planes(prototype_set_t *set) {
+    uint64_t at = PROTOTYPE_SET_HEADER_BYTES, count = set->header.count;
+    for (uint32_t i = 0; i < set->header.plane_count; i++) {
+        prototype_plane_t *plane = &set->planes[i];
+        plane->width = plane_widths[i];
+        plane->nibbles = set->file + at;
+        at += count * plane->width / 2;
+        plane->scale = set->file + at;
+        at = align_4(at + count);
+        plane->mult = (const uint16_t *)(const void *)(set->file + at);
+        at += 2 * count;
+        plane->offset = (const int16_t *)(const void *)(set->file + at);
+        at = align_4(at + 2 * count);
+    }
+    return at;
+}
+
+static int choose_dim(prototype_set_t *set, uint32_t dim) {
+    set->dim = 0;
+    for (uint32_t i = 0; i < set->header.plane_count; i++) {
+        set->dim += set->planes[i].width;
+        set->planes_used = i + 1;
+        if (set->dim == dim) {
+            return MOTEYE_OK;
+        }
+    }
+    return MOTEYE_ERR_DIM;
+}
+
+int prototype_set_open(const void *file, size_t size, const uint8_t *encoder_hash, uint32_t dim,
+    prototype_set_t *set) {
+    prototype_set_t opened = {.file = file};
+    if (file == NULL || size < sizeof(opened.header)) {
+        return MOTEYE_ERR_TRUNCATED;
+    }
+    if ((uintptr_t)file % 4 != 0) {
+        return MOTEYE_ERR_ALIGN;
+    }
+    memcpy(&opened.header, file, sizeof(opened.header));
+    const prototype_set_header_t *h = &opened.header;
+    int status = check_header(file, size, h);
+    if (status != MOTEYE_OK) {
+        return status;
+    }
+    uint64_t planes_end = lay_out_planes(&opened);
+    if (h->names_offset != planes_end || (uint64_t)h->names_offset + h->names_bytes != size) {
+        return MOTEYE_ERR_HEADER;
+    }
+    if (!names_ok(opened.file + h->names_offset, h->names_bytes, h->count)) {
+        return MOTEYE_ERR_NAMES;
+    }
+    if (memcmp(h->encoder_hash, encoder_hash, sizeof(h->encoder_hash)) != 0) {
+        return MOTEYE_ERR_SPACE;
+    }
+    status = choose_dim(&opened, dim);
+    if (status != MOTEYE_OK) {
+        return status;
+    }
+    *set = opened;
+    return MOTEYE_OK;
+}
+
+const char *prototype_set_name(const prototype_set_t *set, uint32_t index, size_t *bytes) {
+    const uint8_t *at = set->file + set->header.names_offset;
+    for (uint32_t i = 0; i < index; i++) {
+        at += 1u + at[0];
+    }
+    *bytes = at[0];
+    return (const char *)at + 1;
+}

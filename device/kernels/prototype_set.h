@@ -1,0 +1,70 @@
+/* prototype_set: a prototype set file (version 1, little-endian) opened in place.
+ *
+ *   header   64 bytes, prototype_set_header_t
+ *   planes   for widths w = 16, 16, 32, 64, 128 (dims 16, 32, 64, 128, 256), plane_count of them:
+ *            nibbles uint8[count][w/2], row-major, low nibble first, two's complement
+ *            scale   uint8[count], then zeros to a multiple of 4 from the start of the file
+ *            mult    uint16[count]
+ *            offset  int16[count], then zeros to a multiple of 4
+ *   names    count times: length uint8, UTF-8 text; to the end of the file
+ *
+ * The CRC covers everything behind the header. The bytes must stay where they are and unchanged
+ * while in use. */
+#ifndef MOTEYE_PROTOTYPE_SET_H
+#define MOTEYE_PROTOTYPE_SET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define PROTOTYPE_SET_FORMAT 1
+#define PROTOTYPE_SET_BITS 4
+#define PROTOTYPE_SET_PREPROCESSING 1
+#define PROTOTYPE_SET_HEADER_BYTES 64
+#define PROTOTYPE_SET_MAX_COUNT 4096
+#define PROTOTYPE_SET_MAX_PLANES 5
+#define PROTOTYPE_SET_MAX_SHIFT 63
+
+typedef struct {
+    uint8_t magic[4]; // "MEPS"
+    uint8_t format, bits, plane_count, preprocessing;
+    uint8_t encoder_hash[8];
+    uint32_t epoch, number;
+    uint16_t count;
+    int16_t report_q8;
+    uint32_t size_bytes;
+    uint32_t names_offset, names_bytes;
+    uint32_t crc32; // of bytes [64, size_bytes)
+    uint8_t shift[PROTOTYPE_SET_MAX_PLANES];
+    uint8_t reserved[15]; // 0
+} prototype_set_header_t;
+
+typedef struct {
+    const uint8_t *nibbles; // [count][width/2]
+    const uint8_t *scale;   // [count]
+    const uint16_t *mult;   // [count]
+    const int16_t *offset;  // [count]
+    uint32_t width;
+} prototype_plane_t;
+
+typedef struct {
+    const uint8_t *file;
+    prototype_set_header_t header;
+    prototype_plane_t planes[PROTOTYPE_SET_MAX_PLANES];
+    uint32_t planes_used; // planes 0 .. planes_used-1 make up dim
+    uint32_t dim;
+} prototype_set_t;
+
+/* prototype_set_open: check a file and fill `set`.
+ *   file          aligned to 4 bytes, `size` bytes long, exactly one set
+ *   encoder_hash  uint8[8], the space the caller embeds in
+ *   dim           16, 32, 64, 128 or 256: the prefix that match_prototypes will use
+ * Returns MOTEYE_OK, or a reason (status.h) with *set left as it was: MOTEYE_ERR_SPACE for another
+ * encoder's set, MOTEYE_ERR_DIM for a dim it does not hold. Allocates nothing. */
+int prototype_set_open(
+    const void *file, size_t size, const uint8_t *encoder_hash, uint32_t dim, prototype_set_t *set);
+
+/* prototype_set_name: name of row `index`, UTF-8, not terminated; its length in *bytes. index <
+ * count. */
+const char *prototype_set_name(const prototype_set_t *set, uint32_t index, size_t *bytes);
+
+#endif

@@ -1,0 +1,267 @@
+// The module `vision`: device/kernels for MicroPython. Parses arguments and calls; every rule is in
+// the kernels.
+//
+// Encoder and Prototypes read the buffer they are given in place and keep a reference to it: it must
+// not change while they live. Nothing but the two constructors and .name() allocates.
+
+#include "py/obj.h"
+#include "py/runtime.h"
+
+#include "box_resize.h"
+#include "encode.h"
+#include "match_prototypes.h"
+#include "prob_q8.h"
+#include "prototype_set.h"
+#include "similarity_q8.h"
+#include "status.h"
+
+// A buffer that is read in place long after the call that brought it.
+typedef struct {
+    mp_obj_t obj;
+    const void *bytes;
+    size_t size;
+} held_buffer_t;
+
+typedef struct {
+    mp_obj_base_t base;
+    held_buffer_t pack; // what model points into
+    model_t model;
+    int8_t *arena;
+} vision_encoder_t;
+
+typedef struct {
+    mp_obj_base_t base;
+    held_buffer_t file; // what set points into
+    prototype_set_t set;
+} vision_prototypes_t;
+
+static void raise_unless_ok(int status) {
+    if (status != MOTEYE_OK) {
+        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s"), status_text(status));
+    }
+}
+
+static mp_buffer_info_t read_buffer(mp_obj_t obj) {
+    mp_buffer_info_t buffer;
+    mp_get_buffer_raise(obj, &buffer, MP_BUFFER_READ);
+    return buffer;
+}
+
+static held_buffer_t hold_buffer(mp_obj_t obj) {
+    mp_buffer_info_t buffer = read_buffer(obj);
+    held_buffer_t held = {obj, buffer.buf, buffer.len};
+    return held;
+}
+
+// A bytearray that was resized has left its old bytes to the garbage collector.
+static void check_held(const held_buffer_t *held) {
+    mp_buffer_info_t buffer = read_buffer(held->obj);
+    if (buffer.buf != held->bytes || buffer.len != held->size) {
+        mp_raise_ValueError(MP_ERROR_TEXT("buffer moved"));
+    }
+}
+
+static mp_buffer_info_t write_buffer(mp_obj_t obj) {
+    mp_buffer_info_t buffer;
+    mp_get_buffer_raise(obj, &buffer, MP_BUFFER_WRITE);
+    return buffer;
+}
+
+static mp_int_t int_in_range(mp_obj_t obj, mp_int_t low, mp_int_t high) {
+    mp_int_t value = mp_obj_get_int(obj);
+    if (value < low || value > high) {
+        mp_raise_ValueError(MP_ERROR_TEXT("out of range"));
+    }
+    return value;
+}
+
+// An RGB888 image: its bytes must be exactly what the sides say.
+static void check_image(const mp_buffer_info_t *buffer, mp_int_t width, mp_int_t height) {
+    if (buffer->len != (uint64_t)width * (uint64_t)height * 3) {
+        mp_raise_ValueError(MP_ERROR_TEXT("image size"));
+    }
+}
+
+// ---- Encoder
+
+static mp_obj_t encoder_make_new(
+    const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *args) {
+    mp_arg_check_num(n_args, n_kw, 1, 1, false);
+    held_buffer_t pack = hold_buffer(args[0]);
+    model_t model;
+    raise_unless_ok(encoder_open(pack.bytes, pack.size, &model));
+    vision_encoder_t *self = mp_obj_malloc(vision_encoder_t, type);
+    self->pack = pack;
+    self->model = model;
+    self->arena = m_new(int8_t, model.header.arena_bytes);
+    return MP_OBJ_FROM_PTR(self);
+}
+
+// encode(frame, width, height, out): out is a bytearray of dim bytes.
+static mp_obj_t encoder_encode(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    vision_encoder_t *self = MP_OBJ_TO_PTR(args[0]);
+    mp_buffer_info_t frame = read_buffer(args[1]);
+    mp_int_t width = int_in_range(args[2], 1, 65535);
+    mp_int_t height = int_in_range(args[3], 1, 65535);
+    mp_buffer_info_t out = write_buffer(args[4]);
+    check_held(&self->pack);
+    check_image(&frame, width, height);
+    if (out.len != self->model.header.output.dims[3]) {
+        mp_raise_ValueError(MP_ERROR_TEXT("out size"));
+    }
+    raise_unless_ok(encode(&self->model, frame.buf, width, height, self->arena,
+        self->model.header.arena_bytes, out.buf));
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(encoder_encode_obj, 5, 5, encoder_encode);
+
+static void encoder_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
+    if (dest[0] != MP_OBJ_NULL) {
+        return;
+    }
+    const model_header_t *h = &((vision_encoder_t *)MP_OBJ_TO_PTR(self_in))->model.header;
+    switch (attr) {
+        case MP_QSTR_width: dest[0] = MP_OBJ_NEW_SMALL_INT(h->input.dims[2]); break;
+        case MP_QSTR_height: dest[0] = MP_OBJ_NEW_SMALL_INT(h->input.dims[1]); break;
+        case MP_QSTR_dim: dest[0] = MP_OBJ_NEW_SMALL_INT(h->output.dims[3]); break;
+        case MP_QSTR_arena_bytes: dest[0] = mp_obj_new_int_from_uint(h->arena_bytes); break;
+        case MP_QSTR_macs: dest[0] = mp_obj_new_int_from_uint(h->macs); break;
+        default: dest[1] = MP_OBJ_SENTINEL; break;
+    }
+}
+
+static const mp_rom_map_elem_t encoder_locals_table[] = {
+    {MP_ROM_QSTR(MP_QSTR_encode), MP_ROM_PTR(&encoder_encode_obj)},
+};
+static MP_DEFINE_CONST_DICT(encoder_locals, encoder_locals_table);
+
+static MP_DEFINE_CONST_OBJ_TYPE(vision_encoder_type, MP_QSTR_Encoder, MP_TYPE_FLAG_NONE, make_new,
+    encoder_make_new, attr, encoder_attr, locals_dict, &encoder_locals);
+
+// ---- Prototypes
+
+static mp_obj_t prototypes_make_new(
+    const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *args) {
+    mp_arg_check_num(n_args, n_kw, 3, 3, false);
+    held_buffer_t file = hold_buffer(args[0]);
+    mp_buffer_info_t hash = read_buffer(args[1]);
+    mp_int_t dim = int_in_range(args[2], 0, 65535);
+    prototype_set_t set;
+    if (hash.len != sizeof(set.header.encoder_hash)) {
+        mp_raise_ValueError(MP_ERROR_TEXT("hash size"));
+    }
+    raise_unless_ok(prototype_set_open(file.bytes, file.size, hash.buf, dim, &set));
+    vision_prototypes_t *self = mp_obj_malloc(vision_prototypes_t, type);
+    self->file = file;
+    self->set = set;
+    return MP_OBJ_FROM_PTR(self);
+}
+
+// match(embedding, margins): margins is an array('h') of count entries, or a longer buffer's
+// memoryview of them.
+static mp_obj_t prototypes_match(mp_obj_t self_in, mp_obj_t embedding_in, mp_obj_t margins_in) {
+    vision_prototypes_t *self = MP_OBJ_TO_PTR(self_in);
+    mp_buffer_info_t embedding = read_buffer(embedding_in);
+    mp_buffer_info_t margins = write_buffer(margins_in);
+    check_held(&self->file);
+    if (embedding.len < self->set.dim) {
+        mp_raise_ValueError(MP_ERROR_TEXT("embedding size"));
+    }
+    if (margins.typecode != 'h' || margins.len != sizeof(int16_t) * self->set.header.count) {
+        mp_raise_ValueError(MP_ERROR_TEXT("margins size"));
+    }
+    match_prototypes(&self->set, embedding.buf, margins.buf);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(prototypes_match_obj, prototypes_match);
+
+static mp_obj_t prototypes_name(mp_obj_t self_in, mp_obj_t index_in) {
+    vision_prototypes_t *self = MP_OBJ_TO_PTR(self_in);
+    mp_int_t index = mp_obj_get_int(index_in);
+    check_held(&self->file);
+    if (index < 0 || index >= self->set.header.count) {
+        mp_raise_msg(&mp_type_IndexError, MP_ERROR_TEXT("no such prototype"));
+    }
+    size_t bytes;
+    const char *name = prototype_set_name(&self->set, index, &bytes);
+    return mp_obj_new_str(name, bytes);
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(prototypes_name_obj, prototypes_name);
+
+static void prototypes_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
+    if (dest[0] != MP_OBJ_NULL) {
+        return;
+    }
+    const prototype_set_t *set = &((vision_prototypes_t *)MP_OBJ_TO_PTR(self_in))->set;
+    switch (attr) {
+        case MP_QSTR_count: dest[0] = MP_OBJ_NEW_SMALL_INT(set->header.count); break;
+        case MP_QSTR_dim: dest[0] = MP_OBJ_NEW_SMALL_INT(set->dim); break;
+        case MP_QSTR_number: dest[0] = mp_obj_new_int_from_uint(set->header.number); break;
+        case MP_QSTR_epoch: dest[0] = mp_obj_new_int_from_uint(set->header.epoch); break;
+        case MP_QSTR_report_q8: dest[0] = MP_OBJ_NEW_SMALL_INT(set->header.report_q8); break;
+        default: dest[1] = MP_OBJ_SENTINEL; break;
+    }
+}
+
+static const mp_rom_map_elem_t prototypes_locals_table[] = {
+    {MP_ROM_QSTR(MP_QSTR_match), MP_ROM_PTR(&prototypes_match_obj)},
+    {MP_ROM_QSTR(MP_QSTR_name), MP_ROM_PTR(&prototypes_name_obj)},
+};
+static MP_DEFINE_CONST_DICT(prototypes_locals, prototypes_locals_table);
+
+static MP_DEFINE_CONST_OBJ_TYPE(vision_prototypes_type, MP_QSTR_Prototypes, MP_TYPE_FLAG_NONE,
+    make_new, prototypes_make_new, attr, prototypes_attr, locals_dict, &prototypes_locals);
+
+// ---- Functions
+
+static mp_obj_t vision_prob_q8(mp_obj_t margin_in) {
+    return MP_OBJ_NEW_SMALL_INT(prob_q8(int_in_range(margin_in, INT32_MIN, INT32_MAX)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(vision_prob_q8_obj, vision_prob_q8);
+
+static mp_obj_t vision_similarity_q8(mp_obj_t a_in, mp_obj_t b_in, mp_obj_t dim_in) {
+    mp_buffer_info_t a = read_buffer(a_in);
+    mp_buffer_info_t b = read_buffer(b_in);
+    mp_int_t dim = int_in_range(dim_in, 1, 65535);
+    if (a.len < (size_t)dim || b.len < (size_t)dim) {
+        mp_raise_ValueError(MP_ERROR_TEXT("embedding size"));
+    }
+    int32_t similarity;
+    raise_unless_ok(similarity_q8(a.buf, b.buf, dim, &similarity));
+    return MP_OBJ_NEW_SMALL_INT(similarity);
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(vision_similarity_q8_obj, vision_similarity_q8);
+
+// box_resize(src, width, height, dst, dst_width, dst_height)
+static mp_obj_t vision_box_resize(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    mp_buffer_info_t src = read_buffer(args[0]);
+    mp_int_t width = int_in_range(args[1], 1, 65535);
+    mp_int_t height = int_in_range(args[2], 1, 65535);
+    mp_buffer_info_t dst = write_buffer(args[3]);
+    mp_int_t dst_width = int_in_range(args[4], 1, 65535);
+    mp_int_t dst_height = int_in_range(args[5], 1, 65535);
+    check_image(&src, width, height);
+    check_image(&dst, dst_width, dst_height);
+    raise_unless_ok(box_resize(src.buf, width, height, dst.buf, dst_width, dst_height));
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(vision_box_resize_obj, 6, 6, vision_box_resize);
+
+static const mp_rom_map_elem_t vision_globals_table[] = {
+    {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_vision)},
+    {MP_ROM_QSTR(MP_QSTR_Encoder), MP_ROM_PTR(&vision_encoder_type)},
+    {MP_ROM_QSTR(MP_QSTR_Prototypes), MP_ROM_PTR(&vision_prototypes_type)},
+    {MP_ROM_QSTR(MP_QSTR_prob_q8), MP_ROM_PTR(&vision_prob_q8_obj)},
+    {MP_ROM_QSTR(MP_QSTR_similarity_q8), MP_ROM_PTR(&vision_similarity_q8_obj)},
+    {MP_ROM_QSTR(MP_QSTR_box_resize), MP_ROM_PTR(&vision_box_resize_obj)},
+};
+static MP_DEFINE_CONST_DICT(vision_globals, vision_globals_table);
+
+const mp_obj_module_t vision_user_cmodule = {
+    .base = {&mp_type_module},
+    .globals = (mp_obj_dict_t *)&vision_globals,
+};
+
+MP_REGISTER_MODULE(MP_QSTR_vision, vision_user_cmodule);

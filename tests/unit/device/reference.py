@@ -1,0 +1,62 @@
+"""What the C must equal: LiteRT's reference kernels, and NumPy for what is ours."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+Int8 = npt.NDArray[np.int8]
+
+
+class Reference:
+    """A `.tflite` model under BUILTIN_REF: no delegate, no optimised kernel."""
+
+    def __init__(self, tflite: bytes) -> None:
+        resolver = OpResolverType.BUILTIN_REF
+        self._interpreter = Interpreter(
+            model_content=tflite, experimental_op_resolver_type=resolver, num_threads=1
+        )
+        self._interpreter.allocate_tensors()
+        self._input = self._interpreter.get_input_details()[0]
+        self._output = self._interpreter.get_output_details()[0]
+        self.shape = tuple(int(side) for side in self._input["shape"])
+
+    def run(self, values: Int8) -> Int8:
+        self._interpreter.set_tensor(self._input["index"], values.reshape(self.shape))
+        self._interpreter.invoke()
+        return self._interpreter.get_tensor(self._output["index"]).reshape(-1)
+
+
+def _spans(size: int, target: int) -> list[tuple[int, int]]:
+    spans = []
+    for i in range(target):
+        first = i * size // target
+        spans.append((first, max((i + 1) * size // target, first + 1)))
+    return spans
+
+
+def box_resize(image: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArray[np.uint8]:
+    """uint8[h, w, 3] to uint8[height, width, 3]: the mean of each box, rounded half up."""
+    columns = np.stack(
+        [image[:, a:b].sum(1, dtype=np.int64) for a, b in _spans(image.shape[1], width)], 1
+    )
+    sums = np.stack([columns[a:b].sum(0) for a, b in _spans(image.shape[0], height)])
+    column_counts = np.array([b - a for a, b in _spans(image.shape[1], width)])
+    row_counts = np.array([b - a for a, b in _spans(image.shape[0], height)])
+    n = (row_counts[:, None] * column_counts[None, :])[..., None]
+    return ((sums + n // 2) // n).astype(np.uint8)
+
+
+def similarity_q8(a: Int8, b: Int8, dim: int) -> int:
+    x, y = (v[:dim].astype(np.int64).tolist() for v in (a, b))
+    norms = math.isqrt(sum(v * v for v in x)) * math.isqrt(sum(v * v for v in y))
+    if norms == 0:
+        return 0
+    cosine = sum(p * q for p, q in zip(x, y, strict=True)) * 256 // norms
+    return min(max(cosine, -256), 256)
+
+
+def prob_q8(margin_q8: int) -> int:
+    i = min(max(margin_q8 >> 4, -128), 127)
+    return math.floor(255 / (1 + math.exp(-(i + 0.5) / 16)) + 0.5)

@@ -1,0 +1,56 @@
+"""box_resize against its definition in NumPy."""
+
+import numpy as np
+import pytest
+from kernel_library import KernelError, Kernels, pointer
+from reference import box_resize
+
+SIZES = [(1, 1), (2, 3), (7, 5), (96, 96), (97, 95), (160, 120), (191, 193), (320, 240), (641, 13)]
+
+
+def resize(kernels: Kernels, image: np.ndarray, width: int, height: int) -> np.ndarray:
+    out = np.zeros((height, width, 3), np.uint8)
+    h, w = image.shape[:2]
+    kernels.check(kernels.c.box_resize(pointer(image), w, h, pointer(out), width, height))
+    return out
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("target", [(96, 96), (1, 1), (13, 31)])
+def test_box_resize_equals_definition(
+    kernels: Kernels, size: tuple[int, int], target: tuple[int, int]
+) -> None:
+    rng = np.random.default_rng(size[0] * 1000 + size[1])
+    image = rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    np.testing.assert_array_equal(resize(kernels, image, *target), box_resize(image, *target))
+
+
+def test_box_resize_same_size_copies(kernels: Kernels) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(resize(kernels, image, 96, 96), image)
+
+
+def test_box_resize_white_stays_white_in_a_large_box(kernels: Kernels) -> None:
+    image = np.full((2000, 3000, 3), 255, np.uint8)
+    assert np.all(resize(kernels, image, 1, 1) == 255)
+
+
+@pytest.mark.parametrize(
+    "sides",
+    [
+        (0, 1, 1, 1),
+        (1, 0, 1, 1),
+        (1, 1, 0, 1),
+        (1, 1, 1, 0),
+        (65536, 1, 1, 1),
+        (65535, 65535, 1, 1),
+    ],
+)
+def test_box_resize_bad_side_is_refused(kernels: Kernels, sides: tuple[int, int, int, int]) -> None:
+    out = np.full(3, 7, np.uint8)
+    width, height, dst_width, dst_height = sides
+    with pytest.raises(KernelError, match="bad shape"):
+        kernels.check(
+            kernels.c.box_resize(pointer(out), width, height, pointer(out), dst_width, dst_height)
+        )
+    assert np.all(out == 7)

@@ -1,0 +1,65 @@
+"""Whole models, byte for byte against LiteRT's reference kernels."""
+
+import numpy as np
+import pytest
+from kernel_library import Kernels
+from moteye.compiler import compile_with_report
+from random_nets import random_net, tiny_encoder
+from reference import Reference
+
+NETS = 80
+INPUTS = 3
+
+
+@pytest.mark.parametrize("first", range(0, NETS, 10))
+def test_model_run_random_nets_equals_reference(kernels: Kernels, first: int) -> None:
+    for seed in range(first, first + 10):
+        net = random_net(seed)
+        pack, report = compile_with_report(net)
+        model, reference = kernels.open(pack), Reference(net)
+        assert model.header.macs == report.macs
+        rng = np.random.default_rng(seed)
+        for _ in range(INPUTS):
+            values = rng.integers(-128, 128, reference.shape, dtype=np.int8)
+            np.testing.assert_array_equal(
+                model.run(values), reference.run(values), f"net {seed}, {report}"
+            )
+
+
+def test_random_nets_use_every_operator() -> None:
+    used = set()
+    for seed in range(NETS):
+        used |= set(compile_with_report(random_net(seed))[1].operators)
+    assert used == {
+        "ADD",
+        "AVERAGE_POOL_2D",
+        "CONV_2D",
+        "DEPTHWISE_CONV_2D",
+        "FULLY_CONNECTED",
+        "MAX_POOL_2D",
+        "MEAN",
+        "PAD",
+        "SOFTMAX",
+        "TRANSPOSE",
+    }
+
+
+@pytest.mark.parametrize("value", [-128, 127])
+def test_model_run_extreme_inputs_equal_reference(kernels: Kernels, value: int) -> None:
+    for seed in range(100, 120):
+        net = random_net(seed)
+        reference = Reference(net)
+        values = np.full(reference.shape, value, np.int8)
+        pack, _ = compile_with_report(net)
+        np.testing.assert_array_equal(
+            kernels.open(pack).run(values), reference.run(values), f"net {seed}"
+        )
+
+
+def test_model_run_twice_in_one_arena_gives_the_same(kernels: Kernels) -> None:
+    pack, _ = compile_with_report(tiny_encoder(7))
+    model = kernels.open(pack)
+    values = np.random.default_rng(7).integers(-128, 128, 24 * 24 * 3, dtype=np.int8)
+    first = model.run(values)
+    model.arena[:] = 85
+    np.testing.assert_array_equal(model.run(values), first)

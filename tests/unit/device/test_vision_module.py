@@ -1,0 +1,249 @@
+"""The module `vision` in the real MicroPython: the C's numbers, no allocation, clear errors."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from kernel_library import Kernels
+from moteye.compiler import compile_model, encoder_hash
+from random_nets import tiny_encoder
+from reference import box_resize, prob_q8, similarity_q8
+from test_scoring import HASH, Parts
+
+# Every script runs with its inputs in the folder `data` and prints one line of JSON.
+_PROLOGUE = """
+import json, micropython, sys, vision
+from array import array
+def load(name):
+    with open(DATA + "/" + name, "rb") as f:
+        return f.read()
+def ints(buffer):
+    return [b - 256 if b > 127 else b for b in buffer]
+def refused(call, *args):
+    try:
+        call(*args)
+    except (ValueError, TypeError, IndexError, AttributeError) as e:
+        return type(e).__name__ + ": " + str(e)
+    return "accepted"
+"""
+
+
+@pytest.fixture(scope="module")
+def pack() -> bytes:
+    return compile_model(tiny_encoder(5, side=32))
+
+
+@pytest.fixture
+def run(micropython: Path, tmp_path: Path, pack: bytes):
+    """run(script, name=bytes, …): what the script prints, as JSON."""
+
+    def run_script(script: str, **files: bytes):
+        for name, data in {"pack": pack, **files}.items():
+            (tmp_path / name).write_bytes(data)
+        program = tmp_path / "script.py"
+        program.write_text(f"DATA = {str(tmp_path)!r}\n{_PROLOGUE}\n{script}")
+        result = subprocess.run(
+            [str(micropython), "-X", "heapsize=4m", str(program)], capture_output=True, text=True
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+        return json.loads(result.stdout.splitlines()[-1])
+
+    return run_script
+
+
+def test_encode_equals_the_kernels(run, kernels: Kernels, pack: bytes) -> None:
+    rng = np.random.default_rng(0)
+    sizes = [(1, 1), (5, 3), (32, 32), (160, 120), (33, 70)]
+    frames = [rng.integers(0, 256, (h, w, 3), dtype=np.uint8) for w, h in sizes]
+    script = f"""
+encoder = vision.Encoder(load("pack"))
+out = bytearray(encoder.dim)
+result = []
+for i, (w, h) in enumerate({sizes}):
+    encoder.encode(load("frame%d" % i), w, h, out)
+    result.append(ints(out))
+print(json.dumps(result))
+"""
+    got = run(script, **{f"frame{i}": frame.tobytes() for i, frame in enumerate(frames)})
+    model = kernels.open(pack)
+    assert got == [model.encode(frame).tolist() for frame in frames]
+
+
+def test_encoder_attributes(run, kernels: Kernels, pack: bytes) -> None:
+    script = """
+e = vision.Encoder(load("pack"))
+print(json.dumps([e.width, e.height, e.dim, e.arena_bytes, e.macs]))
+"""
+    header = kernels.open(pack).header
+    assert run(script) == [32, 32, 256, header.arena_bytes, header.macs]
+
+
+def test_encode_and_match_allocate_nothing(run) -> None:
+    parts = Parts(np.random.default_rng(1), 7)
+    script = f"""
+encoder = vision.Encoder(load("pack"))
+prototypes = vision.Prototypes(load("set"), {HASH!r}, 64)
+frame, out, margins = bytearray(40 * 30 * 3), bytearray(256), array("h", [0] * 7)
+small = bytearray(8 * 8 * 3)
+def work():
+    encoder.encode(frame, 40, 30, out)
+    prototypes.match(out, margins)
+    vision.box_resize(frame, 40, 30, small, 8, 8)
+    return vision.prob_q8(margins[0]) + vision.similarity_q8(out, out, 64)
+work()
+micropython.heap_lock()
+value = work()
+micropython.heap_unlock()
+print(json.dumps(value >= 0))
+"""
+    assert run(script, set=parts.file()) is True
+
+
+def test_prototypes_equal_the_definition(run) -> None:
+    rng = np.random.default_rng(2)
+    parts = Parts(rng, 23)
+    embedding = rng.integers(-128, 128, 256).astype(np.int8)
+    script = f"""
+data, embedding = load("set"), load("embedding")
+result = []
+for dim in (16, 32, 64, 128, 256):
+    p = vision.Prototypes(data, {HASH!r}, dim)
+    margins = array("h", [0] * p.count)
+    p.match(embedding, margins)
+    whole = array("h", [0] * (p.count + 5))
+    p.match(memoryview(embedding)[:dim], memoryview(whole)[2 : 2 + p.count])
+    assert list(whole)[2:-3] == list(margins)
+    result.append(list(margins))
+names = [p.name(i) for i in range(p.count)]
+print(json.dumps([result, names, [p.count, p.dim, p.number, p.epoch, p.report_q8]]))
+"""
+    margins, names, rest = run(script, set=parts.file(), embedding=embedding.tobytes())
+    assert margins == [parts.margins(embedding, dim).tolist() for dim in (16, 32, 64, 128, 256)]
+    assert names == parts.names
+    assert rest == [23, 256, 42, 7, -3]
+
+
+def test_functions_equal_their_definitions(run) -> None:
+    rng = np.random.default_rng(3)
+    a, b = rng.integers(-128, 128, (2, 256)).astype(np.int8)
+    image = rng.integers(0, 256, (11, 17, 3), dtype=np.uint8)
+    script = """
+a, b, small = load("a"), load("b"), bytearray(5 * 4 * 3)
+vision.box_resize(load("image"), 17, 11, small, 5, 4)
+print(json.dumps([[vision.prob_q8(m) for m in range(-2100, 2100, 7)],
+                  [vision.similarity_q8(a, b, d) for d in (16, 64, 256)], list(small)]))
+"""
+    got = run(script, a=a.tobytes(), b=b.tobytes(), image=image.tobytes())
+    assert got[0] == [prob_q8(m) for m in range(-2100, 2100, 7)]
+    assert got[1] == [similarity_q8(a, b, d) for d in (16, 64, 256)]
+    assert got[2] == box_resize(image, 5, 4).reshape(-1).tolist()
+
+
+def test_wrong_arguments_are_value_errors(run, pack: bytes) -> None:
+    parts = Parts(np.random.default_rng(4), 3)
+    script = f"""
+pack, data, hash8 = load("pack"), load("set"), {HASH!r}
+encoder = vision.Encoder(pack)
+p = vision.Prototypes(data, hash8, 16)
+frame, out = bytearray(12), bytearray(256)
+e, m = bytearray(256), array("h", [0] * 3)
+print(json.dumps([
+    refused(vision.Encoder, pack[:-1]),
+    refused(vision.Encoder, bytes(len(pack))),
+    refused(vision.Encoder, load("scaled")),
+    refused(vision.Encoder, load("shifted")),
+    refused(vision.Encoder, memoryview(bytearray(b"x" + pack))[1:]),
+    refused(encoder.encode, frame, 2, 3, out),
+    refused(encoder.encode, frame, 0, 2, out),
+    refused(encoder.encode, frame, 1 << 40, 2, out),
+    refused(encoder.encode, frame, 2, 2, bytearray(255)),
+    refused(encoder.encode, frame, 2, 2, bytes(256)),
+    refused(vision.Prototypes, data, b"12345678", 16),
+    refused(vision.Prototypes, data, b"1234567", 16),
+    refused(vision.Prototypes, data, hash8, 17),
+    refused(vision.Prototypes, data[:-1], hash8, 16),
+    refused(p.match, bytearray(15), m),
+    refused(p.match, e, array("h", [0] * 2)),
+    refused(p.match, e, array("H", [0] * 3)),
+    refused(p.match, e, bytearray(6)),
+    refused(p.name, 3),
+    refused(p.name, -1),
+    refused(vision.similarity_q8, e, e, 257),
+    refused(vision.similarity_q8, e, e, 0),
+    refused(vision.box_resize, frame, 2, 2, bytearray(2), 1, 1),
+]))
+"""
+    files = {
+        "set": parts.file(),
+        "scaled": compile_model(tiny_encoder(5, side=32, scale=1 / 127)),
+        "shifted": compile_model(tiny_encoder(5, side=32, out_zero_point=1)),
+    }
+    assert run(script, **files) == [
+        "ValueError: wrong size",
+        "ValueError: bad magic",
+        "ValueError: not an encoder",
+        "ValueError: not an encoder",
+        "ValueError: not aligned",
+        "ValueError: image size",
+        "ValueError: out of range",
+        "ValueError: out of range",
+        "ValueError: out size",
+        "TypeError: object with buffer protocol required",
+        "ValueError: other encoder",
+        "ValueError: hash size",
+        "ValueError: no such dim",
+        "ValueError: wrong size",
+        "ValueError: embedding size",
+        "ValueError: margins size",
+        "ValueError: margins size",
+        "ValueError: margins size",
+        "IndexError: no such prototype",
+        "IndexError: no such prototype",
+        "ValueError: embedding size",
+        "ValueError: out of range",
+        "ValueError: image size",
+    ]
+
+
+def test_encoder_keeps_its_pack_alive(run, kernels: Kernels, pack: bytes) -> None:
+    script = """
+import gc
+encoder = vision.Encoder(load("pack"))
+frame, out = bytearray(range(192)), bytearray(256)
+for _ in range(200):
+    junk = bytearray(20000)
+    gc.collect()
+encoder.encode(frame, 8, 8, out)
+print(json.dumps(ints(out)))
+"""
+    frame = np.arange(192, dtype=np.uint8).reshape(8, 8, 3)
+    assert run(script) == kernels.open(pack).encode(frame).tolist()
+
+
+def test_resized_buffer_is_refused(run) -> None:
+    script = f"""
+pack, data = bytearray(load("pack")), bytearray(load("set"))
+encoder, p = vision.Encoder(pack), vision.Prototypes(data, {HASH!r}, 16)
+pack.extend(bytes(100000))
+data.extend(bytes(100000))
+frame, out, margins = bytearray(12), bytearray(256), array("h", [0])
+print(json.dumps([refused(encoder.encode, frame, 2, 2, out), refused(p.match, out, margins),
+                  refused(p.name, 0)]))
+"""
+    parts = Parts(np.random.default_rng(4), 1)
+    assert run(script, set=parts.file()) == ["ValueError: buffer moved"] * 3
+
+
+def test_interpreter_has_what_the_firmware_needs(run) -> None:
+    script = """
+import asyncio, binascii, deflate, hashlib, os, select, socket, time, tls
+assert binascii.crc32(b"123456789") == 0xCBF43926
+assert hashlib.sha256(b"").digest()[:2] == bytes([0xE3, 0xB0])
+assert time.ticks_diff(time.ticks_ms(), 0) is not None and select.poll() and tls.SSLContext
+assert asyncio.open_connection and os.rename and socket.socket
+print(json.dumps("ok"))
+"""
+    assert run(script) == "ok"
+    assert len(encoder_hash(b"")) == 8
