@@ -1,0 +1,119 @@
+"""Model compiler: int8 `.tflite` to `.mpk`, the pack that the device runs in place.
+
+reader -> passes -> ops (one file an operator) -> plan -> pack; the format is
+device/kernels/FORMAT.md. Deterministic: the same file gives the same bytes, so the first 8 bytes of
+the pack's SHA-256, the encoder hash, name the embedding space.
+"""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+
+from .error import ModelError
+from .ops import lower_op
+from .pack import pack_model
+from .passes import run_passes
+from .plan import Block, live_peak, merge_in_place, plan_arena
+from .reader import Graph, read_model
+from .record import Record
+
+__all__ = ["ModelError", "Report", "compile_model", "compile_with_report", "encoder_hash"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a compilation gave.
+
+    `live_peak_bytes` bounds `arena_bytes` from below; `operators` counts the records.
+    """
+
+    pack_bytes: int
+    arena_bytes: int
+    live_peak_bytes: int
+    macs: int
+    operators: dict[str, int]
+    encoder_hash: str
+
+    def __str__(self) -> str:
+        ops = ", ".join(f"{count} {name}" for name, count in self.operators.items())
+        return (
+            f"pack {self.pack_bytes:,} bytes, arena {self.arena_bytes:,} bytes "
+            f"(live peak {self.live_peak_bytes:,}), "
+            f"{self.macs:,} MACs, {ops}, encoder {self.encoder_hash}"
+        )
+
+
+def encoder_hash(pack: bytes) -> bytes:
+    """The 8 bytes that name the embedding space of a pack."""
+    return hashlib.sha256(pack).digest()[:8]
+
+
+def _check_end(graph: Graph, index: int, which: str) -> None:
+    tensor = graph.tensors[index]
+    if tensor.dtype != "INT8" or len(tensor.scale) != 1 or not 1 <= len(tensor.shape) <= 4:
+        shape = "x".join(map(str, tensor.shape))
+        raise ModelError(
+            f"{which} {tensor.name!r} is {tensor.dtype} [{shape}]; "
+            "needs quantised INT8 of rank 1 to 4: "
+            "export with integer input and output"
+        )
+    if not all(1 <= side <= 65535 for side in tensor.shape):
+        raise ModelError(f"{which} {tensor.name!r} has a side outside 1..65535")
+
+
+def _lifetimes(graph: Graph, records: list[Record]) -> dict[int, Block]:
+    """Blocks by the tensor that owns the bytes.
+
+    The input lives from before the first record, the output to after the last.
+    """
+    first: dict[int, int] = {graph.bytes_of(graph.input): 0}
+    last: dict[int, int] = dict(first)
+    for step, record in enumerate(records, start=1):
+        for index in map(graph.bytes_of, (*record.inputs, record.output)):
+            first.setdefault(index, step)
+            last[index] = step
+    last[graph.bytes_of(graph.output)] = len(records) + 1
+    return {key: Block(key, graph.tensors[key].elements, first[key], last[key]) for key in first}
+
+
+def _plan(graph: Graph, records: list[Record]) -> tuple[dict[int, int], int, int]:
+    blocks = _lifetimes(graph, records)
+    pairs = [
+        (graph.bytes_of(source), graph.bytes_of(record.output))
+        for record in records
+        if record.in_place
+        for source in record.inputs
+    ]
+    owner = merge_in_place(blocks, pairs)
+    offsets, arena_bytes = plan_arena(list(blocks.values()))
+    bytes_of = {i: graph.bytes_of(i) for r in records for i in (*r.inputs, r.output)}
+    bytes_of |= {
+        graph.input: graph.bytes_of(graph.input),
+        graph.output: graph.bytes_of(graph.output),
+    }
+    placed = {index: offsets[owner.get(key, key)] for index, key in bytes_of.items()}
+    return placed, arena_bytes, live_peak(list(blocks.values()))
+
+
+def compile_with_report(tflite: bytes) -> tuple[bytes, Report]:
+    """The pack of an int8 model, and what it needs.
+
+    Raises ModelError, naming operator and tensor, for a model that cannot run bit-exactly.
+    """
+    graph = read_model(tflite)
+    _check_end(graph, graph.input, "input")
+    _check_end(graph, graph.output, "output")
+    run_passes(graph)
+    records = [lower_op(graph, op) for op in graph.ops]
+    if not records:
+        raise ModelError("the model computes nothing")
+    offsets, arena_bytes, peak = _plan(graph, records)
+    pack = pack_model(graph, records, offsets, arena_bytes)
+    operators = dict(sorted(Counter(record.name for record in records).items()))
+    macs = sum(record.macs for record in records)
+    return pack, Report(len(pack), arena_bytes, peak, macs, operators, encoder_hash(pack).hex())
+
+
+def compile_model(tflite: bytes) -> bytes:
+    """The pack of an int8 `.tflite` model; see `compile_with_report`."""
+    return compile_with_report(tflite)[0]

@@ -1,0 +1,171 @@
+"""compile_model: what it folds, what it writes, and how it refuses."""
+
+import contextlib
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from moteye.compiler import ModelError, compile_model, compile_with_report, encoder_hash
+from moteye.errors import MoteyeError
+from random_nets import random_net, tiny_encoder
+from tflite_builder import ACTIVATION, OP, PADDING, NetBuilder
+
+
+def builder(shape: tuple[int, ...] = (1, 8, 8, 4)) -> tuple[NetBuilder, int]:
+    net = NetBuilder(np.random.default_rng(0))
+    return net, net.input(shape)
+
+
+def test_compile_same_file_gives_same_bytes() -> None:
+    for seed in range(5):
+        assert compile_model(random_net(seed)) == compile_model(random_net(seed))
+
+
+def test_pack_header_says_what_the_report_says() -> None:
+    pack, report = compile_with_report(tiny_encoder(0))
+    magic, version, header_bytes, crc = struct.unpack_from("<4sHHI", pack)
+    size, ops, _, _, data, data_bytes, arena, macs = struct.unpack_from("<8I", pack, 12)
+    assert (magic, version, header_bytes) == (b"MEPK", 1, 96)
+    assert crc == zlib.crc32(pack[12:])
+    assert size == len(pack) == report.pack_bytes == data + data_bytes
+    assert (ops, arena, macs) == (
+        sum(report.operators.values()),
+        report.arena_bytes,
+        report.macs,
+    )
+    assert report.arena_bytes == report.live_peak_bytes
+    assert report.encoder_hash == encoder_hash(pack).hex()
+    assert f"{len(pack):,} bytes" in str(report)
+
+
+def test_pad_before_convolutions_is_folded() -> None:
+    net, x = builder()
+    padded = net.pad(x, [[0, 0], [1, 2], [0, 1], [0, 0]])
+    a = net.conv(padded, 4, (3, 3), padding=PADDING.VALID)
+    b = net.depthwise(padded, kernel=(3, 3), padding=PADDING.VALID)
+    assert "PAD" not in compile_with_report(net.finish(net.add(a, b)))[1].operators
+
+
+def test_pad_that_is_an_output_or_pads_channels_stays() -> None:
+    net, x = builder()
+    assert compile_with_report(net.finish(net.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])))[
+        1
+    ].operators == {"PAD": 1}
+    net, x = builder()
+    wide = net.conv(net.pad(x, [[0, 0], [0, 0], [0, 0], [1, 1]]), 4)
+    assert compile_with_report(net.finish(wide))[1].operators == {"CONV_2D": 1, "PAD": 1}
+
+
+def test_views_and_activations_cost_no_record() -> None:
+    net, x = builder((1, 1, 8, 4))
+    x = net.relu(net.conv(x, 4), OP.RELU6)
+    x = net.reshape(net.transpose(x, [0, 2, 1, 3]), [1, 32])
+    assert compile_with_report(net.finish(net.fully_connected(x, 3)))[1].operators == {
+        "CONV_2D": 1,
+        "FULLY_CONNECTED": 1,
+    }
+
+
+def test_macs_are_counted() -> None:
+    net, x = builder((1, 8, 8, 4))
+    x = net.depthwise(net.conv(x, 16, (3, 3), (2, 2)), kernel=(5, 5))
+    report = compile_with_report(net.finish(net.fully_connected(net.reshape(x, [1, 256]), 10)))[1]
+    assert report.macs == 4 * 4 * 16 * 9 * 4 + 4 * 4 * 16 * 25 + 256 * 10
+
+
+def _unsupported() -> bytes:
+    net, x = builder()
+    out = net.tensor((1, 8, 8, 4), scale=0.1)
+    return net.finish(net.op(OP.TANH, [x], out, schema.BuiltinOptions.NONE, None))
+
+
+def _broadcast() -> bytes:
+    net, x = builder()
+    y = net.mean(x, [1, 2], keep=True)
+    out = net.tensor((1, 8, 8, 4), scale=0.1)
+    return net.finish(
+        net.op(OP.ADD, [x, y], out, schema.BuiltinOptions.AddOptions, schema.AddOptionsT())
+    )
+
+
+def _float_input() -> bytes:
+    net = NetBuilder(np.random.default_rng(0))
+    x = net.tensor((1, 4, 4, 1), np.float32)
+    net.graph.inputs = [x]
+    return net.finish(x)
+
+
+def _batch() -> bytes:
+    net, x = builder((2, 4, 4, 1))
+    out = net.tensor((2, 4, 4, 3), scale=0.1)
+    weights = net.tensor((3, 1, 1, 1), scale=0.1, data=np.ones(3))
+    bias = net.tensor((3,), np.int32, scale=0.1, data=np.zeros(3))
+    options = schema.Conv2DOptionsT()
+    options.strideH = options.strideW = 1
+    return net.finish(
+        net.op(OP.CONV_2D, [x, weights, bias], out, schema.BuiltinOptions.Conv2DOptions, options)
+    )
+
+
+def _filter_zero_point() -> bytes:
+    net, x = builder()
+    net.conv(x, 2)
+    net.graph.tensors[1].quantization.zeroPoint[:] = 3
+    return net.finish(len(net.graph.tensors) - 1)
+
+
+def _sign_activation() -> bytes:
+    net, x = builder()
+    return net.finish(net.conv(x, 2, activation=ACTIVATION.TANH))
+
+
+def _lone_relu() -> bytes:
+    net, x = builder()
+    return net.finish(net.relu(x, OP.RELU))
+
+
+def _mean_of_outer_axes() -> bytes:
+    net, x = builder()
+    return net.finish(net.mean(x, [1, 3], keep=True))
+
+
+@pytest.mark.parametrize(
+    ("model", "operator", "tensor", "reason"),
+    [
+        (_unsupported, "TANH", "t1", "operator not supported (supported: ADD,"),
+        (_broadcast, "ADD", "t2", "broadcasting [1, 1, 1, 4] to [1, 8, 8, 4]"),
+        (_float_input, "input", "t0", "is FLOAT32 [1x4x4x1]; needs quantised INT8"),
+        (_batch, "CONV_2D", "t0", "has shape [2, 4, 4, 1]; needs [1, height, width, channels]"),
+        (_filter_zero_point, "CONV_2D", "t1", "zero point 0"),
+        (_sign_activation, "CONV_2D", "t3", "fused activation TANH not supported"),
+        (_lone_relu, "RELU", "t0", "only directly behind"),
+        (_mean_of_outer_axes, "MEAN", "t1", "reduces axes [1, 3]; needs neighbouring ones"),
+    ],
+)
+def test_refusal_names_operator_and_tensor(model, operator: str, tensor: str, reason: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        compile_model(model())
+    text = str(caught.value)
+    assert text.startswith(operator)
+    assert repr(tensor) in text
+    assert reason in text
+    assert isinstance(caught.value, MoteyeError)
+
+
+@pytest.mark.parametrize("data", [b"", b"TFL3", b"\0" * 64, b"\xff\xff\xff\x7fTFL3" + b"\xff" * 60])
+def test_not_a_model_is_refused(data: bytes) -> None:
+    with pytest.raises(ModelError):
+        compile_model(data)
+
+
+def test_damaged_model_is_refused_or_compiled() -> None:
+    whole = tiny_encoder(0, side=8, dim=16)
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        damaged = bytearray(whole)
+        for place in rng.integers(8, len(whole), 3).tolist():
+            damaged[place] ^= int(rng.integers(1, 256))
+        with contextlib.suppress(ModelError):
+            compile_model(bytes(damaged))
