@@ -1,0 +1,1 @@
+"""The rules: policy language, calibration, scoring, engine, presence. No I/O."""

@@ -1,0 +1,90 @@
+"""Policies → phrases → one prototype set → compiled policies with thresholds.
+
+Pure; the space is handed in.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from moteye.core.calibration import Background, Logistic, Threshold, threshold
+from moteye.core.engine import CompiledPolicy
+from moteye.core.policy import Policy
+from moteye.core.prototypes import BuiltSet, build_set
+from moteye.core.scoring import Scorer
+
+
+@dataclass(frozen=True)
+class CompiledSet:
+    """Everything that a change of policies replaces at once.
+
+    `thresholds[policy name][i]` is the threshold of the policy's i-th phrase.
+    """
+
+    policies: tuple[CompiledPolicy, ...]
+    built: BuiltSet
+    scorer: Scorer
+    thresholds: dict[str, tuple[Threshold, ...]]
+
+
+def compile_policies(
+    policies: list[Policy],
+    vectors_of: Callable[[list[str]], npt.NDArray[np.float32]],
+    background: Background,
+    logistic: Logistic,
+    *,
+    encoder_hash: bytes,
+    number: int,
+    dim: int,
+) -> CompiledSet:
+    """Compile at least one policy.
+
+    `vectors_of` maps phrases to float32[K, 256] in the encoder's space.
+    """
+    phrases = sorted({phrase for policy in policies for phrase in policy.see})
+    built = build_set(
+        phrases,
+        vectors_of(phrases),
+        background,
+        logistic,
+        encoder_hash=encoder_hash,
+        number=number,
+        dim=dim,
+    )
+    column = {phrase: index for index, phrase in enumerate(phrases)}
+    columns = {p.name: np.array([column[phrase] for phrase in p.see]) for p in policies}
+    thresholds = {
+        policy.name: _thresholds(policy, columns[policy.name], built) for policy in policies
+    }
+    compiled = tuple(
+        CompiledPolicy(
+            policy=policy,
+            columns=columns[policy.name],
+            enter_q8=np.array([t.margin_q8 for t in thresholds[policy.name]], np.int32),
+            fingerprint=fingerprint(policy, encoder_hash),
+        )
+        for policy in policies
+    )
+    return CompiledSet(compiled, built, Scorer(built.prototypes, dim), thresholds)
+
+
+def _thresholds(
+    policy: Policy, columns: npt.NDArray[np.int64], built: BuiltSet
+) -> tuple[Threshold, ...]:
+    """One threshold a phrase. A photo that shows any of a policy's phrases is no false alarm of it."""
+    return tuple(
+        threshold(built.background_q8(int(row), columns), policy.certainty, len(columns))
+        for row in columns
+    )
+
+
+def fingerprint(policy: Policy, encoder_hash: bytes) -> str:
+    """Names what decides a policy's state.
+
+    The same text for the same policy on the same encoder.
+    """
+    judged = policy.model_dump_json(exclude={"then", "description"})
+    return hashlib.sha256(judged.encode() + encoder_hash).hexdigest()[:16]

@@ -1,0 +1,113 @@
+"""From phrase vectors to the 4-bit, calibrated rows of a prototype set. Pure NumPy."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from moteye_protocol import wire
+from moteye_protocol.prototype_set import PrototypeSet
+
+from moteye.core.calibration import Background, Logistic, background_rows, fit_affine
+from moteye.core.scoring import Scorer, fixed_cosines, scaled_rows
+
+Float = npt.NDArray[np.floating]
+REPORT_MARGIN_Q8 = -512  # a device reports rows from a probability of .12 on
+_CLIP_CANDIDATES = (1.0, 0.9, 0.8, 0.7)
+
+
+@dataclass(frozen=True)
+class BuiltSet:
+    """A prototype set, its file, and what it makes of the background bank.
+
+    `bank_q8` int16[N, K]: margins of all photos of the bank at the dimension that decisions use;
+    `absent` bool[N, K]: whether a photo does not show a phrase.
+    """
+
+    prototypes: PrototypeSet
+    data: bytes
+    bank_q8: npt.NDArray[np.int16]
+    absent: npt.NDArray[np.bool_]
+
+    def background_q8(self, row: int, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int16]:
+        """Margins of `row` on the photos that show none of `rows`."""
+        return np.asarray(self.bank_q8[self.absent[:, rows].all(axis=1), row], np.int16)
+
+
+def build_set(
+    phrases: list[str],
+    vectors: Float,
+    background: Background,
+    logistic: Logistic,
+    *,
+    encoder_hash: bytes,
+    number: int,
+    dim: int,
+) -> BuiltSet:
+    """One row a phrase.
+
+    `vectors` float[K, 256] in the embedding space; `dim` the dimension that decisions use.
+    """
+    codes, scale = quantise_rows(vectors)
+    dims = wire.SET_DIMS
+    count = len(phrases)
+    mult = np.zeros((len(dims), count), np.uint16)
+    offset = np.zeros((len(dims), count), np.int16)
+    shift = []
+    used = background_rows(background, vectors)
+    for plane, width in enumerate(dims):
+        rows = scaled_rows(codes, scale, width).T
+        cosines, _ = fixed_cosines(background.embeddings[:, :width], rows)
+        plane_mult, plane_offset, plane_shift = fit_affine(cosines, used, logistic, width)
+        mult[plane], offset[plane] = plane_mult, plane_offset
+        shift.append(plane_shift)
+    prototypes = PrototypeSet(
+        encoder_hash=encoder_hash,
+        number=number,
+        names=tuple(phrases),
+        codes=codes,
+        scale=scale,
+        mult=mult,
+        offset=offset,
+        shift=tuple(shift),
+        report_q8=REPORT_MARGIN_Q8,
+    )
+    margins = Scorer(prototypes, dim).margins_q8(background.embeddings)
+    return BuiltSet(prototypes, prototypes.encode(), margins, used)
+
+
+def quantise_rows(
+    vectors: Float,
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.uint8]]:
+    """float[K, 256] → codes int8[K, 256] in -8..7, scale uint8[5, K]; scale * code ~ the row.
+
+    Each plane takes the clipping that leaves the least squared error; later planes of a
+    PCA-rotated space are small, which is why every plane has a scale of its own.
+    """
+    count = vectors.shape[0]
+    codes = np.zeros(vectors.shape, np.int8)
+    scale = np.ones((len(wire.SET_DIMS), count), np.uint8)
+    for row in range(count):
+        steps = [_best_step(part) for part in _planes(vectors[row])]
+        unit = max(max(steps), 1e-12) / 255
+        start = 0
+        for plane, part in enumerate(_planes(vectors[row])):
+            scale[plane, row] = max(1, round(steps[plane] / unit))
+            exact = part / (float(scale[plane, row]) * unit)
+            codes[row, start : start + part.size] = np.clip(np.rint(exact), -8, 7)
+            start += part.size
+    return codes, scale
+
+
+def _planes(row: Float) -> list[Float]:
+    return np.split(row, wire.SET_DIMS[:-1])
+
+
+def _best_step(part: Float) -> float:
+    largest = float(np.abs(part).max()) / 7
+    if largest == 0:
+        return 0.0
+
+    def error(step: float) -> float:
+        return float(((np.clip(np.rint(part / step), -8, 7) * step - part) ** 2).sum())
+
+    return min((largest * clip for clip in _CLIP_CANDIDATES), key=error)

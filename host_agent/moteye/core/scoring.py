@@ -1,0 +1,78 @@
+"""Scores as integers: the host's twin of `device/kernels/match_prototypes.c`.
+
+Both follow "Score" in `protocol/SPEC.md`; tests compare them for equality.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from moteye_protocol import wire
+from moteye_protocol.prototype_set import PrototypeSet
+
+Int8 = npt.NDArray[np.int8]
+Int16 = npt.NDArray[np.int16]
+Int64 = npt.NDArray[np.int64]
+
+PROBABILITY_TABLE = np.array(
+    [np.floor(255 / (1 + np.exp(-(i - 128 + 0.5) / 16)) + 0.5) for i in range(256)], np.uint8
+)
+
+
+class Scorer:
+    """A prototype set made ready to score batches at one dimension.
+
+    `rows` are scale times code of every plane, as float64: one product per batch, and exact, since
+    |sum| < 255 * 8 * 127 * 256 < 2^53.
+    """
+
+    def __init__(self, prototypes: PrototypeSet, dim: int) -> None:
+        if dim not in wire.SET_DIMS or dim > prototypes.dim:
+            raise ValueError(f"dimension {dim}: the set holds {prototypes.dim}")
+        self.dim = dim
+        plane = wire.SET_DIMS.index(dim)
+        self._rows = scaled_rows(prototypes.codes, prototypes.scale, dim).T
+        self._mult = prototypes.mult[plane].astype(np.int64)
+        self._offset = prototypes.offset[plane].astype(np.int64)
+        self._shift = prototypes.shift[plane]
+
+    def margins_q8(self, embeddings: Int8) -> Int16:
+        """Embeddings int8[B, >=dim] → margins int16[B, K], log-odds x 256."""
+        cosines, empty = fixed_cosines(embeddings[:, : self.dim], self._rows)
+        margins = ((cosines * self._mult) >> self._shift) + self._offset
+        clipped = np.clip(margins, -32768, 32767)
+        clipped[empty] = wire.SET_MARGIN_NONE
+        return np.asarray(clipped, np.int16)
+
+
+def scaled_rows(codes: Int8, scale: npt.NDArray[np.uint8], dim: int) -> npt.NDArray[np.float64]:
+    """Codes int8[K, >=dim], scale uint8[P, K] → float64[K, dim] of integers scale * code."""
+    rows = codes[:, :dim].astype(np.float64)
+    start = 0
+    for plane, end in enumerate(wire.SET_DIMS):
+        if end > dim:
+            break
+        rows[:, start:end] *= scale[plane][:, None]
+        start = end
+    return rows
+
+
+def fixed_cosines(
+    embeddings: Int8, rows: npt.NDArray[np.float64]
+) -> tuple[Int64, npt.NDArray[np.bool_]]:
+    """Embeddings int8[B.
+
+    D], rows float64[d, K] → (c int64[B, K], whether the embedding is zero bool[B]).
+    """
+    exact = embeddings.astype(np.float64)
+    squares = np.einsum("bd,bd->b", exact, exact)
+    # The root of an integer below 2^24 is exact enough in float64 that its floor is right.
+    norms = np.floor(np.sqrt(squares)).astype(np.int64)
+    empty = norms == 0
+    inverse = (1 << wire.SET_NORM_SHIFT) // np.where(empty, 1, norms)
+    sums = (exact @ rows).astype(np.int64)
+    return (sums * inverse[:, None]) >> wire.SET_COSINE_SHIFT, empty
+
+
+def prob_q8(margins_q8: Int16) -> npt.NDArray[np.uint8]:
+    """Probability x 255 of margins, by the table that the device has too."""
+    index = np.clip(margins_q8.astype(np.int32) >> wire.SET_MARGIN_TABLE_SHIFT, -128, 127) + 128
+    return np.asarray(PROBABILITY_TABLE[index], np.uint8)

@@ -1,0 +1,23 @@
+"""Prototype sets for tests."""
+
+import numpy as np
+from moteye_protocol import wire
+from moteye_protocol.prototype_set import PrototypeSet
+
+
+def random_set(count: int, dim: int, seed: int) -> PrototypeSet:
+    """A set of random numbers in every field; the same seed gives the same set."""
+    rng = np.random.default_rng(seed)
+    planes = wire.SET_DIMS.index(dim) + 1
+    return PrototypeSet(
+        encoder_hash=rng.bytes(8),
+        number=seed % 1000,
+        names=tuple(f"class {index} é" for index in range(count)),
+        codes=rng.integers(-8, 8, (count, dim)).astype(np.int8),
+        scale=rng.integers(0, 256, (planes, count)).astype(np.uint8),
+        mult=rng.integers(0, 65536, (planes, count)).astype(np.uint16),
+        offset=rng.integers(-32768, 32768, (planes, count)).astype(np.int16),
+        shift=tuple(int(x) for x in rng.integers(0, 40, planes)),
+        report_q8=-5,
+        epoch=4,
+    )
