@@ -1,0 +1,1 @@
+"""Pictures for devices without a camera: sources, the pull server, simulated devices."""

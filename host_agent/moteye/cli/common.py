@@ -1,0 +1,41 @@
+"""Options and set-up that several subcommands share."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="configuration file [default: moteye.yaml if there]")
+]
+BrokerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--broker", help="mqtt[s]://[user:password@]host[:port] instead of the embedded one"
+    ),
+]
+PoliciesOption = Annotated[
+    Path | None, typer.Option("--policies", help="policy file or folder [default: policies]")
+]
+
+
+def set_up_logs(*, as_json: bool = False, level: int = logging.INFO) -> None:
+    """Logs to standard error: for people, or one JSON object a line."""
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if as_json
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=22)
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso" if as_json else "%H:%M:%S"),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )

@@ -1,0 +1,121 @@
+"""`moteye devices`: who is there, and devices made of a process and photos."""
+
+import asyncio
+import contextlib
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from moteye_protocol import wire
+from rich.console import Console
+from rich.table import Table
+
+from moteye.camera.simulate import SimulatedDevice
+from moteye.cli.common import BrokerOption, ConfigOption, set_up_logs
+from moteye.config import load_settings
+from moteye.link.connection import BrokerUrl, Connection
+from moteye.link.devices import Device, Devices
+
+app = typer.Typer(help="List devices; run simulated ones.", no_args_is_help=True)
+SETTLE_S = 1.5
+
+
+@app.command("list")
+def list_devices(config: ConfigOption = None, broker: BrokerOption = None) -> None:
+    """List the devices that the broker knows, by their retained births."""
+    set_up_logs(level=40)
+    settings = load_settings(config, broker=broker)
+    devices = asyncio.run(_collect(settings.broker_url))
+    table = Table()
+    for heading in ("device", "state", "firmware", "encoder", "dim", "set", "frames leave"):
+        table.add_column(heading)
+    for device in devices:
+        table.add_row(*_cells(device))
+    Console().print(table if devices else "no devices on this broker yet")
+
+
+def _cells(device: Device) -> tuple[str, ...]:
+    birth = device.birth
+    if birth is None:
+        return device.id, device.presence.state, "?", "?", "?", "?", "?"
+    used = device.set_state.version if device.set_state else birth.set_version
+    frames = "yes" if birth.frames else "no"
+    return (
+        device.id,
+        device.presence.state,
+        birth.fw,
+        birth.encoder.hex(),
+        str(birth.dim),
+        used or "-",
+        frames,
+    )
+
+
+async def _collect(url: BrokerUrl) -> list[Device]:
+    async def publish_nothing(topic: str, payload: bytes) -> None:
+        raise AssertionError("listing publishes nothing")
+
+    devices = Devices(publish_nothing)
+
+    async def receive(topic: str, payload: bytes, retain: bool) -> None:
+        devices.receive(topic, payload, retain)
+
+    connection = Connection(
+        url,
+        client_id=f"moteye-list-{id(devices) % 1_000_000}",
+        subscriptions=[
+            (f"{wire.TOPIC_ROOT}/+/{wire.TOPICS[name][0]}", 1)
+            for name in ("status", "birth", "set_state")
+        ],
+        on_message=receive,
+    )
+    task = asyncio.create_task(connection.run())
+    try:
+        async with asyncio.timeout(10):
+            await connection.connected.wait()
+        await asyncio.sleep(SETTLE_S)
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    return [devices.all[name] for name in sorted(devices.all)]
+
+
+@app.command("simulate")
+def simulate(
+    camera: Annotated[
+        str,
+        typer.Option(
+            help="folder:PATH, scene:FILE; with extra `camera` video:FILE, webcam:0, rtsp://…"
+        ),
+    ],
+    device_id: Annotated[str, typer.Option("--id", help="device id")] = "simulated",
+    config: ConfigOption = None,
+    broker: BrokerOption = None,
+    frames: Annotated[bool, typer.Option(help="let pictures leave the device")] = False,
+    interval_ms: Annotated[int, typer.Option(help="ms between frames")] = 500,
+    dim: Annotated[int, typer.Option(help="dimension the device matches at")] = 64,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="the device's flash [default: a temporary folder]")
+    ] = None,
+) -> None:
+    """Run a real device program, MicroPython and the C module, that looks through CAMERA."""
+    set_up_logs()
+    url = load_settings(config, broker=broker).broker_url
+
+    async def run(folder: Path) -> None:
+        async with SimulatedDevice(
+            device_id=device_id,
+            broker_host=url.host,
+            broker_port=url.port,
+            camera_spec=camera,
+            data_dir=folder,
+            frames=frames,
+            interval_ms=interval_ms,
+            dim=dim,
+        ) as device:
+            await device.wait()
+
+    with tempfile.TemporaryDirectory(prefix="moteye-") as temporary:
+        asyncio.run(run(data_dir or Path(temporary)))

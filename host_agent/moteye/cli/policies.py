@@ -1,0 +1,72 @@
+"""`moteye policies`: look at policies before they run."""
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from moteye import policies
+from moteye.core.calibration import rate_interval
+from moteye.core.compile import CompiledSet, compile_policies
+from moteye.core.policy import Policy
+from moteye.text.space import load_space
+
+app = typer.Typer(help="Check policy files.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Keeps `check` a subcommand."""
+
+
+@app.command("check")
+def check(
+    path: Annotated[Path, typer.Argument(help="a policy file or a folder of them")],
+    space: Annotated[str, typer.Option(help="embedding space to calibrate in")] = "fast",
+    dim: Annotated[int, typer.Option(help="dimension that decisions use")] = 256,
+) -> None:
+    """Read policies, calibrate their phrases, and show what each threshold promises."""
+    found = policies.load(path)
+    console = Console()
+    if not found:
+        console.print(f"no policies in {path}")
+        return
+    loaded = load_space(space)
+    compiled = compile_policies(
+        found,
+        loaded.phrase_vectors,
+        loaded.background,
+        loaded.logistic,
+        encoder_hash=loaded.encoder_hash,
+        number=1,
+        dim=dim,
+    )
+    console.print(_table(found, compiled))
+    size = len(compiled.built.data)
+    count = len(compiled.built.prototypes.names)
+    console.print(f"{len(found)} policies, {count} phrases, prototype set of {size:,} bytes: ok")
+
+
+def _table(found: list[Policy], compiled: CompiledSet) -> Table:
+    table = Table(title="false alarms per 1,000 background frames", title_justify="left")
+    for heading in ("policy", "phrase", "certainty", "needs p ≥", "expected", "95 % interval"):
+        table.add_column(heading, justify="right" if "p" in heading[5:] else "left")
+    for policy in found:
+        limits = compiled.thresholds[policy.name]
+        columns = next(p.columns for p in compiled.policies if p.policy is policy)
+        for phrase, column, limit in zip(policy.see, columns, limits, strict=True):
+            background = compiled.built.background_q8(int(column), columns)
+            low, high = rate_interval(background, limit.margin_q8)
+            probability = 1 / (1 + math.exp(-limit.margin_q8 / 256))
+            table.add_row(
+                policy.name,
+                phrase,
+                str(policy.certainty),
+                f"{probability:.2f}",
+                f"{1000 * limit.rate:.2f}",
+                f"{1000 * low:.2f} - {1000 * high:.2f}",
+            )
+    return table

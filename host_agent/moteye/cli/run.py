@@ -1,0 +1,41 @@
+"""`moteye run`: the agent."""
+
+import asyncio
+import contextlib
+import signal
+from typing import Annotated
+
+import typer
+
+from moteye.agent import Agent
+from moteye.cli.common import BrokerOption, ConfigOption, PoliciesOption, set_up_logs
+from moteye.config import load_settings
+from moteye.errors import MoteyeError
+
+
+def run(
+    config: ConfigOption = None,
+    broker: BrokerOption = None,
+    policies: PoliciesOption = None,
+    listen: Annotated[
+        str | None, typer.Option(help="host:port of the embedded broker [default: 127.0.0.1:1883]")
+    ] = None,
+    log_json: Annotated[bool, typer.Option("--log-json", help="logs as JSON lines")] = False,
+) -> None:
+    """Run the agent: watch devices, judge policies, act. Stops cleanly on SIGINT and SIGTERM."""
+    set_up_logs(as_json=log_json)
+    settings = load_settings(config, broker=broker, policies=policies, listen=listen)
+    asyncio.run(run_until_signal(Agent(settings)))
+
+
+async def run_until_signal(agent: Agent) -> None:
+    """Run `agent` until SIGINT or SIGTERM, and let it say goodbye."""
+    task = asyncio.ensure_future(agent.run())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    except* MoteyeError as group:
+        raise group.exceptions[0] from None

@@ -1,0 +1,129 @@
+"""`moteye watch`: what happens on the broker, live."""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import typer
+from moteye_protocol import models, wire
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from moteye.agent import AGENT_TOPIC
+from moteye.cli.common import BrokerOption, ConfigOption, set_up_logs
+from moteye.config import load_settings
+from moteye.link.connection import BrokerUrl, Connection
+from moteye.link.devices import Devices
+
+ALERT_LINES = 12
+
+
+@dataclass
+class _Row:
+    frames: int = 0
+    last: float = 0.0
+    why: str = ""
+    best: str = ""
+
+
+@dataclass
+class Board:
+    """What `moteye watch` shows: a line a device, then the last alerts."""
+
+    devices: Devices
+    rows: dict[str, _Row] = field(default_factory=dict)
+    alerts: deque[dict[str, object]] = field(default_factory=lambda: deque(maxlen=ALERT_LINES))
+
+    async def receive(self, topic: str, payload: bytes, retain: bool) -> None:
+        """Take one message of the broker."""
+        if topic == f"{AGENT_TOPIC}/alert":
+            with contextlib.suppress(ValueError):
+                self.alerts.appendleft(json.loads(payload))
+            return
+        if topic.startswith(AGENT_TOPIC):
+            return
+        taken = self.devices.receive(topic, payload, retain)
+        if taken is None:
+            return
+        device, message = taken
+        row = self.rows.setdefault(device.id, _Row())
+        if isinstance(message, models.Embedding):
+            row.frames += 1
+            row.last, row.why = time.monotonic(), message.why
+        elif isinstance(message, models.Detections):
+            shown = [f"#{index} {probability / 255:.2f}" for index, _, probability in message.rows]
+            row.best = "  ".join(shown[:3])
+
+    def table(self) -> Group:
+        """The board as it stands."""
+        table = Table(title="devices", title_justify="left", expand=True)
+        for heading in ("device", "state", "frames", "last", "why", "prototype set", "best rows"):
+            table.add_column(heading)
+        for name, device in sorted(self.devices.all.items()):
+            row = self.rows.get(name, _Row())
+            ago = f"{time.monotonic() - row.last:.0f} s ago" if row.last else "-"
+            state = device.presence.state
+            colour = "green" if state == "online" else "red" if state == "offline" else "yellow"
+            used = device.set_state.version if device.set_state else "-"
+            table.add_row(
+                name, f"[{colour}]{state}[/]", str(row.frames), ago, row.why, used, row.best
+            )
+        return Group(table, self._alert_table())
+
+    def _alert_table(self) -> Table | Text:
+        if not self.alerts:
+            return Text("no alerts yet", style="dim")
+        table = Table(title="alerts", title_justify="left", expand=True)
+        for heading in ("time", "policy", "camera", "phrase", "probability", "picture"):
+            table.add_column(heading)
+        for alert in self.alerts:
+            keys = ("time", "policy", "camera", "phrase", "probability", "picture")
+            table.add_row(*(str(alert.get(key) or "-") for key in keys))
+        return table
+
+
+def watch(
+    config: ConfigOption = None,
+    broker: BrokerOption = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="print the table once after two seconds and stop")
+    ] = False,
+) -> None:
+    """Show devices and alerts as they come; Ctrl-C ends it."""
+    set_up_logs()
+    settings = load_settings(config, broker=broker)
+    asyncio.run(_watch(settings.broker_url, once))
+
+
+async def _watch(url: BrokerUrl, once: bool) -> None:
+    async def publish_nothing(topic: str, payload: bytes) -> None:
+        raise AssertionError("watching publishes nothing")
+
+    board = Board(Devices(publish_nothing))
+    connection = Connection(
+        url,
+        client_id=f"moteye-watch-{time.time_ns() % 1_000_000}",
+        subscriptions=[(f"{wire.TOPIC_ROOT}/#", 0)],
+        on_message=board.receive,
+    )
+    task = asyncio.create_task(connection.run())
+    try:
+        if once:
+            await connection.connected.wait()
+            await asyncio.sleep(2)
+            Console().print(board.table())
+            return
+        with Live(board.table(), refresh_per_second=4) as live:
+            while True:
+                await asyncio.sleep(0.25)
+                live.update(board.table())
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,106 @@
+"""Settings of the agent.
+
+Flags over environment (`MOTEYE_…`) over the configuration file over defaults.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+from moteye.errors import ConfigError
+from moteye.link.connection import BrokerUrl
+
+_ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  compared with, never bound to
+DEFAULT_FILE = Path("moteye.yaml")
+
+
+class Settings(BaseSettings):
+    """All settings with their defaults. `broker` may carry a password, so it is never shown."""
+
+    model_config = SettingsConfigDict(env_prefix="MOTEYE_", extra="forbid", frozen=True)
+
+    policies: Annotated[Path, Field(description="a policy file or a folder of them")] = Path(
+        "policies"
+    )
+    broker: Annotated[
+        SecretStr | None,
+        Field(description="mqtt[s]://[user:password@]host[:port]; none: the embedded broker"),
+    ] = None
+    listen: Annotated[
+        str, Field(description="host:port of the embedded broker", pattern=r"^[^\s:]+:\d{1,5}$")
+    ] = "127.0.0.1:1883"
+    client_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "moteye-agent"
+    space: Annotated[str, Field(description="the embedding space, by its device model")] = "fast"
+    dim: Annotated[int, Field(description="dimension that decisions use")] = 256
+
+    @field_validator("dim")
+    @classmethod
+    def _nested(cls, value: int) -> int:
+        if value not in (16, 32, 64, 128, 256):
+            raise ValueError("one of 16, 32, 64, 128, 256")
+        return value
+
+    @property
+    def listen_address(self) -> tuple[str, int]:
+        """Host and port that the embedded broker listens on."""
+        host, port = self.listen.rsplit(":", 1)
+        return host, int(port)
+
+    @property
+    def broker_url(self) -> BrokerUrl:
+        """Where to connect: the broker that was named, or the embedded one."""
+        if self.broker is not None:
+            return BrokerUrl.parse(self.broker.get_secret_value())
+        host, port = self.listen_address
+        return BrokerUrl("127.0.0.1" if host in _ANY_ADDRESS else host, port, tls=False)
+
+
+def load_settings(file: Path | None = None, **flags: Any) -> Settings:
+    """Settings from all sources; a flag that is None was not given.
+
+    Raises ConfigError naming the setting and what it should be.
+    """
+    if file is not None and not file.is_file():
+        raise ConfigError(f"{file}: no such configuration file")
+    chosen = file or (DEFAULT_FILE if DEFAULT_FILE.is_file() else None)
+
+    class _Sourced(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
+            if chosen is not None:
+                sources.append(YamlConfigSettingsSource(settings_cls, yaml_file=chosen))
+            return tuple(sources)
+
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return _Sourced(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        reason = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"setting {name!r} ({_where(name, given, chosen)}): {reason}") from None
+
+
+def _where(name: str, given: dict[str, Any], file: Path | None) -> str:
+    if name in given:
+        return f"flag --{name.replace('_', '-')}"
+    return (
+        f"{file} or the environment variable MOTEYE_{name.upper()}"
+        if file
+        else f"MOTEYE_{name.upper()}"
+    )

@@ -1,0 +1,1 @@
+"""Broker, connection, devices, swaps: thin shells around the rules."""

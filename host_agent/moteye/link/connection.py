@@ -1,0 +1,156 @@
+"""One connection to the broker that comes back by itself.
+
+A new client each time, subscribed again each time.
+"""
+
+import asyncio
+import random
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+import aiomqtt
+import structlog
+
+from moteye.errors import ConfigError, LinkError
+
+log = structlog.get_logger("moteye.link")
+BACKOFF_CAP_S = 30.0
+HEALTHY_S = 60.0
+KEEPALIVE_S = 15
+PUBLISH_TIMEOUT_S = 10.0
+Handler = Callable[[str, bytes, bool], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class BrokerUrl:
+    """`mqtt[s]://[user[:password]@]host[:port]`; the repr never shows the password."""
+
+    host: str
+    port: int
+    tls: bool
+    user: str | None = None
+    password: str | None = None
+
+    def __repr__(self) -> str:
+        return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, url: str) -> "BrokerUrl":
+        """Raises ConfigError for anything that is not such a URL."""
+        parts = urlsplit(url)
+        try:
+            port = parts.port
+        except ValueError:
+            port = -1
+        if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or port == -1:
+            raise ConfigError(
+                "the broker's URL should read mqtt://host:1883 or mqtts://user:password@host:8883"
+            )
+        tls = parts.scheme == "mqtts"
+        return cls(
+            parts.hostname,
+            port or (8883 if tls else 1883),
+            tls,
+            unquote(parts.username) if parts.username else None,
+            unquote(parts.password) if parts.password else None,
+        )
+
+
+class Connection:
+    """Receive and publish over a broker that may go away and come back.
+
+    `on_message(topic, payload, retain)` is awaited for each message in order; `on_connect()`
+    after every successful subscription, before the first message. Retained `online`/`offline`
+    JSON on `status_topic` is kept true.
+    """
+
+    def __init__(
+        self,
+        url: BrokerUrl,
+        *,
+        client_id: str,
+        subscriptions: list[tuple[str, int]],
+        on_message: Handler,
+        on_connect: Callable[[], Awaitable[None]] | None = None,
+        status_topic: str | None = None,
+    ) -> None:
+        self._url = url
+        self._client_id = client_id
+        self._subscriptions = subscriptions
+        self._on_message = on_message
+        self._on_connect = on_connect
+        self._status_topic = status_topic
+        self._client: aiomqtt.Client | None = None
+        self.connected = asyncio.Event()
+        self.connects = 0
+
+    async def run(self) -> None:
+        """Stay connected until cancelled; publishes a clean `offline` then."""
+        attempt = 0
+        while True:
+            began = time.monotonic()
+            try:
+                await self._session()
+            except (aiomqtt.MqttError, OSError) as error:
+                log.warning("broker lost", broker=repr(self._url), reason=str(error))
+            finally:
+                self.connected.clear()
+                self._client = None
+            attempt = 0 if time.monotonic() - began > HEALTHY_S else attempt + 1
+            # Full jitter, so that a fleet of clients does not come back in step.
+            await asyncio.sleep(random.uniform(0.1, min(BACKOFF_CAP_S, 0.5 * 2**attempt)))
+
+    async def publish(
+        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False
+    ) -> None:
+        """Publish, waiting for a connection if there is none.
+
+        Raises LinkError when that takes longer than PUBLISH_TIMEOUT_S.
+        """
+        try:
+            async with asyncio.timeout(PUBLISH_TIMEOUT_S):
+                await self.connected.wait()
+                client = self._client
+                if client is None:
+                    raise LinkError(f"{topic}: the connection to {self._url!r} closed")
+                await client.publish(topic, payload, qos=qos, retain=retain)
+        except TimeoutError as error:
+            raise LinkError(f"{topic}: no connection to {self._url!r}") from error
+        except (aiomqtt.MqttError, ValueError) as error:
+            raise LinkError(f"{topic}: {error}") from error
+
+    async def _session(self) -> None:
+        status = self._status_topic
+        will = aiomqtt.Will(status, b'{"state":"offline"}', 1, True) if status else None
+        async with aiomqtt.Client(
+            self._url.host,
+            self._url.port,
+            username=self._url.user,
+            password=self._url.password,
+            identifier=self._client_id,
+            tls_context=ssl.create_default_context() if self._url.tls else None,
+            keepalive=KEEPALIVE_S,
+            timeout=PUBLISH_TIMEOUT_S,
+            will=will,
+            max_queued_incoming_messages=10_000,
+        ) as client:
+            await client.subscribe(self._subscriptions)
+            self._client = client
+            self.connects += 1
+            self.connected.set()
+            if status:
+                await client.publish(status, b'{"state":"online"}', 1, retain=True)
+            log.info("connected", broker=repr(self._url))
+            try:
+                if self._on_connect is not None:
+                    await self._on_connect()
+                async for message in client.messages:
+                    payload = message.payload if isinstance(message.payload, bytes) else b""
+                    await self._on_message(str(message.topic), payload, bool(message.retain))
+            except asyncio.CancelledError:
+                if status:
+                    await client.publish(status, b'{"state":"stopped"}', 1, retain=True)
+                raise

@@ -1,0 +1,187 @@
+"""The devices on the broker: who they are, what they are asked, what they answer."""
+
+import asyncio
+import secrets
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import structlog
+from moteye_protocol import models, wire
+
+from moteye.core.presence import Presence
+from moteye.errors import DeviceRefused, DeviceTimeout
+from moteye.link.pictures import PictureAssembly
+
+log = structlog.get_logger("moteye.devices")
+REPLY_TIMEOUT_S = 5.0
+PICTURE_TIMEOUT_S = 10.0
+Publish = Callable[[str, bytes], Awaitable[None]]
+Picture = npt.NDArray[np.uint8]
+
+
+@dataclass
+class Device:
+    """What is known of one device. `set_hash` is the prototype set it says it uses."""
+
+    id: str
+    presence: Presence = field(default_factory=Presence)
+    birth: models.Birth | None = None
+    set_state: models.SetState | None = None
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    replies: dict[str, "asyncio.Future[models.Reply]"] = field(default_factory=dict)
+    pictures: dict[int, tuple[PictureAssembly, "asyncio.Future[Picture]"]] = field(
+        default_factory=dict
+    )
+
+    @property
+    def online(self) -> bool:
+        """Whether it is there and has said who it is in this session."""
+        return self.presence.state == "online" and self.birth is not None
+
+    @property
+    def set_hash(self) -> bytes | None:
+        """The prototype set in use, by its own word."""
+        if self.set_state is not None and self.set_state.s == self.presence.session:
+            return self.set_state.set
+        return self.birth.set if self.birth else None
+
+
+class Devices:
+    """All devices, fed with every message of theirs.
+
+    `counters` count what was refused, by kind and reason.
+    """
+
+    def __init__(self, publish: Publish) -> None:
+        self._publish = publish
+        self.all: dict[str, Device] = {}
+        self.counters: Counter[str] = Counter()
+        self.changed = asyncio.Event()
+
+    def receive(
+        self, topic: str, payload: bytes, retain: bool
+    ) -> tuple[Device, models.Message] | None:
+        """Take one message.
+
+        Returns it with its device if it is new; None if it was refused, a twin or stale.
+
+        Never raises, whatever the bytes: what is refused is counted and logged once a kind.
+        """
+        if not payload or topic.startswith(f"{wire.TOPIC_ROOT}/_"):
+            return None  # a retained message was cleared, or an agent speaks
+        try:
+            device_id, name = models.split_topic(topic)
+            message = models.parse(name, payload)
+        except models.MessageError as error:
+            self._refuse(topic, error.code, str(error))
+            return None
+        device = self.all.setdefault(device_id, Device(device_id))
+        if not self._is_news(device, message, retain):
+            self.counters[f"{name}.twin_or_stale"] += 1
+            return None
+        self._take(device, message)
+        return device, message
+
+    async def request(self, device: Device, operation: str, **args: Any) -> models.Reply:
+        """Send a command and wait for its answer.
+
+        Raises DeviceRefused for an answer other than ok, DeviceTimeout for none, LinkError
+        without a broker.
+        """
+        tid = secrets.token_hex(6)
+        command = models.Command(
+            tid=tid,
+            s=device.presence.session if device.presence.session >= 0 else None,
+            issued=int(time.time() * 1000),
+            op=operation,
+            args=args,
+        )
+        answer: asyncio.Future[models.Reply] = asyncio.get_running_loop().create_future()
+        device.replies[tid] = answer
+        try:
+            await self._publish(models.topic(device.id, "command"), models.encode(command))
+            async with asyncio.timeout(REPLY_TIMEOUT_S):
+                reply = await answer
+        except TimeoutError as error:
+            raise DeviceTimeout(
+                f"{device.id} did not answer {operation} within {REPLY_TIMEOUT_S:.0f} s"
+            ) from error
+        finally:
+            del device.replies[tid]
+        if not reply.ok:
+            raise DeviceRefused(device.id, operation, reply.code)
+        return reply
+
+    async def picture(self, device: Device, frame: int) -> Picture:
+        """The picture of one frame as uint8[h, w, 3]; asks again once if chunks were lost.
+
+        Raises DeviceRefused (`forbidden` where the owner keeps frames, `gone` when too late),
+        DeviceTimeout.
+        """
+        for attempt in range(2):
+            done: asyncio.Future[Picture] = asyncio.get_running_loop().create_future()
+            device.pictures[frame] = (PictureAssembly(frame), done)
+            try:
+                await self.request(device, "frame.get", frame=frame)
+                async with asyncio.timeout(PICTURE_TIMEOUT_S):
+                    return await done
+            except TimeoutError:
+                log.warning("picture incomplete", device=device.id, frame=frame, attempt=attempt)
+            finally:
+                device.pictures.pop(frame, None)
+        raise DeviceTimeout(f"{device.id} did not send all of picture {frame}")
+
+    def _is_news(self, device: Device, message: models.Message, retain: bool) -> bool:
+        if isinstance(message, models.Status):
+            before = device.presence.session
+            if message.s < before:
+                return False
+            device.presence.status(message.s, message.state)
+            return True
+        if isinstance(message, models.DeviceMessage):
+            if (
+                isinstance(message, models.Birth)
+                and not retain
+                and message.s < device.presence.session
+            ):
+                log.warning("session counter went back", device=device.id, session=message.s)
+                device.presence = Presence()
+            return device.presence.accept(message.s, message.n)
+        return False  # a command or chunk: ours, or another host's
+
+    def _take(self, device: Device, message: models.Message) -> None:
+        match message:
+            case models.Birth():
+                device.birth = message
+            case models.SetState():
+                device.set_state = message
+            case models.Reply():
+                waiting = device.replies.get(message.tid)
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(message)
+            case models.FrameChunk():
+                self._take_chunk(device, message)
+        if isinstance(message, (models.Birth, models.SetState, models.Status)):
+            device.changed.set()
+            self.changed.set()
+
+    @staticmethod
+    def _take_chunk(device: Device, chunk: models.FrameChunk) -> None:
+        entry = device.pictures.get(chunk.frame)
+        if entry is None:
+            return
+        assembly, done = entry
+        picture = assembly.add(chunk)
+        if picture is not None and not done.done():
+            done.set_result(picture)
+
+    def _refuse(self, topic: str, code: str, reason: str) -> None:
+        kind = topic.removeprefix(wire.TOPIC_ROOT + "/").partition("/")[2] or "unknown"
+        self.counters[f"{kind}.{code}"] += 1
+        if self.counters[f"{kind}.{code}"] == 1:
+            log.warning("message refused", topic=topic, reason=reason)

@@ -1,0 +1,121 @@
+"""Bringing a prototype set onto a device.
+
+And keeping every device on the set that the policies ask for.
+"""
+
+import asyncio
+import hashlib
+
+import structlog
+from moteye_protocol import models, wire
+from moteye_protocol.prototype_set import set_hash
+
+from moteye.errors import DeviceRefused, DeviceTimeout, LinkError
+from moteye.link.devices import Device, Devices, Publish
+
+log = structlog.get_logger("moteye.swap")
+CONFIRM_TIMEOUT_S = 20.0
+RETRY_S = 5.0
+
+
+async def swap(devices: Devices, publish: Publish, device: Device, data: bytes) -> None:
+    """Send `data` and wait until the device says that it uses it.
+
+    Raises DeviceRefused with the device's code, DeviceTimeout when it never says, LinkError
+    without a broker.
+    """
+    name = set_hash(data)
+    before = device.set_state
+    digest = hashlib.sha256(data).digest()
+    reply = await devices.request(device, "set.begin", sha256=digest, size=len(data))
+    if reply.have:
+        return
+    for index, start in enumerate(range(0, len(data), wire.CHUNK_BYTES)):
+        chunk = models.SetChunk(set=name, i=index, data=data[start : start + wire.CHUNK_BYTES])
+        await publish(models.topic(device.id, "set_chunk"), models.encode(chunk))
+    try:
+        async with asyncio.timeout(CONFIRM_TIMEOUT_S):
+            while not _is_confirmed(device, before, name):
+                device.changed.clear()
+                await device.changed.wait()
+    except TimeoutError as error:
+        raise DeviceTimeout(
+            f"{device.id} did not confirm set {name.hex()} within {CONFIRM_TIMEOUT_S:.0f} s"
+        ) from error
+
+
+def _is_confirmed(device: Device, before: models.SetState | None, name: bytes) -> bool:
+    """Whether the device has said since `before` that it uses the set.
+
+    Raises DeviceRefused if it says no.
+    """
+    state = device.set_state
+    if state is None or state is before:
+        return False
+    if state.state == "refused":
+        raise DeviceRefused(device.id, "the prototype set", state.code)
+    return state.state == "confirmed" and state.set == name
+
+
+class SetKeeper:
+    """Keeps each device that is online, and of this encoder, on the wanted set.
+
+    A device that refused a set is not offered it again in the same session.
+    """
+
+    def __init__(self, devices: Devices, publish: Publish, encoder_hash: bytes) -> None:
+        self._devices = devices
+        self._publish = publish
+        self._encoder_hash = encoder_hash
+        self._wanted: bytes | None = None
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._refused: dict[str, tuple[int, bytes]] = {}
+
+    def want(self, data: bytes) -> None:
+        """The set that devices should use from now on."""
+        self._wanted = data
+        self._devices.changed.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        try:
+            while True:
+                self._devices.changed.clear()
+                for device in list(self._devices.all.values()):
+                    if self._is_behind(device):
+                        task = asyncio.create_task(self._bring(device), name=f"swap[{device.id}]")
+                        self._running[device.id] = task
+                await self._devices.changed.wait()
+        finally:
+            for task in self._running.values():
+                task.cancel()
+
+    def _is_behind(self, device: Device) -> bool:
+        running = self._running.get(device.id)
+        if self._wanted is None or not device.online or (running and not running.done()):
+            return False
+        if device.birth is None or device.birth.encoder != self._encoder_hash:
+            return False
+        name = set_hash(self._wanted)
+        refused = self._refused.get(device.id) == (device.presence.session, name)
+        return device.set_hash != name and not refused
+
+    async def _bring(self, device: Device) -> None:
+        data = self._wanted
+        assert data is not None
+        name = set_hash(data)
+        try:
+            await swap(self._devices, self._publish, device, data)
+            log.info("prototype set in use", device=device.id, set=name.hex(), bytes=len(data))
+        except DeviceRefused as error:
+            log.error("prototype set refused", device=device.id, reason=str(error))
+            if error.code not in ("busy", "stale_session", "expired"):
+                self._refused[device.id] = (device.presence.session, name)
+            else:
+                await asyncio.sleep(RETRY_S)
+        except (DeviceTimeout, LinkError) as error:
+            log.warning("prototype set not delivered, trying again", reason=str(error))
+            await asyncio.sleep(RETRY_S)
+        finally:
+            # The set may have changed meanwhile: let the keeper look again once this task is over.
+            asyncio.get_running_loop().call_soon(self._devices.changed.set)

@@ -1,0 +1,41 @@
+"""Where the files are that come with moteye: inside the installed package, or in a checkout."""
+
+from pathlib import Path
+
+from moteye.errors import ConfigError
+
+_PACKAGE = Path(__file__).parent
+
+
+def checkout() -> Path:
+    """The root of the checkout that this package runs from.
+
+    Raises ConfigError when it was installed without one: firmware and device builds live there.
+    """
+    root = _PACKAGE.parent.parent
+    if not (root / "device" / "firmware").is_dir():
+        raise ConfigError(
+            "simulated devices need a checkout of moteye (device/firmware is not in the package); "
+            "clone the repository and run `make setup` there"
+        )
+    return root
+
+
+def space_dir(name: str) -> Path:
+    """The folder of an embedding space: text tower, tokenizer, projection, bank, calibration."""
+    return _existing(_PACKAGE / "space" / name, name)
+
+
+def model_dir(name: str) -> Path:
+    """The folder of a device model: `encoder.tflite`, `encoder.mpk`, card."""
+    packaged = _PACKAGE / "device_models" / name
+    if packaged.is_dir():
+        return packaged
+    return _existing(_PACKAGE.parent.parent / "device" / "models" / name, name)
+
+
+def _existing(folder: Path, name: str) -> Path:
+    if folder.is_dir():
+        return folder
+    known = sorted(path.name for path in folder.parent.glob("*") if path.is_dir())
+    raise ConfigError(f"no model called {name!r}; there are: {', '.join(known) or 'none'}")

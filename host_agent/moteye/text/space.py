@@ -1,0 +1,106 @@
+"""An embedding space at hand.
+
+Phrases → vectors, and the background that scores are calibrated against.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from moteye import resources
+from moteye.core.calibration import Background, Exclusion, Logistic
+from moteye.errors import SpaceError
+from moteye.text.encoder import TextEncoder
+
+Float = npt.NDArray[np.float32]
+
+
+@dataclass
+class Space:
+    """One encoder's space.
+
+    `encoder_hash` names it: the first 8 bytes of the SHA-256 of the model pack.
+    """
+
+    name: str
+    encoder_hash: bytes
+    model: Path
+    background: Background
+    logistic: Logistic
+    templates: tuple[str, ...]
+    _text: TextEncoder
+    _rotation: Float
+    _text_mean: Float
+    _cache: dict[str, Float]
+
+    def phrase_vectors(self, phrases: list[str]) -> Float:
+        """Phrases → float32[K, 256]: the mean over the prompt templates, projected.
+
+        Cached by phrase.
+        """
+        for phrase in phrases:
+            if phrase not in self._cache:
+                texts = [template.format(phrase) for template in self.templates]
+                mean = self._text.encode(texts).mean(axis=0)
+                mean /= max(float(np.linalg.norm(mean)), 1e-9)
+                self._cache[phrase] = (mean - self._text_mean) @ self._rotation
+        return np.stack([self._cache[phrase] for phrase in phrases])
+
+
+def load_space(name: str = "fast") -> Space:
+    """Load the space of a shipped device model.
+
+    Raises ConfigError for an unknown name, SpaceError for files that do not belong together.
+    """
+    folder, model = resources.space_dir(name), resources.model_dir(name)
+    calibration = _read_json(folder / "calibration.json")
+    pack = _read(model / "encoder.mpk")
+    tflite = hashlib.sha256(_read(model / "encoder.tflite")).hexdigest()
+    if tflite != calibration["encoder_tflite_sha256"]:
+        raise SpaceError(
+            f"{folder}/calibration.json was fitted to another encoder than {model}/encoder.tflite; "
+            "run the export step of the training again"
+        )
+    rule = calibration["exclusion"]
+    with np.load(folder / "projection.npz") as projection, np.load(folder / "bank.npz") as bank:
+        content = bank["content"].astype(np.float32)
+        content /= np.maximum(np.linalg.norm(content, axis=1, keepdims=True), 1e-9)
+        background = Background(
+            bank["embeddings"], content, Exclusion(rule["cosine"], rule["robust_z"], rule["most"])
+        )
+        rotation, text_mean = projection["rotation"], projection["text_mean"]
+    dims = calibration["dims"]
+    return Space(
+        name=name,
+        encoder_hash=hashlib.sha256(pack).digest()[:8],
+        model=model,
+        background=background,
+        logistic=Logistic(
+            {int(d): float(fit["a"]) for d, fit in dims.items()},
+            {int(d): float(fit["b"]) for d, fit in dims.items()},
+        ),
+        templates=tuple(calibration["prompts"]),
+        _text=TextEncoder(folder),
+        _rotation=rotation,
+        _text_mean=text_mean,
+        _cache={},
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SpaceError(
+            f"{path} cannot be read ({error.strerror}); is the checkout whole?"
+        ) from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(_read(path))
+    return loaded
