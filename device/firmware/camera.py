@@ -1,0 +1,116 @@
+# Where frames come from. StreamCamera pulls them from a helper on the host, over TCP: it sends b"N"
+# and gets a header and RGB888 pixels. Pulling means that a frame is never older than the wait for
+# it (T22).
+#
+#   header, little-endian: "MEFR", id u32, age_ms u32 (of the frame, at hand-over), width u16,
+#   height u16, bytes u32
+#
+# A board adds its own class here with the same attributes and capture().
+import asyncio
+import struct
+
+from clock import ticks_diff, ticks_ms
+from log import log
+from micropython import const
+from moteye_protocol.wire import MAX_FRAME_BYTES
+from stream import connecting_socket
+
+_HEADER = "<4sIIHHI"
+_HEADER_BYTES = const(20)
+_RETRY_MS = const(500)
+_LONGEST_PAUSE_MS = const(10)
+
+
+class CameraError(Exception):
+    pass
+
+
+class StreamCamera:
+    # timeout_ms: a helper that is silent for so long is connected to again.
+    def __init__(self, host, port, timeout_ms):
+        self._address = (host, port)
+        self._timeout_ms = timeout_ms
+        self._sock = None
+        self._header = bytearray(_HEADER_BYTES)
+        self._storage = bytearray(0)
+        self._failing = False
+        # of the frame that capture() got; they stay until the next one
+        self.buffer = memoryview(self._storage)
+        self.id = self.width = self.height = 0
+        self.age_ms = 0
+
+    # Waits for a frame, as long as it takes; buffer, id, width, height and age_ms tell of it.
+    async def capture(self):
+        while True:
+            try:
+                if self._sock is None:
+                    self._sock = connecting_socket(self._address[0], self._address[1])
+                await self._pull()
+                if self._failing:
+                    self._failing = False
+                    log("camera: frames again")
+                return
+            except (OSError, CameraError, EOFError) as error:
+                self.close()
+                if not self._failing:
+                    self._failing = True
+                    log(
+                        "camera: no frames from %s:%d: %r"
+                        % (self._address[0], self._address[1], error)
+                    )
+                await asyncio.sleep_ms(_RETRY_MS)
+
+    def close(self):
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
+
+    async def _pull(self):
+        started = ticks_ms()
+        await self._ask(started)
+        await self._fill(memoryview(self._header), started)
+        magic, frame, age_ms, width, height, size = struct.unpack(_HEADER, self._header)
+        if magic != b"MEFR" or not 0 < size <= MAX_FRAME_BYTES or size != width * height * 3:
+            raise CameraError("not a frame: %s %dx%d, %d bytes" % (magic, width, height, size))
+        if size != len(self.buffer):
+            if size > len(self._storage):
+                self._storage = bytearray(size)
+            self.buffer = memoryview(self._storage)[:size]
+        await self._fill(self.buffer, started)
+        self.id = frame
+        self.width = width
+        self.height = height
+        self.age_ms = age_ms
+
+    # The first write waits for the connection; a socket that is still connecting takes nothing.
+    async def _ask(self, started):
+        while True:
+            try:
+                if self._sock.send(b"N"):
+                    return
+            except OSError as error:
+                if error.errno not in (11, 107):
+                    raise
+            self._check(started)
+            await asyncio.sleep_ms(2)
+
+    # Deadline inside of the loop, and no task that waits on the socket: nothing to cancel, no byte
+    # to lose.
+    async def _fill(self, view, started):
+        at = 0
+        pause_ms = 1
+        while at < len(view):
+            got = self._sock.readinto(view[at:])
+            if got is None:
+                self._check(started)
+                await asyncio.sleep_ms(pause_ms)
+                pause_ms = min(pause_ms * 2, _LONGEST_PAUSE_MS)
+            elif got == 0:
+                raise EOFError
+            else:
+                at += got
+                pause_ms = 1
+
+    def _check(self, started):
+        if ticks_diff(ticks_ms(), started) >= self._timeout_ms:
+            raise CameraError("silent for %d ms" % self._timeout_ms)

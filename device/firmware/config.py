@@ -1,0 +1,113 @@
+# The configuration: one JSON file. Every error names the file, the key, and what was expected.
+import json
+
+from moteye_protocol.wire import MAX_DEVICE_ID_CHARS, MAX_SET_BYTES, SET_DIMS
+
+_REQUIRED = "required"
+_ID_CHARS = "abcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+class ConfigError(Exception):
+    pass
+
+
+def _integer(low, high):
+    def check(value):
+        return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+    return check, "an integer from %d to %d" % (low, high)
+
+
+def _is_id(value):
+    if not isinstance(value, str) or not 1 <= len(value) <= MAX_DEVICE_ID_CHARS:
+        return False
+    return value[0] not in "-_" and all(char in _ID_CHARS for char in value)
+
+
+_TEXT = (lambda value: isinstance(value, str) and value != "", "a string that is not empty")
+_MAYBE_TEXT = (lambda value: value is None or isinstance(value, str), "a string or null")
+_SWITCH = (lambda value: isinstance(value, bool), "true or false")
+_PORT = _integer(1, 65535)
+
+# key: default, (check, what is expected). The README lists what they mean.
+_KEYS = {
+    "id": (
+        _REQUIRED,
+        (_is_id, "1..%d of a-z, 0-9, - and _, the first a letter or digit" % MAX_DEVICE_ID_CHARS),
+    ),
+    "broker.host": (_REQUIRED, _TEXT),
+    "broker.port": (1883, _PORT),
+    "broker.tls": (False, _SWITCH),
+    "broker.ca": (None, _MAYBE_TEXT),
+    "broker.server_name": (None, _MAYBE_TEXT),
+    "broker.user": (None, _MAYBE_TEXT),
+    "broker.password": (None, _MAYBE_TEXT),
+    "camera.host": ("127.0.0.1", _TEXT),
+    "camera.port": (_REQUIRED, _PORT),
+    "camera.timeout_ms": (15000, _integer(100, 600000)),
+    "encoder": (_REQUIRED, _TEXT),
+    "data_dir": (_REQUIRED, _TEXT),
+    "factory_set": (None, _MAYBE_TEXT),
+    "dim": (64, (lambda value: value in SET_DIMS and value is not True, "one of %s" % (SET_DIMS,))),
+    "interval_ms": (500, _integer(0, 86400000)),
+    "change_below_q8": (251, _integer(-256, 257)),
+    "settle_frames": (3, _integer(0, 100)),
+    "heartbeat_ms": (10000, _integer(100, 86400000)),
+    "frames": (False, _SWITCH),
+    "keepalive_s": (60, _integer(1, 65535)),
+    "healthy_s": (300, _integer(1, 86400)),
+    "max_set_bytes": (MAX_SET_BYTES, _integer(1024, MAX_SET_BYTES)),
+    "stdin": (True, _SWITCH),
+}
+
+_PATHS = ("broker.ca", "encoder", "data_dir", "factory_set")
+
+
+# Text of the file -> flat dict with a value for each key above. Paths are made relative to
+# `folder`.
+def parse(text, file, folder):
+    try:
+        root = json.loads(text)
+    except ValueError:
+        raise ConfigError("%s: not JSON" % file) from None
+    if not isinstance(root, dict):
+        raise ConfigError("%s: expected an object" % file)
+    given = {}
+    for key, value in root.items():
+        if key in ("broker", "camera"):
+            if not isinstance(value, dict):
+                raise ConfigError("%s: %s: expected an object" % (file, key))
+            for inner, inner_value in value.items():
+                given[key + "." + inner] = inner_value
+        else:
+            given[key] = value
+    for key in given:
+        if key not in _KEYS:
+            known = ", ".join(sorted(_KEYS))
+            raise ConfigError("%s: %s: unknown key; there are %s" % (file, key, known))
+    found = {}
+    for key, (default, (check, expected)) in _KEYS.items():
+        if key not in given:
+            if default is _REQUIRED:
+                raise ConfigError("%s: %s: missing; expected %s" % (file, key, expected))
+            found[key] = default
+            continue
+        value = given[key]
+        if not check(value):
+            shown = "a value" if key == "broker.password" else json.dumps(value)
+            raise ConfigError("%s: %s: expected %s, found %s" % (file, key, expected, shown))
+        found[key] = value
+    for key in _PATHS:
+        if found[key] and not found[key].startswith("/"):
+            found[key] = folder + "/" + found[key]
+    return found
+
+
+def load(file):
+    try:
+        with open(file) as opened:
+            text = opened.read()
+    except (OSError, UnicodeError) as error:
+        raise ConfigError("%s: cannot be read: %r" % (file, error)) from None
+    folder = file.rsplit("/", 1)[0] if "/" in file else "."
+    return parse(text, file, folder or "/")

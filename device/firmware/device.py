@@ -1,0 +1,225 @@
+# The device: wires camera, eye, gate, prototype set, commands and the connection together.
+import asyncio
+import gc
+import sys
+
+from camera import StreamCamera
+from clock import unix_ms
+from frames import FrameRing
+from gate import Gate
+from inbox import Inbox
+from log import log
+from messages import Messages
+from micropython import const
+from moteye_protocol.wire import MAX_PAYLOAD_BYTES, OPERATIONS
+from mqtt import Client
+from store import Store
+from stream import open_stream, tls_context
+from swap import Swap
+
+_FIRMWARE = "0.1.0"
+_FIRST_FRAME_MS = const(1000)
+_GOODBYE_MS = const(3000)
+
+
+class Device:
+    # config: see config.py.   eye: see eye.py.
+    def __init__(self, config, eye):
+        self.failed = False
+        self._config = config
+        self._eye = eye
+        self._had_rows = False
+        self._stop = asyncio.Event()
+        store = Store(config["data_dir"])
+        session = store.next_session(unix_ms())
+        log("device: %s, session %d" % (config["id"], session))
+        self._messages = Messages(config["id"], session)
+        self._uptime = self._messages.uptime
+        self._client = self._messages.client = self._make_client()
+        self._camera = StreamCamera(
+            config["camera.host"], config["camera.port"], config["camera.timeout_ms"]
+        )
+        self._gate = Gate(
+            config["change_below_q8"], config["settle_frames"], config["heartbeat_ms"]
+        )
+        self._frames = FrameRing() if config["frames"] else None
+        self._swap = self._make_swap(store)
+        self._inbox = Inbox(self._messages, self._swap, self._frames, eye, self._publish_state)
+
+    def _make_client(self):
+        config = self._config
+        topics = self._messages.topics
+        context = None
+        if config["broker.tls"]:
+            ca = None
+            if config["broker.ca"]:
+                with open(config["broker.ca"], "rb") as file:
+                    ca = file.read()
+            context = tls_context(ca)
+
+        def connect():
+            return open_stream(
+                config["broker.host"], config["broker.port"], context, config["broker.server_name"]
+            )
+
+        client = Client(
+            config["id"],
+            connect,
+            (topics["status"], self._messages.status("offline")),
+            (
+                (topics["command"], 1, True),
+                (topics["set_chunk"], 1, True),
+                (topics["status"], 1, False),
+            ),
+            self._connected,
+            self._receive,
+            MAX_PAYLOAD_BYTES,
+        )
+        client.user = config["broker.user"]
+        client.password = config["broker.password"]
+        client.healthy_ms = config["healthy_s"] * 1000
+        return client
+
+    def _make_swap(self, store):
+        config = self._config
+        swap = Swap(
+            store, self._eye.hash, config["dim"], config["max_set_bytes"], self._publish_set_state
+        )
+        if config["factory_set"]:
+            folder, name = config["factory_set"].rsplit("/", 1)
+            swap.boot(Store(folder), name)
+        else:
+            swap.boot(None, None)
+        return swap
+
+    # --- the program
+
+    # Until stop(); says goodbye before it returns. self.failed tells whether it ended by itself.
+    async def run(self):
+        seeing = asyncio.create_task(self._see_until_failure())
+        for _ in range(_FIRST_FRAME_MS // 20):
+            await asyncio.sleep_ms(20)
+            if self._camera.width:
+                break
+        self._derive_keepalive()
+        linking = asyncio.create_task(self._client.run())
+        await self._stop.wait()
+        seeing.cancel()
+        await self.goodbye()
+        linking.cancel()
+
+    def stop(self):
+        self._stop.set()
+
+    # A clean DISCONNECT makes the broker forget the will, so the last word is said before (T02).
+    async def goodbye(self):
+        if not self._client.is_online():
+            log("device: stopped without a connection")
+            return
+        told = await self._client.settled(self._messages.publish_status("stopped"), _GOODBYE_MS)
+        await self._client.disconnect()
+        log("device: stopped%s" % ("" if told else "; the broker did not acknowledge it"))
+
+    async def _see_until_failure(self):
+        try:
+            while True:
+                await self._see()
+        except Exception as error:
+            sys.print_exception(error)
+            log("device: FAILED: %r" % error)
+            self.failed = True
+            self.stop()
+
+    async def _see(self):
+        started = self._uptime.ms()
+        camera = self._camera
+        eye = self._eye
+        width, height = camera.width, camera.height
+        await camera.capture()
+        at = max(0, self._uptime.ms() - camera.age_ms)
+        if (camera.width, camera.height) != (width, height) and self._client.is_online():
+            self._publish_birth()
+        eye.encode(camera.buffer, camera.width, camera.height)
+        await asyncio.sleep_ms(0)
+        sim = eye.similarity_q8()
+        why = self._gate.decide(sim, self._uptime.ms())
+        if why:
+            self._tell(why, 0 if why == "first" else sim, at)
+            eye.keep()
+            gc.collect()
+        self._derive_keepalive()
+        await asyncio.sleep_ms(max(0, self._config["interval_ms"] - (self._uptime.ms() - started)))
+
+    def _tell(self, why, sim, at):
+        eye = self._eye
+        frame = self._camera.id
+        active = self._swap.active
+        if self._frames:
+            self._frames.keep(self._camera, at)
+        self._messages.publish(
+            "embedding",
+            {
+                "frame": frame,
+                "at": at,
+                "encoder": eye.hash,
+                "set": active.hash if active else None,
+                "e": eye.embedding,
+                "why": why,
+                "sim": sim,
+            },
+            telemetry=True,
+        )
+        if active is None:
+            return
+        rows = eye.rows(active)
+        # An empty list is told once, so that a host sees them go.
+        if rows or self._had_rows:
+            fields = {"frame": frame, "at": at, "set": active.hash, "dim": self._config["dim"]}
+            fields["rows"] = rows
+            self._messages.publish("detections", fields)
+        self._had_rows = bool(rows)
+
+    # Brokers cut after 1.5 x keepalive, and an encode holds up everything (T11).
+    def _derive_keepalive(self):
+        seconds = max(self._config["keepalive_s"], self._eye.encode_ms * 3 // 1000 + 1)
+        if seconds != self._client.keepalive_s:
+            log("device: keepalive %d s" % seconds)
+            self._client.keepalive_s = seconds
+
+    # --- the connection
+
+    def _connected(self):
+        log("device: online")
+        self._messages.publish_status("online")
+        self._publish_state()
+
+    def _receive(self, topic, payload, retain, dup):
+        if not self._stop.is_set():
+            self._inbox.take(topic, payload, retain)
+
+    def _publish_state(self):
+        self._publish_birth()
+        self._publish_set_state()
+
+    def _publish_birth(self):
+        active = self._swap.active
+        self._messages.publish(
+            "birth",
+            {
+                "fw": _FIRMWARE,
+                "encoder": self._eye.hash,
+                "dim": self._config["dim"],
+                "width": self._camera.width,
+                "height": self._camera.height,
+                "set": active.hash if active else None,
+                "set_version": active.version if active else "",
+                "frames": self._config["frames"],
+                "max_set": self._config["max_set_bytes"],
+                "ops": OPERATIONS,
+                "interval": self._config["interval_ms"],
+            },
+        )
+
+    def _publish_set_state(self):
+        if self._client.is_online():
+            self._messages.publish("set_state", self._swap.fields())

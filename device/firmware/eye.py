@@ -1,0 +1,84 @@
+# One frame: encode, compare with the last published one, match. Blocks for the time of an encode.
+import hashlib
+import os
+
+import vision
+from clock import ticks_diff, ticks_ms
+from log import log
+
+_EMBEDDING_BYTES = 256
+_MAX_ROWS_TOLD = 16
+_GREY = 128
+
+
+# Reads a whole file into one buffer of its size: reading without a size would need twice the
+# memory.
+def _read(path):
+    buffer = bytearray(os.stat(path)[6])
+    with open(path, "rb") as file:
+        file.readinto(buffer)
+    return buffer
+
+
+class Eye:
+    # Raises OSError where there is no pack, ValueError where it is not one.
+    def __init__(self, pack_path, dim):
+        self._pack = _read(pack_path)
+        self.hash = hashlib.sha256(self._pack).digest()[:8]
+        self.encoder = vision.Encoder(self._pack)
+        if self.encoder.dim != _EMBEDDING_BYTES:
+            raise ValueError("%d numbers instead of %d" % (self.encoder.dim, _EMBEDDING_BYTES))
+        self.embedding = bytearray(_EMBEDDING_BYTES)
+        self._published = bytearray(_EMBEDDING_BYTES)
+        self._dim = dim
+        self.encode_ms = 0  # of the slowest so far
+        self._measure()
+
+    # A first encode, so that keepalive can be derived from it before the first connect (T11).
+    def _measure(self):
+        width, height = self.encoder.width, self.encoder.height
+        self.encode(bytes((_GREY,)) * (width * height * 3), width, height)
+
+    def encode(self, pixels, width, height):
+        start = ticks_ms()
+        self.encoder.encode(pixels, width, height, self.embedding)
+        took_ms = ticks_diff(ticks_ms(), start)
+        if took_ms > self.encode_ms:
+            self.encode_ms = took_ms
+
+    # Similarity x 256 of the frame just encoded to the one published last, on the first `dim`
+    # bytes. Rounding takes equal ones a little above 256, which the wire does not carry.
+    def similarity_q8(self):
+        return max(-256, min(256, vision.similarity_q8(self.embedding, self._published, self._dim)))
+
+    # The frame just encoded is the one to compare with from now on; `embedding` is free for the next.
+    def keep(self):
+        self.embedding, self._published = self._published, self.embedding
+
+    # [[row, margin_q8, prob_q8]] of the rows that the frame just encoded reaches, best first.
+    def rows(self, active):
+        margins = active.margins
+        active.prototypes.match(self.embedding, margins)
+        reached = [
+            (margins[row], row) for row in range(len(margins)) if margins[row] >= active.report_q8
+        ]
+        reached.sort(key=_best_first)
+        return [[row, margin, vision.prob_q8(margin)] for margin, row in reached[:_MAX_ROWS_TOLD]]
+
+
+def _best_first(pair):
+    return -pair[0], pair[1]
+
+
+# The eye, or None with a line in the log that says what is wrong with the pack.
+def open_eye(pack_path, dim):
+    try:
+        eye = Eye(pack_path, dim)
+    except OSError as error:
+        log("eye: %s cannot be read: %r" % (pack_path, error))
+        return None
+    except ValueError as error:
+        log("eye: %s is not a model pack for this firmware: %s" % (pack_path, error))
+        return None
+    log("eye: encoder %s, %d ms a frame" % (eye.hash.hex(), eye.encode_ms))
+    return eye

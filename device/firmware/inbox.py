@@ -1,0 +1,112 @@
+# What arrives: commands and their operations, chunks of a prototype set, the device's own will.
+import asyncio
+import gc
+
+from clock import unix_ms
+from commands import Commands
+from log import log
+from micropython import const
+from moteye_protocol.codec import WireError, unpack
+from moteye_protocol.wire import VERSION
+
+_REASSERT_MS = const(1000)
+
+
+class Inbox:
+    # frames: a FrameRing, or None where pictures stay on the device.
+    # publish_state(): publishes birth and set/state.
+    def __init__(self, messages, swap, frames, eye, publish_state):
+        self._messages = messages
+        self._swap = swap
+        self._frames = frames
+        self._eye = eye
+        self._publish_state = publish_state
+        self._reasserted_ms = -_REASSERT_MS
+        operations = {
+            "ping": self._ping,
+            "report": self._report,
+            "frame.get": self._frame_get,
+            "set.begin": self._set_begin,
+            "set.abort": self._set_abort,
+        }
+        self._commands = Commands(messages.session, operations, self._reply, unix_ms)
+
+    # One message. payload: a view, or None where it was too large; topic is None then.
+    def take(self, topic, payload, retain):
+        topics = self._messages.topics
+        if topic == topics["command"]:
+            self._commands.take(payload, retain)
+        elif topic == topics["set_chunk"]:
+            self._chunk(payload, retain)
+        elif topic == topics["status"] and not retain:
+            self._own_status(payload)
+
+    def _chunk(self, payload, retain):
+        try:
+            fields = unpack(payload)
+        except WireError as error:
+            self._commands.refuse("chunk: %s" % error)
+            return
+        if retain or not isinstance(fields, dict) or fields.get("v") != VERSION:
+            self._commands.refuse("chunk: retained, or not of version %d" % VERSION)
+            return
+        now = self._messages.uptime.ms()
+        code = self._swap.chunk(fields.get("set"), fields.get("i"), fields.get("data"), now)
+        if code != "ok":
+            self._commands.refuse("chunk: %s" % code)
+
+    # The broker told the will of an earlier connection after this one was up (T03).
+    def _own_status(self, payload):
+        try:
+            fields = unpack(payload)
+        except WireError:
+            return
+        now = self._messages.uptime.ms()
+        if isinstance(fields, dict) and fields.get("state") == "offline":
+            if now - self._reasserted_ms >= _REASSERT_MS:
+                self._reasserted_ms = now
+                log("device: told offline while online; says online again")
+                self._messages.publish_status("online")
+
+    def _reply(self, fields):
+        self._messages.publish("reply", fields)
+
+    # --- operations: args -> (code, further keys of the reply)
+
+    def _ping(self, args):
+        client = self._messages.client
+        gc.collect()
+        return "ok", {
+            "connects": client.connects,
+            "losses": client.losses,
+            "dropped": client.outbox.dropped,
+            "resent": client.outbox.resent,
+            "oversize": client.oversize,
+            "malformed": self._commands.malformed,
+            "encode_ms": self._eye.encode_ms,
+            "memory": gc.mem_free(),
+        }
+
+    def _report(self, args):
+        self._publish_state()
+        return "ok", {}
+
+    def _frame_get(self, args):
+        if self._frames is None:
+            return "forbidden", {}
+        frame = args.get("frame")
+        if not isinstance(frame, int):
+            return "bad_argument", {}
+        code = self._frames.ask(frame)
+        if code == "ok":
+            asyncio.create_task(self._frames.send(self._publish_frame, self._messages.client.room))
+        return code, {}
+
+    def _publish_frame(self, fields):
+        self._messages.publish("frame", fields)
+
+    def _set_begin(self, args):
+        return self._swap.begin(args.get("sha256"), args.get("size"), self._messages.uptime.ms())
+
+    def _set_abort(self, args):
+        return self._swap.abort(args.get("set")), {}

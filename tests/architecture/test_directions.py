@@ -1,0 +1,82 @@
+"""Who may import whom. The table in docs/architecture.md, held by the imports themselves."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+AGENT = ROOT / "host_agent" / "moteye"
+SHELLS = {"link", "text", "store", "actions", "api", "cli", "agent", "camera", "compiler"}
+SHELLS |= {"imaging", "config", "policies", "resources"}
+IMPURE = {"asyncio", "socket", "time", "os", "pathlib", "datetime", "random", "sqlite3"}
+IMPURE |= {"aiomqtt", "amqtt", "httpx", "subprocess", "threading"}
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def roots(names: set[str], depth: int = 1) -> set[str]:
+    return {".".join(name.split(".")[:depth]) for name in names}
+
+
+def broken(folder: Path, forbidden: set[str], depth: int = 1) -> list[str]:
+    return [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in sorted(folder.rglob("*.py"))
+        for name in sorted(roots(imports(path), depth) & forbidden)
+    ]
+
+
+def test_core_does_no_io_and_knows_no_shell():
+    assert broken(AGENT / "core", IMPURE) == []
+    assert broken(AGENT / "core", {f"moteye.{shell}" for shell in SHELLS}, depth=2) == []
+
+
+def test_shells_do_not_know_the_agent_or_the_commands():
+    for shell in ("link", "text", "actions", "camera", "compiler"):
+        assert broken(AGENT / shell, {"moteye.agent", "moteye.cli"}, depth=2) == []
+
+
+@pytest.mark.parametrize("shell", ["link", "text", "actions", "camera", "compiler"])
+def test_shells_do_not_know_each_other(shell):
+    others = {f"moteye.{other}" for other in ("link", "text", "actions", "camera", "compiler")}
+    assert broken(AGENT / shell, others - {f"moteye.{shell}"}, depth=2) == []
+
+
+def test_protocol_imports_nothing_of_ours():
+    ours = {"moteye", "moteye_training"}
+    assert broken(ROOT / "protocol" / "moteye_protocol", ours) == []
+
+
+def test_nobody_imports_training_tests_or_examples():
+    for folder in (AGENT, ROOT / "device", ROOT / "protocol"):
+        assert broken(folder, {"moteye_training", "tests", "examples"}) == []
+
+
+def test_firmware_imports_only_what_a_device_has():
+    host_only = {"moteye", "numpy", "pydantic", "msgpack", "typing", "dataclasses", "pathlib"}
+    assert broken(ROOT / "device" / "firmware", host_only) == []
+
+
+def test_kernels_include_only_freestanding_headers():
+    allowed = {"<stdint.h>", "<stddef.h>", "<string.h>", "<stdbool.h>"}
+    for path in sorted((ROOT / "device" / "kernels").glob("*.[ch]")):
+        for line in path.read_text().splitlines():
+            if line.startswith("#include"):
+                header = line.split()[1]
+                assert header in allowed or header.startswith('"'), f"{path.name}: {line}"
+
+
+def test_this_test_notices_a_broken_direction(tmp_path, monkeypatch):
+    (tmp_path / "wrong.py").write_text("import asyncio\nfrom moteye.link import devices\n")
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    assert broken(tmp_path, IMPURE) == ["wrong.py imports asyncio"]
+    assert broken(tmp_path, {"moteye.link"}, depth=2) == ["wrong.py imports moteye.link"]

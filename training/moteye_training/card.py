@@ -1,0 +1,139 @@
+"""Writes the model card and `metrics.json` from `encoder.json` and the files themselves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+MEASURES = (
+    ("caltech_unseen100.top1", "caltech-unseen among 100 names"),
+    ("caltech_unseen100.top5", "the same, top-5"),
+    ("caltech_unseen50.top1", "caltech-unseen among its 50"),
+    ("caltech_seen100.top1", "caltech-seen among 100"),
+    ("grocery.top1", "grocery, 81 names"),
+    ("nips17.top1", "nips17-imagenet, 110 names"),
+    ("flowers_seen.top1", "flowers-seen among 102"),
+    ("flowers_unseen.top1", "flowers-unseen among 102"),
+    ("household24.map", "household24: mean AP of presence"),
+    ("plants.auc", "plants: AUC of \"potted plant\""),
+    ("plants.ap", "plants: AP of \"potted plant\""),
+    ("captions.r1", "photo to caption of 1,000, R@1"),
+    ("captions.r5", "the same, R@5"),
+    ("fiveshot.caltech_unseen", "caltech-unseen by five example photos a name"),
+)  # fmt: skip
+"""Measures of the card's table and their names there; top-1 unless said."""
+
+
+def parts(conditions: str) -> tuple[str, str, str]:
+    """n, interval and chance out of a row's conditions."""
+    fields = [field.strip() for field in conditions.split(",")]
+    n = next((f[2:] for f in fields if f.startswith("n=")), "")
+    interval = next((f[5:] for f in fields if f.startswith("95 % ")), "")
+    chance = next((f[7:] for f in fields if f.startswith("chance ")), "")
+    return n, interval, chance
+
+
+def at_dim(measure: str, dim: int) -> str:
+    """Id of a measure at a prefix."""
+    head, _, kind = measure.rpartition(".")
+    return f"{head}.d{dim}.{kind}"
+
+
+def table(rows: dict[str, dict[str, Any]]) -> list[str]:
+    """The main table in Markdown."""
+    lines = [
+        "| measure | n | chance | teacher | d16 | d64 | d256 | 95 % of d256 |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+
+    def shown(identity: str) -> str:
+        entry = rows.get(identity)
+        return f"{entry['value']:.3f}" if entry else "–"
+
+    for measure, name in MEASURES:
+        entry = rows.get(f"fast.{measure}")
+        if entry is None:
+            continue
+        n, interval, chance = parts(entry["conditions"])
+        cells = [
+            name,
+            n,
+            chance,
+            shown(f"teacher.{measure}"),
+            shown(f"fast.{at_dim(measure, 16)}"),
+            shown(f"fast.{at_dim(measure, 64)}"),
+            shown(f"fast.{measure}"),
+            interval,
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def household_table(rows: dict[str, dict[str, Any]]) -> list[str]:
+    """AP of each household phrase beside chance and teacher."""
+    lines = ["| phrase | chance | teacher | d256 |", "|---|---|---|---|"]
+    for identity, entry in rows.items():
+        if identity.startswith("fast.household24.") and identity.endswith(".ap"):
+            name = identity.split(".")[2].replace("_", " ")
+            teacher = rows.get(identity.replace("fast.", "teacher.", 1))
+            other = f"{teacher['value']:.2f}" if teacher else "–"
+            chance = parts(entry["conditions"])[2]
+            lines.append(f"| {name} | {chance} | {other} | {entry['value']:.2f} |")
+    return lines
+
+
+def single_rows(rows: dict[str, dict[str, Any]], identities: Sequence[str]) -> list[str]:
+    """`id | value | conditions` for figures that stand alone."""
+    lines = ["| figure | value | conditions |", "|---|---|---|"]
+    for identity in identities:
+        entry = rows.get(identity)
+        if entry:
+            value = entry["value"]
+            text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+            lines.append(f"| `{identity}` | {text} {entry['unit']} | {entry['conditions']} |")
+    return lines
+
+
+def write_card(bench: Path, pack: Path, space: Path, template: Path) -> None:
+    """Fill the template's `{{...}}` places; write `CARD.md` and `metrics.json` in the pack."""
+    entries = json.loads(bench.read_text())
+    rows = {entry["id"]: entry for entry in entries}
+    digest = hashlib.sha256((pack / "encoder.tflite").read_bytes()).hexdigest()
+    calibration = json.loads((space / "calibration.json").read_text())
+    if calibration["encoder_tflite_sha256"] != digest:
+        raise ValueError("calibration.json was made with another encoder: run `background`")
+    places = {
+        "table": "\n".join(table(rows)),
+        "household": "\n".join(household_table(rows)),
+        "single": "\n".join(
+            single_rows(
+                rows,
+                (
+                    "fast.over_teacher", "fast.d64_over_d256", "fast.d16_over_d256",
+                    "fast.int8_loss_points", "fast.ece", "text.cosine", "text.cosine.words",
+                    "text.cosine.captions", "text.phrase_ms", "text.bytes",
+                ),
+            )
+        ),
+        "sha256": digest,
+        "bytes": f"{(pack / 'encoder.tflite').stat().st_size:,}",
+        "fit": json.dumps(calibration["dims"]["64"]),
+        "exclusion": json.dumps(calibration["exclusion"]["measured"]),
+    }  # fmt: skip
+    text = template.read_text()
+    for name, value in places.items():
+        text = text.replace("{{" + name + "}}", value)
+    (pack / "CARD.md").write_text(text)
+    metrics = pack / "metrics.json"
+    stored = json.loads(metrics.read_text()) if metrics.exists() else {}
+    own = {entry["id"] for entry in stored.get("stored_rows", [])}
+    result = {
+        "encoder_tflite_sha256": digest,
+        "command": "python -m moteye_training evaluate",
+        "rows": [entry for entry in entries if entry["id"] not in own],
+        "stored_rows": stored.get("stored_rows", []),
+    }
+    metrics.write_text(json.dumps(result, indent=1) + "\n")

@@ -1,0 +1,95 @@
+"""Command line: `python -m moteye_training all --out build/train`.
+
+Steps, each also alone and each resumable: teach, distil, export, evaluate. `--smoke` runs them on
+a small part of the data into `OUT/smoke`, in minutes, and touches no delivered file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+# Threads that wait by spinning starve each other on a machine that does other work as well
+# (measured: 5 times slower); must be set before PyTorch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from . import pipeline
+from .data import data_root, models_root
+from .pipeline import Paths, Plan, Run
+
+REPO = Path(__file__).resolve().parents[2]
+STEPS = ("teach", "distil", "export", "background", "evaluate", "evaluate-text", "evaluate-float")
+
+
+def parser() -> argparse.ArgumentParser:
+    """All options; the steps share them."""
+    p = argparse.ArgumentParser(prog="moteye_training", description=__doc__)
+    p.add_argument("step", choices=("all", *STEPS))
+    p.add_argument("--out", type=Path, default=Path("build/train"), help="working folder")
+    p.add_argument("--data", help="shards; default MOTEYE_DATA or ../shared/data")
+    p.add_argument("--models", help="third-party models; default MOTEYE_MODELS or ../shared/models")
+    p.add_argument("--repo", type=Path, default=REPO, help="where delivered files go")
+    p.add_argument("--bench", type=Path, default=Path("build/bench/encoder.json"))
+    p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    p.add_argument("--workers", type=int, default=2, help="processes for LiteRT")
+    p.add_argument("--views", type=int, default=4, help="views a photo, the whole one included")
+    p.add_argument("--align-epochs", type=float, default=18)
+    p.add_argument("--minutes", type=float, default=60, help="time for the student's training")
+    p.add_argument("--init", type=Path, help="start the student from this student.pt")
+    p.add_argument("--checkpoint", type=Path, help="export this instead of OUT/student.pt")
+    p.add_argument("--no-teacher", action="store_true", help="evaluate the student alone")
+    p.add_argument(
+        "--card", action="store_true", help="after evaluate, write CARD.md, metrics.json"
+    )
+    p.add_argument("--smoke", action="store_true", help="a small part of everything")
+    return p
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the steps asked for."""
+    a = parser().parse_args(arguments)
+    plan = Plan(a.views, a.align_epochs, a.minutes, a.workers, init=a.init)
+    out, repo, bench = a.out, a.repo, a.bench
+    if a.smoke:
+        plan, out = plan.smaller(), a.out / "smoke"
+        repo, bench = out / "repo", out / "encoder.json"
+    paths = Paths(data_root(a.data), models_root(a.models), out, repo, bench)
+    run = Run(paths, plan, a.device)
+    if a.smoke:
+        pipeline.copy_for_smoke(run)
+    steps = ("teach", "distil", "export", "evaluate") if a.step == "all" else (a.step,)
+    for step in steps:
+        print(f"== {step}", flush=True)
+        if step == "teach":
+            pipeline.teach(run)
+        elif step == "distil":
+            pipeline.distil_student(run)
+        elif step == "export":
+            pipeline.export(run, a.checkpoint)
+        elif step == "background":
+            pipeline.background(run)
+        elif step == "evaluate":
+            evaluate_step(paths, plan, not (a.no_teacher or a.smoke), a.card)
+        else:
+            from . import evaluate_torch
+
+            if step == "evaluate-text":
+                evaluate_torch.text_agreement(run)
+            else:
+                evaluate_torch.float_loss(run, a.checkpoint)
+
+
+def evaluate_step(paths: Paths, plan: Plan, with_teacher: bool, card: bool) -> None:
+    """Print and write the figures of the committed files."""
+    from .evaluate import evaluate
+
+    evaluate(
+        paths.data, paths.models, paths.encoder, paths.space, paths.alignment, paths.bench,
+        plan.workers, with_teacher,
+    )  # fmt: skip
+    if card:
+        from .card import write_card
+
+        template = Path(__file__).parent / "card_template.md"
+        write_card(paths.bench, paths.pack, paths.space, template)

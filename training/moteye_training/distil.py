@@ -1,0 +1,312 @@
+"""Distillation of the teacher into the student, at the student's resolution.
+
+Resumable: the checkpoint holds weights, averaged weights, optimiser and the time already spent;
+the learning rate follows the share of the time budget, so that a run ends when it should on
+whatever machine it has. B = batch, D = 256, K = names.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from .losses import (
+    alike_texts,
+    cosine_loss,
+    relational_loss,
+    slices,
+    text_contrast,
+    text_relational_loss,
+)
+from .rows import Rows, batches, choose_texts, jitter, to_input
+from .space import Space
+from .student import Student
+from .text import F32
+from .truth import COCO_NAMES, TextBank
+
+TEXT_SCALE = 20.0
+CHECKED_DIMS = (64, 256)
+"""Prefixes on which text losses are taken; the cosine is taken on all."""
+
+
+@dataclass(frozen=True)
+class DistilOptions:
+    """Settings of one run."""
+
+    minutes: float = 60
+    batch: int = 128
+    rate: float = 1.2e-3
+    head_rate: float = 2.5e-3
+    weight_decay: float = 0.02
+    ema: float = 0.9985
+    seed: int = 7
+    bf16: bool = True
+    frozen_blocks: int = 5
+    """Blocks that keep their ImageNet weights (their BN statistics are set anew at 96 x 96)."""
+
+
+@dataclass
+class Words:
+    """What the text losses compare with, all in the space: float32[*, 256] of length 1."""
+
+    bank: TextBank
+    bank_space: Tensor
+    box_rows: dict[tuple[int, int], int]
+    presence: Tensor
+    coco: Tensor
+    vocabulary: Tensor
+
+
+def make_words(
+    bank: TextBank,
+    box_rows: dict[tuple[int, int], int],
+    presence: Any,
+    coco: F32,
+    vocabulary: F32,
+    space: Space,
+) -> Words:
+    """Project MiniLM embeddings [*, 384] of the bank, the COCO names and a vocabulary."""
+    return Words(
+        bank,
+        torch.from_numpy(space.texts(bank.vectors)),
+        box_rows,
+        torch.from_numpy(presence),
+        torch.from_numpy(space.texts(coco)),
+        torch.from_numpy(space.texts(vocabulary)),
+    )
+
+
+class Presence(nn.Module):
+    """A scale and a bias per COCO name, for each checked prefix; used in training only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.full((len(CHECKED_DIMS),), 2.3))
+        self.bias = nn.Parameter(torch.full((len(CHECKED_DIMS), len(COCO_NAMES)), -4.0))
+
+    def forward(
+        self, student: dict[int, Tensor], names: dict[int, Tensor], known: Tensor
+    ) -> Tensor:
+        """Binary cross-entropy over the known entries of known int8[B, K]."""
+        mask, wanted = (known >= 0).float(), known.clamp(min=0).float()
+        total = torch.zeros((), device=known.device)
+        for at, dim in enumerate(CHECKED_DIMS):
+            logits = student[dim] @ names[dim].T * self.log_scale[at].exp() + self.bias[at]
+            each = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+            total = total + (each * mask).sum() / mask.sum().clamp(min=1)
+        return total * 5
+
+
+def batch_loss(
+    student: Student, presence: Presence, x: Tensor, chosen: Any, rows: Rows, words: Words,
+    rng: np.random.Generator, bf16: bool,
+) -> dict[str, Tensor]:  # fmt: skip
+    """The weighted terms of the loss for one batch; their sum is minimised."""
+    device = x.device
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        out = student(x)
+    given = slices(out.embedding.float())
+    wanted = slices(torch.from_numpy(rows.target[chosen]).float().to(device))
+    coco, vocabulary = slices(words.coco.to(device)), slices(words.vocabulary.to(device))
+    classes = torch.from_numpy(rows.classes[chosen]).float().to(device)
+    terms = {
+        "cosine": 3.0 * cosine_loss(given, wanted),
+        "classes": 0.3
+        * F.kl_div(out.classes.float().log_softmax(1), classes, reduction="batchmean"),
+    }
+    texts = choose_texts(rows, chosen, words.bank, words.box_rows, rng)
+    has = torch.from_numpy(texts >= 0).to(device)
+    at = torch.from_numpy(texts[texts >= 0])
+    alike = alike_texts(torch.from_numpy(words.bank.vectors[at.numpy()])).to(device)
+    said = slices(words.bank_space[at].to(device))
+    for dim in CHECKED_DIMS:
+        share = 1.0 if dim == max(CHECKED_DIMS) else 0.5
+        terms[f"relation{dim}"] = share * relational_loss(given[dim], wanted[dim])
+        terms[f"names{dim}"] = share * text_relational_loss(
+            given[dim], wanted[dim], vocabulary[dim], TEXT_SCALE
+        )
+        terms[f"text{dim}"] = (
+            0.15 * share * text_contrast(given[dim][has], said[dim], alike, TEXT_SCALE)
+        )
+    known = words.presence[torch.from_numpy(rows.photo[chosen])].clone()
+    known[torch.from_numpy(rows.box[chosen] >= 0)] = -1
+    terms["presence"] = 0.5 * presence(given, coco, known.to(device))
+    return terms
+
+
+def parameter_groups(
+    student: Student, presence: Presence, options: DistilOptions
+) -> list[dict[str, Any]]:
+    """Head faster than backbone; no decay on BN, biases and depthwise kernels."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in student.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        plain = parameter.ndim < 2 or (parameter.ndim == 4 and parameter.shape[1] == 1)
+        rate = options.head_rate if name.startswith(("head", "wide")) else options.rate
+        decay = 0.0 if plain else options.weight_decay
+        groups.setdefault((rate, decay), []).append(parameter)
+    groups[options.head_rate, -1.0] = list(presence.parameters())
+    return [
+        {"params": ps, "lr": rate, "peak": rate, "weight_decay": max(decay, 0.0)}
+        for (rate, decay), ps in groups.items()
+    ]
+
+
+def rate_factor(progress: float, warm: float = 0.02) -> float:
+    """Share of the peak rate at a share of the budget: linear warm-up, then a cosine to 0."""
+    if progress < warm:
+        return progress / warm
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - warm) / (1 - warm))))
+
+
+@torch.no_grad()
+def average_into(average: Student, student: Student, decay: float) -> None:
+    """Exponential moving average of weights and BN statistics."""
+    for mean, value in zip(
+        average.state_dict().values(), student.state_dict().values(), strict=True
+    ):
+        if mean.dtype.is_floating_point:
+            mean.lerp_(value, 1 - decay)
+        else:
+            mean.copy_(value)
+
+
+@torch.no_grad()
+def embed(student: Student, pixels: Any, device: torch.device, batch: int = 256) -> F32:
+    """Raw embeddings float32[B, 256] of uint8[B, 96, 96, 3], in evaluation mode."""
+    was_training = student.training
+    student.eval()
+    parts = [
+        student(to_input(np.ascontiguousarray(pixels[at : at + batch]), device)).embedding.cpu()
+        for at in range(0, len(pixels), batch)
+    ]
+    student.train(was_training)
+    return torch.cat(parts).float().numpy()
+
+
+@torch.no_grad()
+def refresh_statistics(
+    student: Student, rows: Rows, device: torch.device, count: int = 6144
+) -> None:
+    """Set BN statistics of (averaged) weights from drawn training rows, jittered as in training."""
+    rng = np.random.default_rng(0)
+    student.train()
+    # A frozen layer stays as it is: later layers were taught on what it gives.
+    layers = [m for m in student.modules() if isinstance(m, nn.BatchNorm2d) and m.training]
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None
+    probability = rows.weight / rows.weight.sum()
+    for some in rng.choice(len(probability), count, p=probability).reshape(-1, 256):
+        student(to_input(rows.load(some), device).contiguous(memory_format=torch.channels_last))
+    for layer in layers:
+        layer.momentum = 0.1
+    student.eval()
+
+
+def save_checkpoint(path: Path, **state: Any) -> None:
+    """Write beside, then rename: a cut never leaves half a checkpoint."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    torch.save(state, part)
+    part.replace(path)
+
+
+def distil(
+    student: Student,
+    rows: Rows,
+    words: Words,
+    options: DistilOptions,
+    folder: Path,
+    device: torch.device,
+    check: Any = None,
+    every_s: float = 240,
+) -> Student:
+    """Train until the time budget is spent; returns the averaged student with fresh BN statistics.
+
+    `check(student) -> dict[str, float]` is run about every `every_s` seconds and logged.
+    """
+    from torch.utils.tensorboard import SummaryWriter
+    from tqdm import tqdm
+
+    torch.manual_seed(options.seed)
+    path, spent, step = folder / "checkpoint.pt", 0.0, 0
+    student = student.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if not path.exists():
+        refresh_statistics(student, rows, device, 2048)
+    student.freeze(options.frozen_blocks)
+    student.train()
+    average = copy.deepcopy(student)
+    presence = Presence().to(device)
+    optimiser = torch.optim.AdamW(parameter_groups(student, presence, options))
+    if path.exists():
+        stored = torch.load(path, map_location=device, weights_only=True)
+        student.load_state_dict(stored["student"])
+        average.load_state_dict(stored["average"])
+        presence.load_state_dict(stored["presence"])
+        optimiser.load_state_dict(stored["optimiser"])
+        spent, step = stored["spent"], stored["step"]
+        print(f"distil: resumed at step {step}, {spent:.0f} s", flush=True)
+    budget = options.minutes * 60
+    rng = np.random.default_rng(options.seed + step)
+    source = batches(rows, options.batch, options.seed + step)
+    writer = SummaryWriter(str(folder / "tensorboard"))
+    bar = tqdm(total=round(budget), initial=round(spent), unit="s", mininterval=20)
+    started, last_check = time.monotonic() - spent, spent
+    while (now := time.monotonic() - started) < budget:
+        factor = rate_factor(now / budget)
+        for group in optimiser.param_groups:
+            group["lr"] = group["peak"] * factor
+        chosen, pixels = next(source)
+        x = jitter(to_input(pixels, device), rng)
+        terms = batch_loss(student, presence, x, chosen, rows, words, rng, options.bf16)
+        loss = torch.stack(list(terms.values())).sum()
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"loss is {loss.item()} at step {step}: {terms}")
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(student.parameters(), 5.0)
+        optimiser.step()
+        # A young average must not remember the untrained head.
+        average_into(average, student, min(options.ema, (step + 1) / (step + 20)))
+        step += 1
+        bar.update(round(now) - bar.n)
+        if step % 50 == 0:
+            writer.add_scalar("loss", loss.item(), step)
+            for name, term in terms.items():
+                writer.add_scalar(f"loss/{name}", term.item(), step)
+        if now - last_check > every_s:
+            last_check = now
+            note = check(average) if check else {}
+            for name, value in note.items():
+                writer.add_scalar(f"validation/{name}", value, step)
+            shown = " ".join(f"{n} {v:.3f}" for n, v in note.items())
+            shown_terms = " ".join(f"{n} {t.item():.2f}" for n, t in terms.items())
+            print(f"distil: {now:.0f} s step {step} {shown} | {shown_terms}", flush=True)
+            save_checkpoint(
+                path, student=student.state_dict(), average=average.state_dict(),
+                presence=presence.state_dict(), optimiser=optimiser.state_dict(),
+                spent=now, step=step,
+            )  # fmt: skip
+    refresh_statistics(average, rows, device)
+    save_checkpoint(folder / "student.pt", average=average.state_dict())
+    note = check(average) if check else {}
+    print(f"distil: done, {step} steps: " + " ".join(f"{n} {v:.3f}" for n, v in note.items()))
+    writer.close()
+    return average
+
+
+def load_student(student: Student, path: Path) -> Student:
+    """Load averaged weights from `student.pt` or `checkpoint.pt`."""
+    student.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["average"])
+    return student.eval()

@@ -1,0 +1,186 @@
+"""The card's numbers, from the committed files: NumPy, LiteRT and Pillow, no PyTorch.
+
+Photos of `eval-*` only; nothing is chosen here. The encoder runs on TFLite's reference kernels,
+which is what the device computes; pictures are squashed by the device's integer box average.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .augment import squash
+from .bank import Bank, Exclusion, expected_calibration_error, prefix_cosine
+from .calibrate import HOME_PRIOR, encode_photos
+from .data import Photo, evaluation_photos, open_photo
+from .encoder import split_work
+from .protocol import Measured, Protocol, make_protocol, measure_embeddings
+from .space import DIMS, load_space
+from .teacher import TeacherHead
+from .text import TextTower
+from .towers import TEACHER_SIDE, Towers
+from .truth import HOUSEHOLD
+
+SUMMARY = (
+    "fast.over_teacher", "fast.d64_over_d256", "fast.d16_over_d256", "fast.int8_loss_points",
+    "fast.ece", "text.cosine", "text.phrase_ms", "text.bytes",
+)  # fmt: skip
+Results = dict[str, dict[int, dict[str, Measured]]]
+RATIO_OF = ("caltech_unseen100.top1", "grocery.top1", "nips17.top1", "household24.map")
+"""Measures whose mean ratio is `over_teacher`, `d64_over_d256` and the like."""
+TARGETS = {
+    "teacher.caltech_unseen100.top1": 0.50,
+    "teacher.household24.map": 0.48,
+    "text.bytes": 25_000_000,
+}
+
+
+def teacher_rows(photos: Sequence[Photo], models: Path) -> NDArray[np.float16]:
+    """Towers' rows float16[N, ROW] of whole photos."""
+    towers = Towers(models)
+    rows = [towers(squash(open_photo(photo), TEACHER_SIDE)) for photo in photos]
+    return np.stack(rows).astype(np.float16)
+
+
+def mean_ratio(above: dict[str, Measured], below: dict[str, Measured]) -> float:
+    """Mean of the ratios of the four summary measures."""
+    return float(np.mean([above[name].value / below[name].value for name in RATIO_OF]))
+
+
+def row(
+    identity: str, value: float, unit: str, conditions: str, rival: str | None = None,
+    rival_value: float | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """One row of `encoder.json`."""
+    ratio = value / rival_value if rival_value else None
+    return {
+        "id": identity,
+        "value": round(value, 5),
+        "unit": unit,
+        "target": TARGETS.get(identity),
+        "rival": rival,
+        "rival_value": None if rival_value is None else round(rival_value, 5),
+        "ratio": None if ratio is None else round(ratio, 4),
+        "conditions": conditions,
+    }
+
+
+def model_rows(
+    prefix: str, by_dim: dict[int, dict[str, Measured]], rival: dict[str, Measured] | None
+) -> list[dict[str, Any]]:
+    """Rows of one encoder: the whole embedding, then top-1, presence and plants of each prefix."""
+    rows: list[dict[str, Any]] = []
+    for dim in (256, *DIMS):
+        whole = dim == 256 and not any(r["id"] == f"{prefix}.plants.auc" for r in rows)
+        for name, m in by_dim[dim].items():
+            head, _, kind = name.rpartition(".")
+            if whole:
+                identity = f"{prefix}.{name}"
+            elif kind in ("top1", "map", "auc"):
+                identity = f"{prefix}.{head}.d{dim}.{kind}"
+            else:
+                continue
+            interval = f", 95 % {m.low:.3f}-{m.high:.3f}" if np.isfinite(m.low) else ""
+            conditions = f"n={m.n}{interval}, chance {m.chance:.3f}, {dim} dimensions"
+            other = rival[name].value if rival and whole else None
+            rows.append(
+                row(identity, m.value, "share", conditions, "teacher" if other else None, other)
+            )
+    for dim in (16, 64):
+        ratio = mean_ratio(by_dim[dim], by_dim[256])
+        rows.append(row(f"{prefix}.d{dim}_over_d256", ratio, "ratio", ", ".join(RATIO_OF)))
+    return rows
+
+
+def time_phrase(text: TextTower, count: int = 40) -> float:
+    """Milliseconds for one phrase with all its prompts, one thread; the median."""
+    times = []
+    for number in range(count):
+        started = time.perf_counter()
+        text.phrases([f"a red cup number {number}"])
+        times.append((time.perf_counter() - started) * 1e3)
+    return float(np.median(times))
+
+
+def calibration_error(protocol: Protocol, embeddings: NDArray[np.int8], folder: Path) -> float:
+    """ECE of P(present), 24 household phrases on `coco-eval`, 64 dimensions, at HOME_PRIOR."""
+    stored = json.loads((folder / "calibration.json").read_text())
+    with np.load(folder / "bank.npz") as arrays:
+        bank = Bank(arrays["embeddings"], arrays["content"])
+    exclusion = stored["exclusion"]
+    rule = Exclusion(exclusion["cosine"], exclusion["robust_z"], exclusion["most"])
+    phrases = protocol.phrases(HOUSEHOLD)
+    mean, std = bank.statistics(phrases, 64, rule)
+    z = (prefix_cosine(embeddings[protocol.household_rows], phrases, 64) - mean) / std
+    probability = 1 / (1 + np.exp(-(stored["dims"]["64"]["a"] * z + stored["dims"]["64"]["b"])))
+    present = protocol.household_known == 1
+    share = present.mean()
+    weight = np.where(present, HOME_PRIOR / share, (1 - HOME_PRIOR) / (1 - share))
+    return expected_calibration_error(
+        probability.ravel(), present.ravel(), weight.ravel().astype(np.float32)
+    )
+
+
+def print_table(results: Results) -> None:
+    """For people: a line a measure, teacher and student at 16, 64, 256."""
+    print(f"{'measure':34}{'n':>6}{'chance':>8}{'teacher':>9}", end="")
+    print("".join(f"{'d' + str(d):>8}" for d in (16, 64, 256)) + "   95 % of d256")
+    for name, m in results["fast"][256].items():
+        if name.startswith("household24.") and not name.endswith(".map"):
+            continue
+        teacher = results.get("teacher", {}).get(256, {}).get(name)
+        shown = f"{teacher.value:9.3f}" if teacher else f"{'-':>9}"
+        print(f"{name:34}{m.n:>6}{m.chance:>8.3f}{shown}", end="")
+        print("".join(f"{results['fast'][d][name].value:8.3f}" for d in (16, 64, 256)), end="")
+        print(f"   {m.low:.3f}-{m.high:.3f}")
+
+
+def evaluate(
+    data: Path, models: Path, encoder: Path, space_folder: Path, alignment: Path, out: Path,
+    workers: int = 2, with_teacher: bool = True,
+) -> Results:  # fmt: skip
+    """Measure encoder, teacher and text tower; print the tables and write `encoder.json`."""
+    started = time.monotonic()
+    text, space = TextTower(space_folder), load_space(space_folder / "projection.npz")
+    photos = evaluation_photos(data)
+    protocol = make_protocol(photos, text, space)
+    embeddings = split_work(encode_photos, photos, encoder, workers=workers)
+    floats = embeddings.astype(np.float32)
+    results: Results = {"fast": {d: measure_embeddings(protocol, floats, d) for d in DIMS}}
+    rows: list[dict[str, Any]] = []
+    if with_teacher:
+        raw = split_work(teacher_rows, photos, models, workers=workers)
+        target = space.pictures(TeacherHead(alignment)(raw.astype(np.float32)))
+        results["teacher"] = {d: measure_embeddings(protocol, target, d) for d in DIMS}
+        rows += model_rows("teacher", results["teacher"], None)
+        ratio = mean_ratio(results["fast"][256], results["teacher"][256])
+        rows.append(row("fast.over_teacher", ratio, "ratio", ", ".join(RATIO_OF)))
+    rival = results["teacher"][256] if with_teacher else None
+    rows += model_rows("fast", results["fast"], rival)
+    note = f"24 phrases x {len(protocol.household_rows)} photos, 64 dimensions, prior {HOME_PRIOR}"
+    error = calibration_error(protocol, embeddings, space_folder)
+    rows.append(row("fast.ece", error, "share", note))
+    conditions = "one thread, five prompts, median of 40 phrases"
+    rows.append(row("text.phrase_ms", time_phrase(text), "ms", conditions))
+    rows.append(row("text.bytes", float(text.path.stat().st_size), "bytes", "text.tflite"))
+    rows += stored_rows(encoder)
+    print_table(results)
+    for entry in rows:
+        if entry["id"] in SUMMARY:
+            print(f"{entry['id']} = {entry['value']:.4f} ({entry['conditions']})")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(rows, indent=1) + "\n")
+    print(f"wrote {out} ({len(rows)} rows) in {time.monotonic() - started:.0f} s")
+    return results
+
+
+def stored_rows(encoder: Path) -> list[dict[str, Any]]:
+    """Rows measured with PyTorch in the training environment, as kept beside the encoder."""
+    stored = encoder.parent / "metrics.json"
+    return json.loads(stored.read_text()).get("stored_rows", []) if stored.exists() else []

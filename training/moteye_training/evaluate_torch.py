@@ -1,0 +1,84 @@
+"""Figures that need PyTorch: text tower against its float model, encoder against its float weights.
+
+Both are kept in `metrics.json` beside the encoder, with the command, for `evaluate` to reprint.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .augment import box_resize
+from .data import evaluation_photos, is_validation, open_photo
+from .evaluate import RATIO_OF, row
+from .pipeline import Paths, Run
+from .protocol import make_protocol, measure_embeddings
+from .text import PROMPTS, TextTower
+
+COMMAND = "python -m moteye_training"
+
+
+def keep_rows(paths: Paths, rows: list[dict[str, Any]]) -> None:
+    """Put rows into `metrics.json`, in place of older ones of the same id."""
+    path = paths.pack / "metrics.json"
+    stored = json.loads(path.read_text()) if path.exists() else {}
+    fresh = {entry["id"] for entry in rows}
+    kept = [entry for entry in stored.get("stored_rows", []) if entry["id"] not in fresh]
+    stored["stored_rows"] = kept + rows
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(stored, indent=1) + "\n")
+
+
+def text_agreement(run: Run) -> None:
+    """Cosine of the shipped text tower to float MiniLM: tag words, and hold-out captions."""
+    from .minilm import encode_float
+
+    tags = (run.paths.models / "teacher" / "ram_tag_list.txt").read_text().splitlines()
+    captions = [c for photo in run.photos if is_validation(photo) for c in photo.captions]
+    tower = TextTower(run.paths.space)
+    sets = {
+        "text.cosine": ([PROMPTS[1].format(tag) for tag in tags], "tag words as a photo of {}"),
+        "text.cosine.words": (tags, "bare tag words"),
+        "text.cosine.captions": (captions, "captions of hold-out photos"),
+    }
+    rows = []
+    for identity, (texts, what) in sets.items():
+        cosine = (tower.encode(texts) * encode_float(texts)).sum(1)
+        note = f"n={len(texts)}, {what}; mean, least {cosine.min():.4f}; {COMMAND} evaluate-text"
+        rows.append(row(identity, float(cosine.mean()), "cosine", note, "float MiniLM", 1.0))
+        print(f"{identity} mean {cosine.mean():.4f} least {cosine.min():.4f} n {len(texts)}")
+    keep_rows(run.paths, rows)
+
+
+def float_loss(run: Run, checkpoint: Path | None) -> None:
+    """Points (mean of the summary measures x 100) that the int8 file loses to float weights."""
+    import torch
+
+    from .calibrate import encode_photos
+    from .distil import embed, load_student
+    from .encoder import split_work
+    from .student import make_student
+
+    paths = run.paths
+    photos = evaluation_photos(paths.data)
+    student = make_student(paths.models, pretrained=False)
+    load_student(student, checkpoint or paths.out / "student.pt")
+    pixels = np.stack([box_resize(np.asarray(open_photo(photo))) for photo in photos])
+    floats = embed(student, pixels, torch.device("cpu"))
+    integers = split_work(encode_photos, photos, paths.encoder, workers=run.plan.workers)
+    protocol = make_protocol(photos, TextTower(paths.space), run.space)
+    note = f"n={len(photos)}, 256 dimensions, {COMMAND} evaluate-float"
+    rows, totals = [], []
+    above = measure_embeddings(protocol, floats, 256)
+    below = measure_embeddings(protocol, integers.astype(np.float32), 256)
+    for name in RATIO_OF:
+        lost = (above[name].value - below[name].value) * 100
+        totals.append(lost)
+        rows.append(row(f"fast.float.{name}", above[name].value, "share", note))
+        print(f"{name} float {above[name].value:.3f} int8 {below[name].value:.3f}")
+    rows.append(row("fast.int8_loss_points", float(np.mean(totals)), "points", note))
+    print(f"fast.int8_loss_points {np.mean(totals):.2f}")
+    keep_rows(paths, rows)

@@ -1,0 +1,292 @@
+"""The steps from photos to shipped files; each resumes or skips what is already done."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .data import Photo, training_photos
+from .pseudo import add_pseudo_presence
+from .space import Space, fit_space, load_space, save_space
+from .text import F32, TextCache, TextTower, normalise
+from .towers import Cache, Group, fill_caches, open_cache, view_groups
+from .truth import (
+    COCO_NAMES,
+    TextBank,
+    build_text_bank,
+    presence_matrix,
+    training_mask,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+    from .student import Student
+    from .validate import Validation
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Inputs, working files and the places of the delivered files."""
+
+    data: Path
+    models: Path
+    out: Path
+    repo: Path
+    bench: Path
+
+    @property
+    def space(self) -> Path:
+        """Folder of text tower, projection, bank and calibration."""
+        return self.repo / "host_agent" / "moteye" / "space" / "fast"
+
+    @property
+    def pack(self) -> Path:
+        """Folder of the encoder and its card."""
+        return self.repo / "device" / "models" / "fast"
+
+    @property
+    def encoder(self) -> Path:
+        """The shipped encoder."""
+        return self.pack / "encoder.tflite"
+
+    @property
+    def alignment(self) -> Path:
+        """The teacher's head."""
+        return self.repo / "training" / "teacher" / "alignment.npz"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes of a run. `smoke` takes a small part of everything, to see that it all works."""
+
+    views: int = 4
+    align_epochs: float = 18
+    minutes: float = 60
+    workers: int = 2
+    calibration_photos: int = 512
+    smoke: bool = False
+    init: Path | None = None
+
+    def smaller(self) -> Plan:
+        """The same steps in a few minutes."""
+        return replace(
+            self, views=2, align_epochs=4, minutes=0.5, calibration_photos=64, smoke=True
+        )
+
+
+class Run:
+    """What the steps share, loaded when first asked for."""
+
+    def __init__(self, paths: Paths, plan: Plan, device: str) -> None:
+        self.paths, self.plan, self.device_name = paths, plan, device
+
+    @cached_property
+    def device(self) -> torch.device:
+        """`auto` is CUDA where there is one."""
+        import torch
+
+        name = self.device_name
+        if name == "auto":
+            name = "cuda" if torch.cuda.is_available() else "cpu"
+        return torch.device(name)
+
+    @cached_property
+    def photos(self) -> list[Photo]:
+        """Training photos; in a smoke run every twentieth."""
+        return training_photos(self.paths.data)[:: 20 if self.plan.smoke else 1]
+
+    @cached_property
+    def text_cache(self) -> TextCache:
+        """The shipped text tower with a cache of what it has embedded."""
+        return TextCache(TextTower(self.paths.space), self.paths.out / "texts.npz")
+
+    @cached_property
+    def bank(self) -> TextBank:
+        """Texts of all photos."""
+        return build_text_bank(self.photos, self.text_cache)
+
+    @cached_property
+    def caches(self) -> list[tuple[Group, Cache]]:
+        """The views' caches, filled."""
+        groups, folder = view_groups(self.photos, self.plan.views), self.paths.out / "cache"
+        fill_caches(folder, groups, self.photos, self.paths.models, self.plan.workers)
+        return [(group, open_cache(folder, group)) for group in groups]
+
+    @cached_property
+    def presence(self) -> NDArray[np.int8]:
+        """What is known of the COCO names, int8[N, 80]: boxes, else the detector's word."""
+        return add_pseudo_presence(
+            self.photos,
+            presence_matrix(self.photos),
+            self.paths.models,
+            self.paths.out / "pseudo.npy",
+            self.plan.workers,
+        )
+
+    @cached_property
+    def targets(self) -> F32:
+        """Teacher's embeddings of all whole photos, float32[N, 384]."""
+        from .teacher import TeacherHead
+
+        head, rows = TeacherHead(self.paths.alignment), self.caches[0][1].features
+        parts = np.array_split(np.arange(len(self.photos)), max(1, len(self.photos) // 2048))
+        return np.concatenate([head(np.asarray(rows[part], np.float32)) for part in parts])
+
+    @cached_property
+    def space(self) -> Space:
+        """The fitted space."""
+        return load_space(self.paths.space / "projection.npz")
+
+    @cached_property
+    def validation(self) -> Validation:
+        """The hold-out's measures."""
+        from .validate import make_validation
+
+        return make_validation(self.photos, self.text_cache, self.space)
+
+
+def teach(run: Run) -> None:
+    """Text tower, towers' features, alignment head, space."""
+    paths = run.paths
+    if not (paths.space / "text.tflite").exists():
+        from .minilm import export_text
+
+        export_text(paths.space)
+    if not paths.alignment.exists():
+        from .align import AlignOptions, train_head
+        from .rows import box_text_rows
+
+        weights = train_head(
+            run.photos,
+            [(group, cache.features) for group, cache in run.caches],
+            run.bank,
+            box_text_rows(run.photos, run.bank),
+            run.presence,
+            run.text_cache,
+            paths.models,
+            AlignOptions(epochs=run.plan.align_epochs, batch=128 if run.plan.smoke else 512),
+            run.device,
+        )
+        paths.alignment.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(paths.alignment, **weights)  # type: ignore[arg-type]
+    projection = paths.space / "projection.npz"
+    if not projection.exists():
+        train = np.flatnonzero(training_mask(run.photos))
+        texts = [run.bank.vectors[run.bank.of_photo[i]].mean(0) for i in train
+                 if len(run.bank.of_photo[i])]  # fmt: skip
+        save_space(projection, fit_space(run.targets[train], np.stack(texts)))
+    held = run.space.pictures(run.targets[run.validation.photos])
+    for dim in (16, 64, 256):
+        print(f"teacher on the hold-out, d{dim}: {_shown(run.validation.measures(held, dim))}")
+
+
+def _shown(measures: dict[str, float]) -> str:
+    return " ".join(f"{name} {value:.3f}" for name, value in measures.items())
+
+
+def vocabulary(run: Run) -> F32:
+    """Names over which the student imitates the teacher's choice, float32[K, 384]."""
+    from .imagenet import class_vectors
+
+    tags = (run.paths.models / "teacher" / "ram_tag_list.txt").read_text().splitlines()
+    parts = [
+        class_vectors(run.paths.models, run.text_cache),
+        run.text_cache.get(COCO_NAMES, prompted=True),
+        run.text_cache.get(tags[::4], prompted=True),
+    ]
+    return np.concatenate(parts)
+
+
+def distil_student(run: Run) -> None:
+    """Train the student; `student.pt` in the run's folder."""
+    from .distil import DistilOptions, distil, embed, load_student, make_words
+    from .rows import box_text_rows, gather
+    from .student import make_student
+    from .teacher import TeacherHead
+
+    if (run.paths.out / "student.pt").exists():
+        print("distil: student.pt is there, nothing to do")
+        return
+    head = TeacherHead(run.paths.alignment)
+    rows = gather(run.photos, run.caches, head, run.space, training_mask(run.photos))
+    words = make_words(
+        run.bank,
+        box_text_rows(run.photos, run.bank),
+        run.presence,
+        run.text_cache.get(COCO_NAMES, prompted=True),
+        vocabulary(run),
+        run.space,
+    )
+    held = run.validation.photos
+    pixels = np.array(run.caches[0][1].pixels[held])
+    wanted = run.space.pictures(run.targets[held])
+
+    def check(student: Student) -> dict[str, float]:
+        given = embed(student, pixels, run.device)
+        short = run.validation.measures(given, 64)
+        return {
+            "cos": float((normalise(given) * wanted)[: len(run.validation.known)].sum(1).mean()),
+            **run.validation.measures(given),
+            "new64": short["new"],
+            "household64": short["household"],
+        }
+
+    student = make_student(run.paths.models)
+    if run.plan.init:
+        load_student(student, run.plan.init)
+    # bfloat16 pays on processors that have it in hardware and on GPUs; it was as good as float32.
+    options = DistilOptions(minutes=run.plan.minutes, batch=128)
+    distil(student, rows, words, options, run.paths.out, run.device, check,
+           every_s=min(240.0, run.plan.minutes * 60 / 6))  # fmt: skip
+
+
+def export(run: Run, checkpoint: Path | None = None) -> None:
+    """int8 encoder, then bank and calibration with it."""
+    from .distil import load_student
+    from .export import compare, export_encoder
+    from .student import make_student
+
+    student = make_student(run.paths.models, pretrained=False)
+    load_student(student, checkpoint or run.paths.out / "student.pt")
+    pixels, held = run.caches[0][1].pixels, run.validation.photos
+    train = np.flatnonzero(training_mask(run.photos))
+    step = max(1, len(train) // run.plan.calibration_photos)
+    export_encoder(student, np.array(pixels[train[::step]]), run.paths.encoder)
+    cosine = compare(student, run.paths.encoder, np.array(pixels[held[:256]]))
+    size = run.paths.encoder.stat().st_size
+    print(f"export: {size} bytes; cosine to float on 256 hold-out photos {cosine[0]:.4f}, "
+          f"least {cosine[1]:.4f}")  # fmt: skip
+    background(run)
+
+
+def background(run: Run) -> None:
+    """`bank.npz` and `calibration.json` for the present encoder."""
+    from .calibrate import build_background
+
+    result = build_background(
+        run.photos,
+        run.space.pictures(run.targets),
+        run.paths.encoder,
+        run.space,
+        run.text_cache,
+        run.paths.space,
+        run.plan.workers,
+    )
+    print(f"background: {json.dumps(result['dims'])} {json.dumps(result['exclusion'])}")
+
+
+def copy_for_smoke(run: Run) -> None:
+    """A smoke run must not export the text tower anew when one is shipped: take that."""
+    shipped = Path(__file__).parents[2] / "host_agent" / "moteye" / "space" / "fast"
+    run.paths.space.mkdir(parents=True, exist_ok=True)
+    for name in ("text.tflite", "tokenizer.json"):
+        if (shipped / name).exists() and not (run.paths.space / name).exists():
+            shutil.copyfile(shipped / name, run.paths.space / name)

@@ -1,0 +1,66 @@
+"""The nested space: centred teacher targets, rotated by PCA, 384 -> 256.
+
+Pictures and texts are centred each on their own mean, which closes the gap between the two
+modalities and lets no dimension be spent on a constant.
+  picture: (x - image_mean) @ rotation      text: (t - text_mean) @ rotation
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .text import F32, normalise
+
+DIMS = (16, 32, 64, 128, 256)
+"""Prefixes of the embedding that are usable by themselves."""
+EMBEDDING = DIMS[-1]
+
+
+@dataclass(frozen=True)
+class Space:
+    """rotation float32[384, 256], image_mean float32[384], text_mean float32[384]."""
+
+    rotation: F32
+    image_mean: F32
+    text_mean: F32
+
+    def pictures(self, teacher: F32) -> F32:
+        """Teacher embeddings float32[B, 384] -> targets float32[B, 256] of length 1."""
+        return normalise(np.asarray((teacher - self.image_mean) @ self.rotation, np.float32))
+
+    def texts(self, text: F32) -> F32:
+        """Text embeddings float32[B, 384] -> float32[B, 256] of length 1."""
+        return normalise(np.asarray((text - self.text_mean) @ self.rotation, np.float32))
+
+
+def fit_space(pictures: F32, texts: F32) -> Space:
+    """PCA of the centred pictures' targets; `texts` hold each photo's mean text (for the mean)."""
+    image_mean = pictures.mean(0)
+    covariance = np.cov((pictures - image_mean).T.astype(np.float64))
+    values, vectors = np.linalg.eigh(covariance)
+    rotation = vectors[:, np.argsort(values)[::-1][:EMBEDDING]]
+    # The sign of an eigenvector is free: fix it, so that equal inputs give equal files.
+    rotation *= np.where(rotation[np.abs(rotation).argmax(0), np.arange(EMBEDDING)] < 0, -1, 1)
+    return Space(
+        rotation.astype(np.float32), image_mean.astype(np.float32), texts.mean(0).astype(np.float32)
+    )
+
+
+def save_space(path: Path, space: Space) -> None:
+    """Write `projection.npz`; the picture's mean is kept for measuring the teacher."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(
+        path,
+        rotation=space.rotation,
+        text_mean=space.text_mean,
+        image_mean=space.image_mean,
+    )
+
+
+def load_space(path: Path) -> Space:
+    """Read `projection.npz`."""
+    with np.load(path) as stored:
+        return Space(stored["rotation"], stored["image_mean"], stored["text_mean"])

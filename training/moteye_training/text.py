@@ -1,0 +1,119 @@
+"""The shipped text tower: tokens, LiteRT, prompts. No PyTorch.
+
+A phrase becomes the normalised mean of its prompts' MiniLM embeddings, float32[384]; in the
+encoder's space it is (t - text_mean) @ rotation, float32[256].
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+F32 = NDArray[np.float32]
+I32 = NDArray[np.int32]
+
+TOKENS = 24
+"""Tokens of a phrase with [CLS] and [SEP]; what is longer is cut."""
+WIDTH = 384
+PROMPTS = (
+    "{}",
+    "a photo of {}",
+    "a picture of {}",
+    "there is {} in the picture",
+    "a camera sees {}",
+)
+"""Templates of a phrase or a name; they fit with and without an article."""
+
+
+def normalise(x: F32) -> F32:
+    """Rows of length 1; a zero row stays zero."""
+    return np.asarray(x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-9), np.float32)
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """The WordPiece tokenizer, set to pad and cut at TOKENS."""
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.enable_truncation(TOKENS)
+    tokenizer.enable_padding(length=TOKENS)
+    return tokenizer
+
+
+def tokenise(tokenizer: Tokenizer, texts: Sequence[str]) -> tuple[I32, I32]:
+    """Token ids int32[B, TOKENS] and mask int32[B, TOKENS] (1 = token, 0 = padding)."""
+    encoded = tokenizer.encode_batch(list(texts))
+    ids = np.array([e.ids for e in encoded], np.int32).reshape(-1, TOKENS)
+    mask = np.array([e.attention_mask for e in encoded], np.int32).reshape(-1, TOKENS)
+    return ids, mask
+
+
+class TextTower:
+    """`text.tflite` with its tokenizer: texts -> float32[B, 384], rows of length 1."""
+
+    def __init__(self, folder: Path, threads: int = 1) -> None:
+        self.path = folder / "text.tflite"
+        self._tokenizer = load_tokenizer(folder / "tokenizer.json")
+        self._runner = Interpreter(str(self.path), num_threads=threads)
+        self._runner.allocate_tensors()
+        # The converter keeps the order of the arguments: ids, then mask.
+        details = sorted(self._runner.get_input_details(), key=lambda d: str(d["name"]))
+        self._ids, self._mask = (detail["index"] for detail in details)
+        self._out = self._runner.get_output_details()[0]["index"]
+
+    def encode(self, texts: Sequence[str]) -> F32:
+        """Embeddings of the texts as they are, without prompts."""
+        out = np.zeros((len(texts), WIDTH), np.float32)
+        if not texts:
+            return out
+        ids, mask = tokenise(self._tokenizer, texts)
+        for row in range(len(texts)):
+            self._runner.set_tensor(self._ids, ids[row : row + 1])
+            self._runner.set_tensor(self._mask, mask[row : row + 1])
+            self._runner.invoke()
+            out[row] = self._runner.get_tensor(self._out)[0]
+        return normalise(out)
+
+    def phrases(self, names: Sequence[str]) -> F32:
+        """Embeddings of names or phrases, each the mean over PROMPTS."""
+        texts = [prompt.format(name) for name in names for prompt in PROMPTS]
+        return normalise(self.encode(texts).reshape(len(names), len(PROMPTS), WIDTH).mean(1))
+
+
+class TextCache:
+    """Embeddings of many texts, kept in one npz by the tower's hash; only new texts are run."""
+
+    def __init__(self, tower: TextTower, path: Path) -> None:
+        self._tower = tower
+        self._path = path
+        self._tag = hashlib.sha256(tower.path.read_bytes()).hexdigest()[:16]
+        self._rows: dict[str, F32] = {}
+        if path.exists():
+            with np.load(path) as stored:
+                if str(stored["tag"]) == self._tag:
+                    vectors = stored["vectors"].astype(np.float32)
+                    self._rows = dict(zip(stored["texts"].tolist(), vectors, strict=True))
+
+    def add(self, texts: Iterable[str], prompted: bool) -> None:
+        """Embed what is missing; `prompted` texts are names that go through PROMPTS."""
+        prefix = "p:" if prompted else "t:"
+        missing = [t for t in dict.fromkeys(texts) if prefix + t not in self._rows]
+        if not missing:
+            return
+        rows = self._tower.phrases(missing) if prompted else self._tower.encode(missing)
+        self._rows.update(zip((prefix + t for t in missing), rows, strict=True))
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        keys = list(self._rows)
+        vectors = np.stack([self._rows[k] for k in keys]).astype(np.float16)
+        np.savez(self._path, tag=self._tag, texts=np.array(keys), vectors=vectors)
+
+    def get(self, texts: Sequence[str], prompted: bool) -> F32:
+        """float32[len(texts), 384]; embeds what is missing."""
+        self.add(texts, prompted)
+        prefix = "p:" if prompted else "t:"
+        rows = [self._rows[prefix + t] for t in texts]
+        return normalise(np.stack(rows)) if rows else np.zeros((0, WIDTH), np.float32)
