@@ -31,6 +31,7 @@ check: $(STAMP) ## formatting, lints, types, generated files
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/python protocol/generate.py --check
+	@$(BIN)/python policies/generate_schema.py --check
 	@$(BIN)/clang-format --dry-run --Werror $(C_FILES)
 
 fix: $(STAMP) ## format everything

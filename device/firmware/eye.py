@@ -51,7 +51,7 @@ class Eye:
     def similarity_q8(self):
         return max(-256, min(256, vision.similarity_q8(self.embedding, self._published, self._dim)))
 
-    # The frame just encoded is the one to compare with from now on; `embedding` is free for the next.
+    # The frame just encoded is the one to compare with from now on; `embedding` is free again.
     def keep(self):
         self.embedding, self._published = self._published, self.embedding
 

@@ -1,4 +1,4 @@
-# micropython -X heapsize=4m main.py CONFIG.json
+# micropython -X heapsize=8m main.py CONFIG.json
 #
 # Runs until standard input ends or says `stop` (there are no signals in MicroPython), or Ctrl-C;
 # then it publishes `stopped`, waits for the broker's acknowledgement, and exits with 0. Exit codes:
@@ -36,7 +36,7 @@ async def _run(device, stdin):
 
 def main():
     if len(sys.argv) != 2:
-        print("usage: micropython -X heapsize=4m main.py CONFIG.json")
+        print("usage: micropython -X heapsize=8m main.py CONFIG.json")
         return 2
     try:
         settings = config.load(sys.argv[1])

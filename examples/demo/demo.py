@@ -1,7 +1,7 @@
 """The main job, live: a camera that looks at real photos, an agent, one policy, one alert.
 
 python examples/demo/demo.py           runs until Ctrl-C
-python examples/demo/demo.py --once    ends with 0 after the first alert, with 1 if there is none in 120 s
+python examples/demo/demo.py --once    ends with 0 after the first alert, 1 if none comes in 120 s
 """
 
 import argparse

@@ -7,7 +7,9 @@ suggestion ├── SpaceError         the shipped encoder, text tower or bank 
 ├── LinkError          the broker cannot be reached or refuses
 │   └── DeviceRefused  a device answered a command with a code
 ├── DeviceTimeout      a device did not answer in time
-└── ActionError        a log, MQTT, webhook or save action did not succeed
+├── ActionError        a log, MQTT, webhook or save action did not succeed
+├── ImageError         a picture that cannot be read (imaging.py)
+└── ModelError         a .tflite that cannot be compiled: operator and tensor (compiler/error.py)
 """
 
 from dataclasses import dataclass

@@ -21,11 +21,13 @@ F32 = NDArray[np.float32]
 MODEL = "teacher/nanodet-plus-m-1.5x_416_int8"
 SIDE = 416
 SURE, NOT_THERE = 0.4, 0.06
-SCENE_SOURCES = (
+UNBOXED_SOURCES = (
     "coco-caption1", "vn-caption-images", "cc3m-sample", "flickr8k", "unsplash-picsum",
-    "houses-rooms", "doordetect",
+    "houses-rooms", "doordetect", "imagenet-sample", "imagenette", "nips2017-dev", "pacs-photo",
+    "caltech101", "clothing",
 )  # fmt: skip
-"""Sources of whole scenes without complete boxes: the detector's own ground."""
+"""Sources of real photos without complete boxes. Portraits and things in hands are what teaches
+that a face that fills the picture is a person too: the teacher's ImageNet classes have none."""
 
 DETECTOR_NAMES = (
     "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat",
@@ -83,11 +85,11 @@ def detect_presence(photos: Sequence[Photo], models: Path) -> F32:
 def add_pseudo_presence(
     photos: Sequence[Photo], known: NDArray[np.int8], models: Path, cache: Path, workers: int = 2
 ) -> NDArray[np.int8]:
-    """The table int8[N, 80] with the detector's word where nothing was known, for scenes."""
+    """The table int8[N, 80] with the detector's word where nothing was known."""
     rows = [
         i
         for i, photo in enumerate(photos)
-        if photo.source in SCENE_SOURCES and (known[i] < 0).all()
+        if photo.source in UNBOXED_SOURCES and (known[i] < 0).all()
     ]
     if cache.exists():
         scores = np.load(cache).astype(np.float32)

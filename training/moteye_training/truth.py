@@ -49,6 +49,8 @@ def photo_texts(photo: Photo) -> list[tuple[str, bool]]:
     label = photo.label_text
     if label and not is_held_out_name(label):
         texts.append((label, True))
+    if label == "face":
+        texts.append(("person", True))
     if photo.source in PLANT_SOURCES:
         texts.append(("plant", True))
     if photo.source in POTTED_SOURCES:

@@ -139,14 +139,15 @@ class Tail:
         """The margin that the share `rate` of background frames exceeds."""
         if rate >= self.share:
             return float(np.quantile(self.body, 1 - rate))
-        return self.start + self.scale / self.shape * ((self.share / rate) ** self.shape - 1)
+        growth = float((self.share / rate) ** self.shape)
+        return self.start + self.scale / self.shape * (growth - 1)
 
 
 def fit_tail(background_q8: npt.NDArray[np.int16]) -> Tail:
     """Fit the largest TAIL_SHARE of int16[N], N >= 20, by probability-weighted moments.
 
-    Hosking and Wallis, Technometrics 29 (1987) 339. The shape is held where a wrong photo or two in the
-    bank cannot carry it away.
+    Hosking and Wallis, Technometrics 29 (1987) 339. The shape is held where a wrong photo or two in
+    the bank cannot carry it away.
     """
     values = np.sort(background_q8.astype(np.float64))
     count = max(10, int(values.size * TAIL_SHARE))

@@ -74,7 +74,10 @@ def compile_policies(
 def _thresholds(
     policy: Policy, columns: npt.NDArray[np.int64], built: BuiltSet
 ) -> tuple[Threshold, ...]:
-    """One threshold a phrase. A photo that shows any of a policy's phrases is no false alarm of it."""
+    """One threshold a phrase.
+
+    A photo that shows any of a policy's phrases is no false alarm of it.
+    """
     return tuple(
         threshold(built.background_q8(int(row), columns), policy.certainty, len(columns))
         for row in columns

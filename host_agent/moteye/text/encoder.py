@@ -21,9 +21,9 @@ Float = npt.NDArray[np.float32]
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Keep LiteRT's greeting, which it writes past Python and knows no switch for, off the terminal."""
+    """Keep LiteRT's greeting off the terminal: it writes past Python and has no switch."""
     kept = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
+    with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)
     try:
         yield

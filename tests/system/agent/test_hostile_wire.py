@@ -69,7 +69,7 @@ async def test_malformed_messages_on_every_topic_are_counted_and_survived(cat):
 
 
 async def test_t06_twins_change_nothing(cat):
-    """Each message once to five times, shuffled within the window: the alerts are those of one clean run."""
+    """Each message one to five times, shuffled within the window: the alerts are the same."""
     cat_vector, coffee = embeddings()
     outcomes = []
     for seed in (None, 1, 2):

@@ -4,6 +4,8 @@ import asyncio
 import signal
 from itertools import pairwise
 
+import pytest
+from moteye.camera.simulate import SimulationError
 from moteye_protocol import models
 from system.device.device_bench import hosting, late_status, until
 
@@ -88,9 +90,9 @@ async def test_t64_lost_data_does_not_turn_the_session_back(broker, make_device,
 
 async def test_wrong_configuration_ends_with_two_and_names_the_key(make_device):
     async with make_device(settings={"dim": 65}) as device:
-        assert await device._process.wait() == 2
-        await until(lambda: device.lines, "a line")
-    assert "config.json: dim: expected one of (16, 32, 64, 128, 256), found 65" in device.lines[0]
+        with pytest.raises(SimulationError, match="cam1 ended with code 2") as caught:
+            await device.wait()
+    assert "config.json: dim: expected one of (16, 32, 64, 128, 256), found 65" in str(caught.value)
 
 
 async def test_damaged_model_pack_ends_with_two_and_says_so(make_device, encoder, tmp_path):
@@ -99,6 +101,22 @@ async def test_damaged_model_pack_ends_with_two_and_says_so(make_device, encoder
     damaged = tmp_path / "encoder.mpk"
     damaged.write_bytes(pack)
     async with make_device(settings={"encoder": str(damaged)}) as device:
-        assert await device._process.wait() == 2
-        await until(lambda: device.lines, "a line")
-    assert "is not a model pack" in device.lines[0]
+        with pytest.raises(SimulationError, match="is not a model pack"):
+            await device.wait()
+
+
+async def test_device_without_its_program_says_what_to_do(make_device, tmp_path):
+    device = make_device(micropython=tmp_path / "none")
+    with pytest.raises(SimulationError, match="none is not built: run `make setup`"):
+        await device.__aenter__()
+
+
+async def test_device_waits_for_a_camera_that_comes_late(broker, host, make_device):
+    async with make_device() as device:
+        await host.next("embedding")
+        server = device._camera._server
+        server.close()
+        for task in list(device._camera._serving):
+            task.cancel()
+        await device.wait_for_line("camera: no frames from")
+        assert (await host.ask("ping")).ok

@@ -44,7 +44,7 @@ class Sink:
 
 @asynccontextmanager
 async def web_server(*statuses: int):
-    """Answers with `statuses` one after the other, then with the last; yields its port and the requests."""
+    """Answers with `statuses` in turn, then with the last; yields its port and the requests."""
     requests: list[tuple[str, dict, bytes]] = []
     left = list(statuses)
 
