@@ -46,7 +46,7 @@ generate: $(STAMP) ## write what follows from protocol/wire.toml and the policy 
 	@$(BIN)/python policies/generate_schema.py
 
 evaluate: $(STAMP) ## reprint the model card's figures from the committed weights
-	@cd training && ../$(BIN)/python -m moteye_training evaluate $(ARGS)
+	@PYTHONPATH=training $(BIN)/python -m moteye_training evaluate $(ARGS)
 
 clean: ## remove what was built; keeps the virtual environment
 	rm -rf build

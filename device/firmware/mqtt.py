@@ -22,7 +22,9 @@ _HANDSHAKE_MS = const(10000)
 _WRITE_MS = const(10000)
 _PING_MS = const(10000)
 _GRACE_MS = const(20)
-_SHORT_SESSION_MS = const(30000)
+_SHORT_SESSION_MS = const(10000)
+_SHORT_SESSIONS = const(3)
+_TWIN_WAIT_MS = const(30000)
 _ROOMY = const(4)  # messages under way that leave room for a large transfer's next
 
 # phases
@@ -107,19 +109,26 @@ class Client:
             finally:
                 self._phase = _OFF
             lived_ms = ticks_diff(ticks_ms(), start)
+            twin = False
             if reached == _ONLINE:
                 self.losses += 1
-                self._warn_of_twin(lived_ms)
+                twin = self._suspects_twin(lived_ms)
                 if lived_ms >= self.healthy_ms:
                     backoff.reset()
-            wait_ms = backoff.next_ms()
+            wait_ms = backoff.next_ms() + (_TWIN_WAIT_MS if twin else 0)
             log("mqtt: next try in %d ms" % wait_ms)
             await asyncio.sleep_ms(wait_ms)
 
-    def _warn_of_twin(self, lived_ms):
-        self._short_sessions = self._short_sessions + 1 if lived_ms < _SHORT_SESSION_MS else 0
-        if self._short_sessions == 3:
-            log("mqtt: ALARM: three short sessions; is there another client %r?" % self.client_id)
+    # Two clients of one id throw each other out for ever, as both are accepted (T04): after some
+    # short sessions without a healthy one between, every try waits long.
+    def _suspects_twin(self, lived_ms):
+        if lived_ms >= self.healthy_ms:
+            self._short_sessions = 0
+        elif lived_ms < _SHORT_SESSION_MS:
+            self._short_sessions += 1
+            if self._short_sessions == _SHORT_SESSIONS:
+                log("mqtt: ALARM: short sessions; is there another client %r?" % self.client_id)
+        return self._short_sessions >= _SHORT_SESSIONS
 
     # One connection, to its end; raises what ended it.
     async def _session(self):

@@ -25,7 +25,7 @@ from moteye.core.compile import CompiledSet, compile_policies
 from moteye.core.engine import Decision, Engine, Observation
 from moteye.core.policy import Policy
 from moteye.core.scoring import Scorer, prob_q8
-from moteye.errors import DeviceTimeout, PolicyErrors
+from moteye.errors import DeviceTimeout, LinkError, PolicyErrors
 from moteye.link.broker import embedded_broker
 from moteye.link.connection import Connection
 from moteye.link.devices import Device, Devices
@@ -241,8 +241,7 @@ class Agent:
             )
             if not succeeded:
                 self.engine.release(decision.policy, decision.device, decision.time_ms)
-            with contextlib.suppress(Exception):
-                await self._connection.publish(f"{AGENT_TOPIC}/alert", alert.json().encode())
+            await self._tell("alert", alert.json(), qos=1)
 
     def _policy(self, name: str) -> Policy | None:
         compiled = self._compiled.policies if self._compiled else ()
@@ -260,15 +259,17 @@ class Agent:
                 log.error("policies not changed: fix these first")
                 for problem in found.problems:
                     log.error(str(problem))
-                await self._tell({"event": "policy_errors", "problems": str(found)})
+                report = {"event": "policy_errors", "problems": str(found)}
+                await self._tell("event", json.dumps(report), qos=0)
             else:
                 await self.load_policies(found)
 
-    async def _tell(self, event: dict[str, object]) -> None:
-        with contextlib.suppress(Exception):
-            await self._connection.publish(
-                f"{AGENT_TOPIC}/event", json.dumps(event).encode(), qos=0
-            )
+    async def _tell(self, topic: str, text: str, *, qos: int) -> None:
+        """Tell subscribers; without a broker it is logged and dropped."""
+        try:
+            await self._connection.publish(f"{AGENT_TOPIC}/{topic}", text.encode(), qos=qos)
+        except LinkError as error:
+            log.error("subscribers not told", reason=str(error))
 
     def _compare(self, device: Device, message: models.Detections) -> None:
         """Device and host must come to the same integers from the same bytes.

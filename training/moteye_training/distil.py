@@ -139,7 +139,7 @@ def batch_loss(
         )
     known = words.presence[torch.from_numpy(rows.photo[chosen])].clone()
     known[torch.from_numpy(rows.box[chosen] >= 0)] = -1
-    terms["presence"] = 0.5 * presence(given, coco, known.to(device))
+    terms["presence"] = 0.7 * presence(given, coco, known.to(device))
     return terms
 
 

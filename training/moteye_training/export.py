@@ -14,9 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from . import tflite_writer as tw
+from .distil import embed
+from .encoder import Encoder
 from .rows import to_input
 from .student import Block, ConvBn, Student, folded_forward
-from .text import F32
+from .text import F32, normalise
 from .tflite_writer import GraphWriter, Tensor
 
 SIDE = 96
@@ -79,10 +81,8 @@ def write_conv(graph: GraphWriter, name: str, layer: ConvBn, x: Tensor, ranges: 
     )  # fmt: skip
 
 
-def export_encoder(student: Student, pixels: NDArray[np.uint8], path: Path) -> None:
-    """Write the student as int8 `.tflite`, calibrated on pixels uint8[N, 96, 96, 3]."""
-    student = student.eval().cpu()
-    ranges = calibrate(student, pixels)
+def write_graph(student: Student, ranges: Ranges, bias: F32) -> bytes:
+    """The int8 graph, with `bias` float32[256] as the head's."""
     graph = GraphWriter()
     first = graph.activation("pixels", (1, SIDE, SIDE, 3), 1 / 128, 0)
     x = write_conv(graph, "stem", student.stem, first, ranges)
@@ -97,20 +97,31 @@ def export_encoder(student: Student, pixels: NDArray[np.uint8], path: Path) -> N
         x = tw.add(graph, name, x, y, *ranges.quantisation(name)) if block.residual else y
     x = write_conv(graph, "wide", student.wide, x, ranges)
     x = tw.mean(graph, "mean", x, *ranges.quantisation("mean"))
-    head = student.head
-    weight, bias = head.weight.detach().numpy(), head.bias.detach().numpy()
+    weight = student.head.weight.detach().numpy()
     scale, zero = ranges.quantisation("embedding", symmetric=True)
-    out: Tensor = tw.fully_connected(graph, "embedding", x, weight, bias, scale, zero)
+    return graph.finish(
+        [first], [tw.fully_connected(graph, "embedding", x, weight, bias, scale, zero)]
+    )
+
+
+def export_encoder(student: Student, pixels: NDArray[np.uint8], path: Path) -> None:
+    """Write the student as int8 `.tflite`, calibrated on pixels uint8[N, 96, 96, 3].
+
+    Rounding shifts the mean of each value a little; the head's bias takes that back.
+    """
+    student = student.eval().cpu()
+    ranges = calibrate(student, pixels)
+    bias = student.head.bias.detach().numpy()
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(graph.finish([first], [out]))
+    path.write_bytes(write_graph(student, ranges, bias))
+    scale, _ = ranges.quantisation("embedding", symmetric=True)
+    floats = embed(student, pixels, torch.device("cpu"))
+    shift = floats.mean(0) - Encoder(path).many(pixels).astype(np.float32).mean(0) * scale
+    path.write_bytes(write_graph(student, ranges, (bias + shift).astype(np.float32)))
 
 
 def compare(student: Student, encoder: Path, pixels: NDArray[np.uint8]) -> tuple[float, float]:
     """Mean and least cosine of the file's embeddings to the float student's."""
-    from .distil import embed
-    from .encoder import Encoder
-    from .text import normalise
-
     floats: F32 = normalise(embed(student, pixels, torch.device("cpu")))
     integers = normalise(Encoder(encoder).many(pixels).astype(np.float32))
     cosine = (floats * integers).sum(1)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,10 @@ class VideoFile:
 
     def __init__(self, path: Path, *, clock: Clock, size: Size) -> None:
         self._av = _import_av()
+        try:
+            self._av.open(str(path)).close()
+        except self._av.error.FFmpegError as error:
+            raise CameraError(f"{path}: not a video that can be read ({error})") from error
         self._path = path
         self._clock = clock
         self._size = size
@@ -43,7 +47,7 @@ class VideoFile:
         self._start_s = clock.now()
         self._last: Frame | None = None
 
-    def _decode(self) -> Iterator[tuple[float, Any]]:
+    def _decode(self) -> Generator[tuple[float, Any], None, None]:
         """Yield every picture with the second it is due at, for ever."""
         offset_s = 0.0
         while True:
@@ -66,7 +70,7 @@ class VideoFile:
         for due_s, picture in self._pictures:
             if due_s >= elapsed_s:
                 return due_s, _fitted(picture, self._size)
-        raise AssertionError("the pictures have no end")
+        raise CameraError(f"{self._path}: could not be read to the end")
 
     async def next_frame(self, after: int) -> Frame | None:
         """Return the picture that is due, waiting for it."""
@@ -84,9 +88,8 @@ class VideoFile:
 
     async def aclose(self) -> None:
         """Close the file."""
-        close = getattr(self._pictures, "close", None)
-        if close is not None:
-            close()
+        with contextlib.suppress(ValueError):  # a thread still decodes; it ends with this picture
+            self._pictures.close()
 
 
 class LiveSource:

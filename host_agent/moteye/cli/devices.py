@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -24,12 +25,12 @@ SETTLE_S = 1.5
 @app.command("list")
 def list_devices(config: ConfigOption = None, broker: BrokerOption = None) -> None:
     """List the devices that the broker knows, by their retained births."""
-    set_up_logs(level=40)
+    set_up_logs(level=logging.ERROR)
     settings = load_settings(config, broker=broker)
     devices = asyncio.run(_collect(settings.broker_url))
     table = Table()
     for heading in ("device", "state", "firmware", "encoder", "dim", "set", "frames leave"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=heading in ("device", "encoder", "set"))
     for device in devices:
         table.add_row(*_cells(device))
     Console().print(table if devices else "no devices on this broker yet")
@@ -114,7 +115,9 @@ def simulate(
             frames=frames,
             interval_ms=interval_ms,
             dim=dim,
+            on_line=lambda line: print(line, flush=True),
         ) as device:
+            print(f"{device_id} looks through {camera}; Ctrl-C ends it", flush=True)
             await device.wait()
 
     with tempfile.TemporaryDirectory(prefix="moteye-") as temporary:

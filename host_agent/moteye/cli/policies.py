@@ -47,7 +47,7 @@ def check(
     console.print(_table(found, compiled))
     size = len(compiled.built.data)
     count = len(compiled.built.prototypes.names)
-    console.print(f"{len(found)} policies, {count} phrases, prototype set of {size:,} bytes: ok")
+    console.print(f"ok: policies {len(found)}, phrases {count}, prototype set {size:,} bytes")
 
 
 def _table(found: list[Policy], compiled: CompiledSet) -> Table:

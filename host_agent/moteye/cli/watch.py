@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ class Board:
 
     devices: Devices
     rows: dict[str, _Row] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
     alerts: deque[dict[str, object]] = field(default_factory=lambda: deque(maxlen=ALERT_LINES))
 
     async def receive(self, topic: str, payload: bytes, retain: bool) -> None:
@@ -46,7 +48,9 @@ class Board:
             with contextlib.suppress(ValueError):
                 self.alerts.appendleft(json.loads(payload))
             return
-        if topic.startswith(AGENT_TOPIC):
+        if topic == f"{AGENT_TOPIC}/set":
+            with contextlib.suppress(ValueError, KeyError):
+                self.names = [str(name) for name in json.loads(payload)["names"]]
             return
         taken = self.devices.receive(topic, payload, retain)
         if taken is None:
@@ -57,13 +61,26 @@ class Board:
             row.frames += 1
             row.last, row.why = time.monotonic(), message.why
         elif isinstance(message, models.Detections):
-            shown = [f"#{index} {probability / 255:.2f}" for index, _, probability in message.rows]
-            row.best = "  ".join(shown[:3])
+            row.best = "\n".join(
+                f"{probability / 255:.2f} {self._name(index)}"
+                for index, _, probability in message.rows[:3]
+            )
+
+    def _name(self, row: int) -> str:
+        return self.names[row] if row < len(self.names) else f"row {row}"
 
     def table(self) -> Group:
         """The board as it stands."""
         table = Table(title="devices", title_justify="left", expand=True)
-        for heading in ("device", "state", "frames", "last", "why", "prototype set", "best rows"):
+        for heading in (
+            "device",
+            "state",
+            "frames",
+            "last",
+            "why",
+            "prototype set",
+            "best phrases",
+        ):
             table.add_column(heading)
         for name, device in sorted(self.devices.all.items()):
             row = self.rows.get(name, _Row())
@@ -96,7 +113,7 @@ def watch(
     ] = False,
 ) -> None:
     """Show devices and alerts as they come; Ctrl-C ends it."""
-    set_up_logs()
+    set_up_logs(level=logging.ERROR)
     settings = load_settings(config, broker=broker)
     asyncio.run(_watch(settings.broker_url, once))
 

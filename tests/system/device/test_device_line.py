@@ -226,6 +226,18 @@ async def test_t12_loop_never_stalls_while_the_line_is_silent(broker, make_devic
     assert max(gaps) < 1
 
 
+async def test_t04_device_that_is_thrown_out_again_and_again_waits_long(make_device):
+    async with FakeBroker() as fake, make_device(port=fake.port) as device:
+        for connection in range(1, 4):
+            await until(lambda n=connection: fake.embeddings(n), "an embedding")
+            fake.drop()
+        await device.wait_for_line("ALARM: short sessions; is there another client 'cam1'?")
+        alarm = next(at for at, line in enumerate(device.lines) if "ALARM" in line)
+        line = await device.wait_for_line("next try in", after=alarm)
+        assert 30_000 <= int(line.split()[-2]) <= 60_000
+        assert device.running
+
+
 async def test_t61_many_reconnects_leave_nothing_behind(make_device):
     def held(process):
         return len(list(Path(f"/proc/{process.pid}/fd").iterdir()))
@@ -235,7 +247,7 @@ async def test_t61_many_reconnects_leave_nothing_behind(make_device):
         async with make_device(port=fake.port, settings={"healthy_s": 1}) as device:
             counts = []
             for connection in range(1, 7):
-                await until(lambda n=connection: len(fake.embeddings(n)) > 5, "embeddings")
+                await until(lambda n=connection: len(fake.embeddings(n)) > 12, "embeddings")
                 counts.append(held(device._process))
                 fake.drop()
     assert counts == counts[:1] * 6

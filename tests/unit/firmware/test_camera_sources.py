@@ -176,6 +176,13 @@ def test_folder_without_photos_is_refused(tmp_path):
         parse_camera_spec(f"folder:{tmp_path}")
 
 
+def test_file_that_is_no_video_is_named(tmp_path):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(b"no video")
+    with pytest.raises(CameraError, match=r"clip\.mp4: not a video"):
+        parse_camera_spec(f"video:{path}")
+
+
 @pytest.mark.parametrize("spec", ["webcam:0", "rtsp://camera/stream"])
 def test_missing_extra_is_named(monkeypatch, spec):
     monkeypatch.setitem(sys.modules, "av", None)

@@ -1,0 +1,101 @@
+"""The commands, run as a person would."""
+
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+from moteye.agent import AGENT_TOPIC
+from moteye.cli.app import app
+from moteye.cli.watch import Board
+from moteye.link.devices import Devices
+from moteye_protocol import models
+from rich.console import Console
+from support.live import skimage_photo
+from typer.testing import CliRunner
+
+
+def moteye(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-c", "from moteye.cli import main; main()", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.fixture
+def cat(tmp_path):
+    (tmp_path / "cat.yaml").write_text("see: [a cat, a cup of coffee]\nthen: [log]\n")
+    return tmp_path / "cat.yaml"
+
+
+def test_score_shows_every_phrase_with_probability_and_margin(cat):
+    photo = str(skimage_photo("chelsea.png"))
+    done = CliRunner().invoke(app, ["score", photo, "--policy", str(cat), "--json"])
+    assert done.exit_code == 0, done.output
+    rows = [json.loads(line) for line in done.output.splitlines()]
+    assert [row["phrase"] for row in rows] == ["a cat", "a cup of coffee"]
+    assert rows[0]["probability"] > 0.5 > rows[1]["probability"]
+    assert rows[0]["margin"] > rows[1]["margin"]
+
+
+def test_check_prints_the_promise_of_each_phrase(cat):
+    done = CliRunner().invoke(app, ["policies", "check", str(cat)])
+    assert done.exit_code == 0, done.output
+    assert "a cup of coffee" in done.output
+    assert "policies 1, phrases 2" in done.output
+
+
+def test_a_broken_policy_ends_in_one_line_with_its_place(tmp_path):
+    (tmp_path / "p.yaml").write_text("see: a cat\nthen: [lgo]\n")
+    done = moteye("policies", "check", str(tmp_path))
+    assert done.returncode == 1
+    assert "p.yaml:2:8: unknown action 'lgo' (did you mean log?)" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_picture_that_is_none_is_named(tmp_path, cat):
+    (tmp_path / "x.jpg").write_bytes(b"no picture")
+    done = moteye("score", str(tmp_path / "x.jpg"), "--policy", str(cat))
+    assert done.returncode == 1
+    assert "x.jpg: not a picture" in done.stderr
+
+
+def test_a_port_that_is_taken_is_explained(cat):
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = moteye("run", "--policies", str(cat), "--listen", f"127.0.0.1:{port}")
+    assert done.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert "--broker" in done.stderr
+
+
+async def test_the_board_shows_devices_and_alerts_by_name():
+    async def nowhere(topic, payload):
+        raise AssertionError
+
+    board = Board(Devices(nowhere))
+    names = json.dumps({"names": ["a cat", "a plant"]}).encode()
+    await board.receive(f"{AGENT_TOPIC}/set", names, True)
+    envelope = {"s": 1, "t": None, "up": 5}
+    await board.receive(
+        models.topic("porch", "status"), models.encode(models.Status(s=1, state="online")), True
+    )
+    detections = models.Detections(
+        **envelope, n=2, frame=1, at=4, set=bytes(8), dim=64, rows=[[1, 500, 220], [0, -400, 50]]
+    )
+    await board.receive(models.topic("porch", "detections"), models.encode(detections), False)
+    alert = {"time": "now", "policy": "new-plant", "camera": "porch", "probability": 0.86}
+    await board.receive(f"{AGENT_TOPIC}/alert", json.dumps(alert).encode(), False)
+    await board.receive(f"{AGENT_TOPIC}/alert", b"not json", False)
+    console = Console(width=140, record=True, file=io.StringIO())
+    console.print(board.table())
+    shown = console.export_text()
+    for text in ("porch", "online", "0.86 a plant", "0.20 a cat", "new-plant"):
+        assert text in shown
