@@ -5,9 +5,9 @@
 #include "prototype_set.h"
 #include "status.h"
 
-_Static_assert(sizeof(prototype_set_header_t) == PROTOTYPE_SET_HEADER_BYTES, "header layout");
+_Static_assert(sizeof(prototype_set_header_t) == MOTEYE_SET_HEADER_BYTES, "header layout");
 
-static const uint8_t plane_widths[PROTOTYPE_SET_MAX_PLANES] = {16, 16, 32, 64, 128};
+static const uint8_t plane_widths[PROTOTYPE_SET_MAX_PLANES] = MOTEYE_SET_PLANE_WIDTHS;
 
 static uint64_t align_4(uint64_t offset) {
     return (offset + 3) & ~(uint64_t)3;
@@ -58,23 +58,22 @@ static bool names_ok(const uint8_t *names, size_t size, uint32_t count) {
 }
 
 static int check_header(const uint8_t *file, size_t size, const prototype_set_header_t *h) {
-    if (memcmp(h->magic, "MEPS", 4) != 0) {
+    if (memcmp(h->magic, MOTEYE_SET_MAGIC, 4) != 0) {
         return MOTEYE_ERR_MAGIC;
     }
-    if (h->format != PROTOTYPE_SET_FORMAT || h->bits != PROTOTYPE_SET_BITS ||
-        h->preprocessing != PROTOTYPE_SET_PREPROCESSING) {
+    if (h->format != MOTEYE_SET_FORMAT || h->bits != MOTEYE_SET_BITS ||
+        h->preprocessing != MOTEYE_SET_PREPROCESSING) {
         return MOTEYE_ERR_VERSION;
     }
     if (h->size_bytes != size) {
         return MOTEYE_ERR_TRUNCATED;
     }
-    if (crc32_ieee(file + PROTOTYPE_SET_HEADER_BYTES, size - PROTOTYPE_SET_HEADER_BYTES) !=
-        h->crc32) {
+    if (crc32_ieee(file + MOTEYE_SET_HEADER_BYTES, size - MOTEYE_SET_HEADER_BYTES) != h->crc32) {
         return MOTEYE_ERR_CRC;
     }
     static const uint8_t zero[sizeof(h->reserved)];
     if (h->plane_count < 1 || h->plane_count > PROTOTYPE_SET_MAX_PLANES || h->count < 1 ||
-        h->count > PROTOTYPE_SET_MAX_COUNT || memcmp(h->reserved, zero, sizeof(zero)) != 0) {
+        h->count > MOTEYE_MAX_ROWS || memcmp(h->reserved, zero, sizeof(zero)) != 0) {
         return MOTEYE_ERR_HEADER;
     }
     for (int i = 0; i < h->plane_count; i++) {
@@ -88,7 +87,7 @@ static int check_header(const uint8_t *file, size_t size, const prototype_set_he
 // Fills the plane pointers. The header is checked; returns where the planes end, from the start of
 // the file.
 static uint64_t lay_out_planes(prototype_set_t *set) {
-    uint64_t at = PROTOTYPE_SET_HEADER_BYTES, count = set->header.count;
+    uint64_t at = MOTEYE_SET_HEADER_BYTES, count = set->header.count;
     for (uint32_t i = 0; i < set->header.plane_count; i++) {
         prototype_plane_t *plane = &set->planes[i];
         plane->width = plane_widths[i];

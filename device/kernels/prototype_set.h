@@ -16,11 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PROTOTYPE_SET_FORMAT 1
-#define PROTOTYPE_SET_BITS 4
-#define PROTOTYPE_SET_PREPROCESSING 1
-#define PROTOTYPE_SET_HEADER_BYTES 64
-#define PROTOTYPE_SET_MAX_COUNT 4096
+#include "wire.h"
+
 #define PROTOTYPE_SET_MAX_PLANES 5
 #define PROTOTYPE_SET_MAX_SHIFT 63
 
