@@ -52,7 +52,7 @@ _KEYS = {
     "interval_ms": (500, _integer(0, 86400000)),
     "change_below_q8": (251, _integer(-256, 257)),
     "settle_frames": (3, _integer(0, 100)),
-    "heartbeat_ms": (10000, _integer(100, 86400000)),
+    "heartbeat_ms": (2000, _integer(100, 86400000)),
     "frames": (False, _SWITCH),
     "keepalive_s": (60, _integer(1, 65535)),
     "healthy_s": (300, _integer(1, 86400)),

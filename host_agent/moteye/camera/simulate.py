@@ -14,7 +14,8 @@ from typing import Self
 import structlog
 
 from moteye.camera.server import CameraServer
-from moteye.camera.sources import DEFAULT_SIZE, Size, parse_camera_spec
+from moteye.camera.sources import DEFAULT_SIZE, Size
+from moteye.camera.spec import parse_camera_spec
 from moteye.errors import MoteyeError
 from moteye.resources import checkout, model_dir
 

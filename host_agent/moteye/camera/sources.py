@@ -5,7 +5,6 @@ A source answers one question, `next_frame(after)`. The clock is passed in: a te
 
 import asyncio
 import math
-import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ UInt8 = npt.NDArray[np.uint8]
 Size = tuple[int, int]
 DEFAULT_SIZE: Size = (320, 240)
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
-SPEC_FORMS = "folder:PATH, scene:FILE, video:FILE, webcam:NUMBER or rtsp://…"
 
 
 class CameraError(ConfigError):
@@ -134,31 +132,3 @@ def read_photo(path: Path) -> Image.Image:
 def fit(image: Image.Image, size: Size) -> UInt8:
     """Cut the middle out in the shape of `size` = (width, height), then resize to it."""
     return np.asarray(ImageOps.fit(image, size, Image.Resampling.BICUBIC), np.uint8)
-
-
-def parse_camera_spec(
-    spec: str, *, clock: Clock | None = None, size: Size = DEFAULT_SIZE
-) -> FrameSource:
-    """Return the source that `spec` names: folder:PATH, scene:FILE, video:FILE, webcam:0, rtsp://….
-
-    `size` holds for everything but a scene, which has its own. Raises CameraError.
-    """
-    clock = clock or Clock()
-    kind, colon, rest = spec.partition(":")
-    if not colon or not rest or kind not in ("folder", "scene", "video", "webcam", "rtsp"):
-        raise CameraError(f"camera {spec!r}: expected {SPEC_FORMS}")
-    if kind == "folder":
-        return PhotoFolder(Path(rest), clock=clock, size=size)
-    if kind == "scene":
-        from moteye.camera.scene import load_scene
-
-        return load_scene(Path(rest), clock=clock)
-    if kind == "webcam" and not re.fullmatch(r"\d{1,3}", rest):
-        raise CameraError(f"camera {spec!r}: expected webcam:NUMBER, as in webcam:0")
-    if kind == "video" and not Path(rest).is_file():
-        raise CameraError(f"camera {spec!r}: no such file")
-    from moteye.camera.video import LiveSource, VideoFile
-
-    if kind == "video":
-        return VideoFile(Path(rest), clock=clock, size=size)
-    return LiveSource(spec if kind == "rtsp" else int(rest), clock=clock, size=size)

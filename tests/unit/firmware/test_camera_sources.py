@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from moteye.camera import video
 from moteye.camera.scene import load_scene
-from moteye.camera.sources import CameraError, Clock, PhotoFolder, fit, parse_camera_spec
+from moteye.camera.sources import CameraError, Clock, PhotoFolder, fit
+from moteye.camera.spec import parse_camera_spec
 from PIL import Image
 
 RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
