@@ -26,7 +26,9 @@ need() {
     eval "$1" > /dev/null 2>&1 && return
     if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
         echo "device/ports/unix: installing $2" >&2
-        apt-get install -y -qq "$2" > /dev/null 2>&1 || true
+        # A bare machine has no package lists yet.
+        apt-get install -y -qq "$2" > /dev/null 2>&1 ||
+            { apt-get update -qq && apt-get install -y -qq "$2"; } > /dev/null 2>&1 || true
     fi
     eval "$1" > /dev/null 2>&1 || fail "package $2 is missing: apt-get install $2"
 }
@@ -77,6 +79,7 @@ if ! grep -q -e "+= -lmbedx509" "$source/extmod/extmod.mk" &&
     fail "$source has no submodules yet: make -C $source/ports/unix submodules"
 fi
 
+echo "device/ports/unix: building MicroPython with the module vision, about a minute" >&2
 rm -f "$work/hash"
 objects=$work/$tools
 for old in "$work"/*/; do
