@@ -10,7 +10,7 @@ from rich.table import Table
 
 from moteye import policies
 from moteye.core.calibration import rate_interval
-from moteye.core.compile import CompiledSet, compile_policies
+from moteye.core.compile import CompiledSet
 from moteye.core.policy import Policy
 from moteye.text.space import load_space
 
@@ -35,15 +35,7 @@ def check(
         console.print(f"no policies in {path}")
         return
     loaded = load_space(space)
-    compiled = compile_policies(
-        found,
-        loaded.phrase_vectors,
-        loaded.background,
-        loaded.logistic,
-        encoder_hash=loaded.encoder_hash,
-        number=1,
-        dim=dim,
-    )
+    compiled = loaded.compile(found, number=1, dim=dim)
     console.print(_table(found, compiled))
     size = len(compiled.built.data)
     count = len(compiled.built.prototypes.names)

@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.table import Table
 
 from moteye import policies
-from moteye.core.compile import compile_policies
 from moteye.core.scoring import prob_q8
 from moteye.imaging import ImageEncoder, load_rgb
 from moteye.text.space import load_space
@@ -26,15 +25,7 @@ def score(
     found = policies.load(policy)
     pixels = load_rgb(image)
     loaded = load_space(space)
-    compiled = compile_policies(
-        found,
-        loaded.phrase_vectors,
-        loaded.background,
-        loaded.logistic,
-        encoder_hash=loaded.encoder_hash,
-        number=1,
-        dim=dim,
-    )
+    compiled = loaded.compile(found, number=1, dim=dim)
     embedding = ImageEncoder(loaded.model / "encoder.tflite").encode(pixels)
     margins = compiled.scorer.margins_q8(embedding[None])[0]
     rows = []

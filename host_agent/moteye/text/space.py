@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 from moteye import resources
 from moteye.core.calibration import Background, Exclusion, Logistic
+from moteye.core.compile import CompiledSet, compile_policies
+from moteye.core.policy import Policy
 from moteye.errors import SpaceError
 from moteye.text.encoder import TextEncoder
 
@@ -50,6 +52,18 @@ class Space:
                 mean /= max(float(np.linalg.norm(mean)), 1e-9)
                 self._cache[phrase] = (mean - self._text_mean) @ self._rotation
         return np.stack([self._cache[phrase] for phrase in phrases])
+
+    def compile(self, policies: list[Policy], *, number: int, dim: int) -> CompiledSet:
+        """Policies as prototypes, thresholds and a scorer in this space; at least one policy."""
+        return compile_policies(
+            policies,
+            self.phrase_vectors,
+            self.background,
+            self.logistic,
+            encoder_hash=self.encoder_hash,
+            number=number,
+            dim=dim,
+        )
 
 
 def load_space(name: str = "fast") -> Space:
