@@ -47,6 +47,7 @@ generate: $(STAMP) ## write what follows from protocol/wire.toml and the policy 
 
 evaluate: $(STAMP) ## reprint the model card's figures from the committed weights
 	@PYTHONPATH=training $(BIN)/python -m moteye_training evaluate $(ARGS)
+	@$(BIN)/python tests/bench/promises.py
 
 clean: ## remove what was built; keeps the virtual environment
 	rm -rf build

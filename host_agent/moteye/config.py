@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     ] = "127.0.0.1:1883"
     client_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "moteye-agent"
     space: Annotated[str, Field(description="the embedding space, by its device model")] = "fast"
-    dim: Annotated[int, Field(description="dimension that decisions use")] = 256
+    dim: Annotated[int, Field(description="dimension that decisions use")] = 64
 
     @field_validator("dim")
     @classmethod

@@ -196,7 +196,7 @@ def train_head(
         presence = presence_loss(head, picture, coco_t, table.to(device))
         loss = loss + options.presence_weight * presence
         optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
         schedule.step()
         if step % 100 == 0:

@@ -274,7 +274,7 @@ def distil(
         if not torch.isfinite(loss):
             raise FloatingPointError(f"loss is {loss.item()} at step {step}: {terms}")
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(student.parameters(), 5.0)
         optimiser.step()
         # A young average must not remember the untrained head.

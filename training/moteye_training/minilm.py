@@ -58,7 +58,8 @@ class Layer(nn.Module):
         weights = torch.softmax(query @ key.transpose(2, 3) * (W // HEADS) ** -0.5 + bias, dim=-1)
         mixed = (weights @ value).transpose(1, 2).reshape(batch, tokens, W)
         x = self.norm_1(x + self.mixed(mixed))
-        return self.norm_2(x + self.narrow(F.gelu(self.wide(x))))
+        out: Tensor = self.norm_2(x + self.narrow(F.gelu(self.wide(x))))
+        return out
 
 
 class MiniLM(nn.Module):
@@ -75,10 +76,10 @@ class MiniLM(nn.Module):
         """Embeddings of a batch."""
         seen = mask.to(torch.float32)
         bias = (seen[:, None, None, :] - 1.0) * 1e4
-        x = self.norm(self.words(ids) + self.places)
+        x: Tensor = self.norm(self.words(ids) + self.places)
         for layer in self.layers:
             x = layer(x, bias)
-        pooled = (x * seen[:, :, None]).sum(1) / seen.sum(1, keepdim=True)
+        pooled: Tensor = (x * seen[:, :, None]).sum(1) / seen.sum(1, keepdim=True)
         return pooled / pooled.square().sum(1, keepdim=True).sqrt()
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .data import Photo, training_photos
-from .pseudo import add_pseudo_presence
+from .pseudo import add_detected, detected_rows, detector_scores
 from .space import Space, fit_space, load_space, save_space
 from .text import F32, TextCache, TextTower, normalise
 from .towers import Cache, Group, fill_caches, open_cache, view_groups
@@ -123,13 +123,16 @@ class Run:
     @cached_property
     def presence(self) -> NDArray[np.int8]:
         """What is known of the COCO names, int8[N, 80]: boxes, else the detector's word."""
-        return add_pseudo_presence(
-            self.photos,
-            presence_matrix(self.photos),
-            self.paths.models,
-            self.paths.out / "pseudo.npy",
-            self.plan.workers,
-        )
+        rows, scores = self.detected
+        return add_detected(presence_matrix(self.photos), rows, scores)
+
+    @cached_property
+    def detected(self) -> tuple[list[int], F32]:
+        """Photos that the detector looked at, and its scores."""
+        rows = detected_rows(self.photos, presence_matrix(self.photos))
+        cache = self.paths.out / "pseudo.npy"
+        models, workers = self.paths.models, self.plan.workers
+        return rows, detector_scores(self.photos, rows, models, cache, workers)
 
     @cached_property
     def targets(self) -> F32:
@@ -208,7 +211,8 @@ def vocabulary(run: Run) -> F32:
 def distil_student(run: Run) -> None:
     """Train the student; `student.pt` in the run's folder."""
     from .distil import DistilOptions, distil, embed, load_student, make_words
-    from .rows import box_text_rows, gather
+    from .pseudo import prominent
+    from .rows import box_text_rows, gather, raise_to_floor
     from .student import make_student
     from .teacher import TeacherHead
 
@@ -217,6 +221,8 @@ def distil_student(run: Run) -> None:
         return
     head = TeacherHead(run.paths.alignment)
     rows = gather(run.photos, run.caches, head, run.space, training_mask(run.photos))
+    coco = run.space.texts(run.text_cache.get(COCO_NAMES, prompted=True))
+    raise_to_floor(rows, prominent(run.photos, *run.detected), coco)
     words = make_words(
         run.bank,
         box_text_rows(run.photos, run.bank),

@@ -21,6 +21,7 @@ F32 = NDArray[np.float32]
 MODEL = "teacher/nanodet-plus-m-1.5x_416_int8"
 SIDE = 416
 SURE, NOT_THERE = 0.4, 0.06
+PROMINENT_SCORE, PROMINENT_AREA = 0.6, 0.06
 UNBOXED_SOURCES = (
     "coco-caption1", "vn-caption-images", "cc3m-sample", "flickr8k", "unsplash-picsum",
     "houses-rooms", "doordetect", "imagenet-sample", "imagenette", "nips2017-dev", "pacs-photo",
@@ -82,25 +83,49 @@ def detect_presence(photos: Sequence[Photo], models: Path) -> F32:
     return scores
 
 
-def add_pseudo_presence(
-    photos: Sequence[Photo], known: NDArray[np.int8], models: Path, cache: Path, workers: int = 2
-) -> NDArray[np.int8]:
-    """The table int8[N, 80] with the detector's word where nothing was known."""
-    rows = [
+def detected_rows(photos: Sequence[Photo], known: NDArray[np.int8]) -> list[int]:
+    """Photos the detector is asked about: real ones of which nothing is known."""
+    return [
         i
         for i, photo in enumerate(photos)
         if photo.source in UNBOXED_SOURCES and (known[i] < 0).all()
     ]
+
+
+def detector_scores(
+    photos: Sequence[Photo], rows: list[int], models: Path, cache: Path, workers: int = 2
+) -> F32:
+    """Scores float32[len(rows), 80], from the cache where it fits."""
     if cache.exists():
-        scores = np.load(cache).astype(np.float32)
-    else:
-        scores = split_work(
-            detect_presence, [photos[i] for i in rows], models, workers=workers
-        ).astype(np.float32)
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        np.save(cache, scores.astype(np.float16))
-    if len(scores) != len(rows):
-        raise ValueError(f"{cache} is for other photos: delete it")
+        scores: F32 = np.load(cache).astype(np.float32)
+        if len(scores) != len(rows):
+            raise ValueError(f"{cache} is for other photos: delete it")
+        return scores
+    scores = split_work(detect_presence, [photos[i] for i in rows], models, workers=workers)
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    np.save(cache, scores.astype(np.float16))
+    return np.asarray(scores, np.float32)
+
+
+def add_detected(known: NDArray[np.int8], rows: list[int], scores: F32) -> NDArray[np.int8]:
+    """The table int8[N, 80] with the detector's word where nothing was known."""
     table = known.copy()
     table[rows] = np.where(scores > SURE, 1, np.where(scores < NOT_THERE, 0, -1)).astype(np.int8)
+    return table
+
+
+def prominent(photos: Sequence[Photo], rows: list[int], scores: F32) -> NDArray[np.bool_]:
+    """bool[N, 80]: things that surely are in the photo and large enough to be seen at 96 pixels.
+
+    Of boxed photos those whose box covers PROMINENT_AREA, of others those the detector is
+    PROMINENT_SCORE sure of.
+    """
+    table = np.zeros((len(photos), len(COCO_NAMES)), np.bool_)
+    table[rows] = scores > PROMINENT_SCORE
+    columns = {name: column for column, name in enumerate(COCO_NAMES)}
+    for row, photo in enumerate(photos):
+        size = max(1, photo.width * photo.height)
+        for x0, y0, x1, y1, name in photo.boxes:
+            if name in columns and (x1 - x0) * (y1 - y0) / size > PROMINENT_AREA:
+                table[row, columns[name]] = True
     return table

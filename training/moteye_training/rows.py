@@ -19,6 +19,7 @@ from .data import Photo
 from .imagenet import class_probabilities
 from .space import Space
 from .teacher import TeacherHead
+from .text import F32, normalise
 from .towers import BOX_VIEW, Cache, Group
 from .truth import PLANT_SOURCES, POTTED_SOURCES, TextBank, photo_texts
 
@@ -71,6 +72,7 @@ class Rows:
     photo: NDArray[np.int64]
     box: NDArray[np.int64]
     weight: NDArray[np.float64]
+    whole: NDArray[np.bool_]
 
     def load(self, chosen: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Pixels uint8[B, 96, 96, 3] of the chosen rows."""
@@ -87,7 +89,8 @@ def gather(
     """Rows of the given groups whose photo is kept, with the teacher's targets in the space."""
     weights = np.array([photo_weight(photo) for photo in photos])
     columns: dict[str, list[NDArray[Any]]] = {
-        name: [] for name in ("part", "place", "target", "classes", "photo", "box", "weight")
+        name: []
+        for name in ("part", "place", "target", "classes", "photo", "box", "weight", "whole")
     }
     for part, (group, cache) in enumerate(caches):
         photo = np.array([p for p, _ in group.rows])
@@ -101,10 +104,27 @@ def gather(
         columns["place"].append(place)
         columns["photo"].append(photo[place])
         columns["box"].append(np.where(view >= BOX_VIEW, view - BOX_VIEW, -1)[place])
+        columns["whole"].append(np.full(len(place), group.name == "v0"))
         # The whole photo is what the device sees: it counts as two of the other views.
         columns["weight"].append(weights[photo[place]] * (2.0 if group.name == "v0" else 1.0))
     joined = {name: np.concatenate(parts) for name, parts in columns.items()}
     return Rows([cache.pixels for _, cache in caches], **joined)
+
+
+def raise_to_floor(
+    rows: Rows, prominent: NDArray[np.bool_], names: F32, floor: float = 0.25
+) -> None:
+    """Targets of whole photos come at least this close to the names of what they surely show.
+
+    The teacher's ImageNet classes have no person: a portrait is to it a necktie or a cup. Where
+    boxes or the detector are sure of a large thing, its name's direction is added as far as the
+    cosine falls short. prominent bool[photos, K], names float32[K, 256] of length 1.
+    """
+    for at in np.array_split(np.flatnonzero(rows.whole), 16):
+        target = rows.target[at].astype(np.float32)
+        short = (floor - target @ names.T) * prominent[rows.photo[at]]
+        target += 0.8 * short.clip(min=0) @ names
+        rows.target[at] = normalise(target).astype(np.float16)
 
 
 def to_input(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:

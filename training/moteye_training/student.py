@@ -82,7 +82,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Activations of the block."""
-        y = x if self.expand is None else self.expand(x)
+        y: Tensor = x if self.expand is None else self.expand(x)
         y = self.project(self.depth(y))
         return x + y if self.residual else y
 

@@ -26,7 +26,7 @@ def _group() -> None:
 def check(
     path: Annotated[Path, typer.Argument(help="a policy file or a folder of them")],
     space: Annotated[str, typer.Option(help="embedding space to calibrate in")] = "fast",
-    dim: Annotated[int, typer.Option(help="dimension that decisions use")] = 256,
+    dim: Annotated[int, typer.Option(help="dimension that decisions use")] = 64,
 ) -> None:
     """Read policies, calibrate their phrases, and show what each threshold promises."""
     found = policies.load(path)

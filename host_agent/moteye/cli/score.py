@@ -18,7 +18,7 @@ def score(
     image: Annotated[Path, typer.Argument(help="a picture")],
     policy: Annotated[Path, typer.Option(help="a policy file or a folder of them")],
     space: Annotated[str, typer.Option(help="embedding space")] = "fast",
-    dim: Annotated[int, typer.Option(help="dimension to score at")] = 256,
+    dim: Annotated[int, typer.Option(help="dimension to score at")] = 64,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a phrase")] = False,
 ) -> None:
     """Show every phrase's probability and margin on IMAGE, and whether it would count as seen."""

@@ -5,6 +5,7 @@ Phrases → vectors, and the background that scores are calibrated against.
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from moteye.core.policy import Policy
 from moteye.errors import SpaceError
 from moteye.text.encoder import TextEncoder
 
+_ARTICLE = re.compile(r"^(?:an?|the)\s+(?=\S)", re.IGNORECASE)
 Float = npt.NDArray[np.float32]
 
 
@@ -47,7 +49,9 @@ class Space:
         """
         for phrase in phrases:
             if phrase not in self._cache:
-                texts = [template.format(phrase) for template in self.templates]
+                # Names were taught and calibrated bare, so "a cat" means "cat".
+                name = _ARTICLE.sub("", phrase)
+                texts = [template.format(name) for template in self.templates]
                 mean = self._text.encode(texts).mean(axis=0)
                 mean /= max(float(np.linalg.norm(mean)), 1e-9)
                 self._cache[phrase] = (mean - self._text_mean) @ self._rotation
