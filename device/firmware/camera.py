@@ -27,8 +27,8 @@ class CameraError(Exception):
 
 
 class StreamCamera:
-    # config: camera.host and camera.port, or camera.uart; camera.timeout_ms: a helper that is silent
-    # for so long is connected to again.
+    # config: camera.host and camera.port, or camera.uart; a helper that is silent for
+    # camera.timeout_ms is connected to again.
     def __init__(self, config):
         self._config = config
         self._timeout_ms = config["camera.timeout_ms"]

@@ -11,8 +11,8 @@ _MAX_ROWS_TOLD = 16
 _GREY = 128
 
 
-# The pack of the firmware's own image, in place; or a file, read into one buffer of its size: reading
-# without a size would need twice the memory.
+# The pack in the firmware's own image, in place; or a file, read into one buffer of its size:
+# reading without a size would need twice the memory.
 def _read(path):
     if path is None:
         import board
