@@ -32,6 +32,8 @@ class StreamCamera:
     def __init__(self, config):
         self._config = config
         self._timeout_ms = config["camera.timeout_ms"]
+        self._is_uart = config["camera.uart"] is not None
+        self._scrap = bytearray(64)
         self._line = None
         self._header = bytearray(_HEADER_BYTES)
         self._storage = bytearray(0)
@@ -47,7 +49,7 @@ class StreamCamera:
             try:
                 if self._line is None:
                     self._line = open_line(self._config, "camera")
-                    if self._failing and self._config["camera.uart"] is not None:
+                    if self._failing and self._is_uart:
                         await self._wait_for_quiet()
                 await self._pull()
                 if self._failing:
@@ -67,12 +69,11 @@ class StreamCamera:
             self._line.close()
             self._line = None
 
-    # A UART cannot be hung up: the rest of an answer that was given up comes first.
+    # A UART cannot be hung up: an answer that was given up comes all the same, whole or in part.
     async def _wait_for_quiet(self):
-        scrap = bytearray(64)
         heard = started = ticks_ms()
         while ticks_diff(ticks_ms(), heard) < _QUIET_MS:
-            if self._line.readinto(scrap) is None:
+            if self._line.readinto(self._scrap) is None:
                 await asyncio.sleep_ms(1)
             else:
                 heard = ticks_ms()
@@ -80,6 +81,8 @@ class StreamCamera:
 
     async def _pull(self):
         started = ticks_ms()
+        if self._is_uart and self._line.readinto(self._scrap) is not None:
+            await self._wait_for_quiet()
         await self._ask(started)
         await self._fill(memoryview(self._header), started)
         magic, frame, age_ms, width, height, size = struct.unpack(_HEADER, self._header)
