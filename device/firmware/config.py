@@ -92,12 +92,7 @@ def parse(text, file, folder):
         if key not in _KEYS:
             known = ", ".join(sorted(_KEYS))
             raise ConfigError("%s: %s: unknown key; there are %s" % (file, key, known))
-    unneeded = []
-    for uart, key in _SOCKET_KEYS.items():
-        if given.get(uart) is not None:
-            unneeded.append(key)
-            if key in given:
-                raise ConfigError("%s: %s: expected no %s beside it" % (file, uart, key))
+    unneeded = [key for uart, key in _SOCKET_KEYS.items() if given.get(uart) is not None]
     found = {}
     for key, (default, (check, expected)) in _KEYS.items():
         if key not in given:
@@ -112,6 +107,9 @@ def parse(text, file, folder):
             shown = "a value" if key == "broker.password" else json.dumps(value)
             raise ConfigError("%s: %s: expected %s, found %s" % (file, key, expected, shown))
         found[key] = value
+    for uart, key in _SOCKET_KEYS.items():
+        if key in unneeded and key in given:
+            raise ConfigError("%s: %s: expected no %s beside it" % (file, uart, key))
     for key in _PATHS:
         if found[key] and not found[key].startswith("/"):
             found[key] = folder + "/" + found[key]

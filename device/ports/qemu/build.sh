@@ -33,8 +33,9 @@ hash_of_tools() {
 hash_of_build() {
     {
         echo "$tools"
-        cat "$common"/* "$board"/* "$pack" "$device"/modules/vision/* "$device"/kernels/*
-        cat "$device"/firmware/*.py "$root"/protocol/moteye_protocol/*.py
+        cat "$pack"
+        find "$common" "$board" "$device/modules" "$device/kernels" "$device/firmware" \
+            "$root/protocol/moteye_protocol" -type f -not -name '*.pyc' | LC_ALL=C sort | xargs cat
     } | sha256sum | cut -c 1-16
 }
 
