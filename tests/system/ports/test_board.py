@@ -2,6 +2,7 @@
 
 import asyncio
 import subprocess
+import sys
 
 import pytest
 from moteye.camera.emulate import MACHINES, QEMU
@@ -10,7 +11,7 @@ from support.live import listening
 from system.device.device_bench import late_status, until
 from system.ports.board_bench import BUILD_S, Album, grey, make_device
 
-pytestmark = pytest.mark.timeout(BUILD_S + 120)
+pytestmark = pytest.mark.timeout(BUILD_S + 150)
 DEADLINE_S = 60
 
 
@@ -146,6 +147,18 @@ async def test_late_answer_of_the_camera_is_not_taken_for_the_next_one(port, mos
         told = [told.frame for told in listener.of(port, "embedding")]
     assert told[0] == 0
     assert told == sorted(set(told))
+
+
+def test_demo_with_an_arm_core_ends_with_one_alert_and_its_picture(port):
+    done = subprocess.run(
+        [sys.executable, str(checkout() / "examples/demo/demo.py"), "--once", "--device", port],
+        capture_output=True,
+        text=True,
+        timeout=140,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count(" ALERT ") == 1
+    assert ".png" in done.stdout.rpartition("the picture that decided: ")[2]
 
 
 def test_image_fits_a_real_board(port):
