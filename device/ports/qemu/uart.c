@@ -9,7 +9,7 @@
 
 typedef struct {
     volatile uint32_t head, tail; // count up for ever; head is the writer's
-    uint8_t bytes[RING];
+    volatile uint8_t bytes[RING];
 } ring_t;
 
 typedef struct {
