@@ -5,8 +5,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PORT = unix
+DEVICE = unix
+NEWLIB := /usr/lib/arm-none-eabi/newlib/nano.specs
 
-.PHONY: help setup demo test check fix generate firmware evaluate train train-smoke clean
+.PHONY: help setup demo test arm-tools check fix generate firmware evaluate train train-smoke clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
@@ -16,13 +19,19 @@ setup: $(STAMP) firmware ## make the virtual environment, install, build the sim
 $(STAMP): pyproject.toml host_agent/moteye/__init__.py
 	@PYTHON='$(PYTHON)' VENV='$(VENV)' scripts/venv
 
-firmware: $(STAMP) ## build MicroPython's unix port with the C module `vision` (cached)
-	@$(MAKE) --no-print-directory -C device/ports/unix
+firmware: $(STAMP) ## build MicroPython with the C module `vision` (cached); PORT=unix|qemu-m7|qemu-m55
+	@$(if $(filter qemu-%,$(PORT)),$(MAKE) --no-print-directory arm-tools)
+	@$(MAKE) --no-print-directory -C device/ports/$(PORT)
 
-demo: setup ## the main job: a plant arrives, one alert (ONCE=1 ends after it)
-	@$(BIN)/python examples/demo/demo.py $(if $(ONCE),--once)
+arm-tools:
+	@scripts/need arm-none-eabi-gcc=gcc-arm-none-eabi $(NEWLIB)=libnewlib-arm-none-eabi \
+		qemu-system-arm=qemu-system-arm
 
-test: setup ## all tests
+demo: setup ## the main job: a plant arrives, one alert (ONCE=1 ends after it; DEVICE=qemu-m7: on an Arm core)
+	@$(if $(filter-out unix,$(DEVICE)),$(MAKE) --no-print-directory firmware PORT=$(DEVICE))
+	@$(BIN)/python examples/demo/demo.py $(if $(ONCE),--once) --device $(DEVICE)
+
+test: setup arm-tools ## all tests
 	@scripts/need mosquitto=mosquitto
 	@$(BIN)/python -m pytest $(ARGS)
 

@@ -1,4 +1,4 @@
-# Where frames come from. StreamCamera pulls them from a helper on the host, over TCP: it sends b"N"
+# Where frames come from. StreamCamera pulls them from a helper, over TCP or a UART: it sends b"N"
 # and gets a header and RGB888 pixels. Pulling means that a frame is never older than the wait for
 # it (T22).
 #
@@ -13,12 +13,13 @@ from clock import ticks_diff, ticks_ms
 from log import log
 from micropython import const
 from moteye_protocol.wire import MAX_FRAME_BYTES
-from stream import connecting_socket
+from stream import line_name, open_line
 
 _HEADER = "<4sIIHHI"
 _HEADER_BYTES = const(20)
 _RETRY_MS = const(500)
 _LONGEST_PAUSE_MS = const(10)
+_QUIET_MS = const(100)
 
 
 class CameraError(Exception):
@@ -26,11 +27,14 @@ class CameraError(Exception):
 
 
 class StreamCamera:
-    # timeout_ms: a helper that is silent for so long is connected to again.
-    def __init__(self, host, port, timeout_ms):
-        self._address = (host, port)
-        self._timeout_ms = timeout_ms
-        self._sock = None
+    # config: camera.host and camera.port, or camera.uart; a helper that is silent for
+    # camera.timeout_ms is connected to again.
+    def __init__(self, config):
+        self._config = config
+        self._timeout_ms = config["camera.timeout_ms"]
+        self._is_uart = config["camera.uart"] is not None
+        self._scrap = bytearray(64)
+        self._line = None
         self._header = bytearray(_HEADER_BYTES)
         self._storage = bytearray(0)
         self._failing = False
@@ -43,8 +47,10 @@ class StreamCamera:
     async def capture(self):
         while True:
             try:
-                if self._sock is None:
-                    self._sock = connecting_socket(self._address[0], self._address[1])
+                if self._line is None:
+                    self._line = open_line(self._config, "camera")
+                    if self._failing and self._is_uart:
+                        await self._wait_for_quiet()
                 await self._pull()
                 if self._failing:
                     self._failing = False
@@ -54,19 +60,29 @@ class StreamCamera:
                 self.close()
                 if not self._failing:
                     self._failing = True
-                    log(
-                        "camera: no frames from %s:%d: %r"
-                        % (self._address[0], self._address[1], error)
-                    )
+                    name = line_name(self._config, "camera")
+                    log("camera: no frames from %s: %r" % (name, error))
                 await asyncio.sleep_ms(_RETRY_MS)
 
     def close(self):
-        if self._sock is not None:
-            self._sock.close()
-            self._sock = None
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+
+    # A UART cannot be hung up: an answer that was given up comes all the same, whole or in part.
+    async def _wait_for_quiet(self):
+        heard = started = ticks_ms()
+        while ticks_diff(ticks_ms(), heard) < _QUIET_MS:
+            if self._line.readinto(self._scrap) is None:
+                await asyncio.sleep_ms(1)
+            else:
+                heard = ticks_ms()
+                self._check(started)
 
     async def _pull(self):
         started = ticks_ms()
+        if self._is_uart and self._line.readinto(self._scrap) is not None:
+            await self._wait_for_quiet()
         await self._ask(started)
         await self._fill(memoryview(self._header), started)
         magic, frame, age_ms, width, height, size = struct.unpack(_HEADER, self._header)
@@ -86,7 +102,7 @@ class StreamCamera:
     async def _ask(self, started):
         while True:
             try:
-                if self._sock.send(b"N"):
+                if self._line.write(b"N"):
                     return
             except OSError as error:
                 if error.errno not in (11, 107):
@@ -100,7 +116,7 @@ class StreamCamera:
         at = 0
         pause_ms = 1
         while at < len(view):
-            got = self._sock.readinto(view[at:])
+            got = self._line.readinto(view[at:])
             if got is None:
                 self._check(started)
                 await asyncio.sleep_ms(pause_ms)

@@ -28,6 +28,8 @@ _TEXT = (lambda value: isinstance(value, str) and value != "", "a string that is
 _MAYBE_TEXT = (lambda value: value is None or isinstance(value, str), "a string or null")
 _SWITCH = (lambda value: isinstance(value, bool), "true or false")
 _PORT = _integer(1, 65535)
+_is_uart, _ = _integer(0, 15)
+_MAYBE_UART = (lambda value: value is None or _is_uart(value), "an integer from 0 to 15 or null")
 
 # key: default, (check, what is expected). The README lists what they mean.
 _KEYS = {
@@ -37,6 +39,7 @@ _KEYS = {
     ),
     "broker.host": (_REQUIRED, _TEXT),
     "broker.port": (1883, _PORT),
+    "broker.uart": (None, _MAYBE_UART),
     "broker.tls": (False, _SWITCH),
     "broker.ca": (None, _MAYBE_TEXT),
     "broker.server_name": (None, _MAYBE_TEXT),
@@ -44,8 +47,9 @@ _KEYS = {
     "broker.password": (None, _MAYBE_TEXT),
     "camera.host": ("127.0.0.1", _TEXT),
     "camera.port": (_REQUIRED, _PORT),
+    "camera.uart": (None, _MAYBE_UART),
     "camera.timeout_ms": (15000, _integer(100, 600000)),
-    "encoder": (_REQUIRED, _TEXT),
+    "encoder": (_REQUIRED, _MAYBE_TEXT),
     "data_dir": (_REQUIRED, _TEXT),
     "factory_set": (None, _MAYBE_TEXT),
     "dim": (64, (lambda value: value in SET_DIMS and value is not True, "one of %s" % (SET_DIMS,))),
@@ -59,6 +63,9 @@ _KEYS = {
     "max_set_bytes": (MAX_SET_BYTES, _integer(1024, MAX_SET_BYTES)),
     "stdin": (True, _SWITCH),
 }
+
+# A line is a socket or a UART: what is needed for the one must not be there for the other.
+_SOCKET_KEYS = {"broker.uart": "broker.host", "camera.uart": "camera.port"}
 
 _PATHS = ("broker.ca", "encoder", "data_dir", "factory_set")
 
@@ -85,9 +92,12 @@ def parse(text, file, folder):
         if key not in _KEYS:
             known = ", ".join(sorted(_KEYS))
             raise ConfigError("%s: %s: unknown key; there are %s" % (file, key, known))
+    unneeded = [key for uart, key in _SOCKET_KEYS.items() if given.get(uart) is not None]
     found = {}
     for key, (default, (check, expected)) in _KEYS.items():
         if key not in given:
+            if default is _REQUIRED and key in unneeded:
+                default = None
             if default is _REQUIRED:
                 raise ConfigError("%s: %s: missing; expected %s" % (file, key, expected))
             found[key] = default
@@ -97,6 +107,9 @@ def parse(text, file, folder):
             shown = "a value" if key == "broker.password" else json.dumps(value)
             raise ConfigError("%s: %s: expected %s, found %s" % (file, key, expected, shown))
         found[key] = value
+    for uart, key in _SOCKET_KEYS.items():
+        if key in unneeded and key in given:
+            raise ConfigError("%s: %s: expected no %s beside it" % (file, uart, key))
     for key in _PATHS:
         if found[key] and not found[key].startswith("/"):
             found[key] = folder + "/" + found[key]

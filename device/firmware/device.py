@@ -36,9 +36,7 @@ class Device:
         self._messages = Messages(config["id"], session)
         self._uptime = self._messages.uptime
         self._client = self._messages.client = self._make_client()
-        self._camera = StreamCamera(
-            config["camera.host"], config["camera.port"], config["camera.timeout_ms"]
-        )
+        self._camera = StreamCamera(config)
         self._gate = Gate(
             config["change_below_q8"], config["settle_frames"], config["heartbeat_ms"]
         )
@@ -57,14 +55,9 @@ class Device:
                     ca = file.read()
             context = tls_context(ca)
 
-        def connect():
-            return open_stream(
-                config["broker.host"], config["broker.port"], context, config["broker.server_name"]
-            )
-
         client = Client(
             config["id"],
-            connect,
+            lambda: open_stream(config, context),
             (topics["status"], self._messages.status("offline")),
             (
                 (topics["command"], 1, True),

@@ -11,9 +11,13 @@ _MAX_ROWS_TOLD = 16
 _GREY = 128
 
 
-# Reads a whole file into one buffer of its size: reading without a size would need twice the
-# memory.
+# The pack in the firmware's own image, in place; or a file, read into one buffer of its size:
+# reading without a size would need twice the memory.
 def _read(path):
+    if path is None:
+        import board
+
+        return board.pack()
     buffer = bytearray(os.stat(path)[6])
     with open(path, "rb") as file:
         file.readinto(buffer)
@@ -21,7 +25,7 @@ def _read(path):
 
 
 class Eye:
-    # Raises OSError where there is no pack, ValueError where it is not one.
+    # Raises OSError or ImportError where there is no pack, ValueError where it is not one.
     def __init__(self, pack_path, dim):
         self._pack = _read(pack_path)
         self.hash = hashlib.sha256(self._pack).digest()[:8]
@@ -74,11 +78,15 @@ def _best_first(pair):
 def open_eye(pack_path, dim):
     try:
         eye = Eye(pack_path, dim)
+    except ImportError:
+        log("eye: no model pack is built into this firmware: `encoder` has to name a file")
+        return None
     except OSError as error:
         log("eye: %s cannot be read: %r" % (pack_path, error))
         return None
     except ValueError as error:
-        log("eye: %s is not a model pack for this firmware: %s" % (pack_path, error))
+        name = pack_path or "the pack in the image"
+        log("eye: %s is not a model pack for this firmware: %s" % (name, error))
         return None
     log("eye: encoder %s, %d ms a frame" % (eye.hash.hex(), eye.encode_ms))
     return eye

@@ -1,11 +1,21 @@
-# Byte streams over sockets. A transport is whatever has these: `await readinto(view)` (0 at the
-# end, None when it has to be asked again), `write(bytes)`, `await drain()`, `close()`.
+# Byte streams over sockets and UARTs. A transport is whatever has these: `await readinto(view)` (0
+# at the end, None when it has to be asked again), `write(bytes)`, `await drain()`, `close()`.
+#
+# What goes over sockets and what over UARTs is the configuration's choice; a port that has only one
+# of them lacks `socket` or `board`.
 import asyncio
 import errno
-import socket
 
 from micropython import const
 
+try:
+    import socket
+except ImportError:
+    socket = None
+try:
+    import board
+except ImportError:
+    board = None
 try:
     import tls
 except ImportError:
@@ -15,21 +25,38 @@ _IPPROTO_TCP = const(6)
 _TCP_NODELAY = const(1)
 
 
-class SocketStream:
-    def __init__(self, sock):
-        self._sock = sock
-        stream = asyncio.StreamReader(sock)
+class Stream:
+    # line: a socket or a UART, as open_line() gives it.
+    def __init__(self, line):
+        self.close = line.close
+        stream = asyncio.StreamReader(line)
         self.readinto = stream.readinto
         self.write = stream.write
         self.drain = stream.drain
 
-    def close(self):
-        self._sock.close()
+
+# The line to the "broker" or the "camera" of the configuration: something with readinto, write and
+# close that never waits. Raises OSError.
+def open_line(config, end):
+    number = config[end + ".uart"]
+    if number is None:
+        return connecting_socket(config[end + ".host"], config[end + ".port"])
+    if board is None:
+        raise OSError("this build has no UARTs")
+    return board.UART(number)
+
+
+def line_name(config, end):
+    if config[end + ".uart"] is not None:
+        return "UART %d" % config[end + ".uart"]
+    return "%s:%d" % (config[end + ".host"], config[end + ".port"])
 
 
 # A socket that is being connected; never waits, except for the name server. The first write waits
 # for the connection, and fails if there is none.
 def connecting_socket(host, port):
+    if socket is None:
+        raise OSError("this build has no sockets")
     info = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
     sock = socket.socket(info[0], info[1], info[2])
     sock.setblocking(False)
@@ -57,16 +84,18 @@ def tls_context(ca):
     return context
 
 
-# A stream to host:port, TLS with a context. `name` is what the certificate must carry.
-def open_stream(host, port, context=None, name=None):
-    sock = connecting_socket(host, port)
+# A stream to the broker, TLS with a context.
+def open_stream(config, context=None):
+    line = open_line(config, "broker")
     if context is not None:
         try:
-            sock = context.wrap_socket(
-                sock, server_hostname=name or host, do_handshake_on_connect=False
+            line = context.wrap_socket(
+                line,
+                server_hostname=config["broker.server_name"] or config["broker.host"],
+                do_handshake_on_connect=False,
             )
-            sock.setblocking(False)
+            line.setblocking(False)
         except Exception:
-            sock.close()
+            line.close()
             raise
-    return SocketStream(sock)
+    return Stream(line)

@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 import structlog
 from moteye.agent import AGENT_TOPIC, Agent
+from moteye.camera.emulate import MACHINES, EmulatedDevice
+from moteye.camera.process import DeviceProcess
 from moteye.camera.simulate import SimulatedDevice
 from moteye.config import load_settings
 from moteye.errors import MoteyeError
@@ -122,6 +124,22 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def make_device(args: argparse.Namespace, port: int, flash: Path) -> DeviceProcess:
+    """The device that looks at the scene: this machine's, or an emulated Arm core."""
+    options = {
+        "device_id": DEVICE,
+        "broker_host": "127.0.0.1",
+        "broker_port": port,
+        "camera_spec": f"scene:{args.scene}",
+        "data_dir": flash,
+        "frames": True,
+        "interval_ms": 250,
+    }
+    if args.device == "unix":
+        return SimulatedDevice(**options)
+    return EmulatedDevice(args.device, **options)
+
+
 async def demo(args: argparse.Namespace, console: Console) -> bool:
     """Run the demo; returns whether an alert came (without --once it ends by Ctrl-C)."""
     show = Show(console, time.monotonic())
@@ -135,15 +153,7 @@ async def demo(args: argparse.Namespace, console: Console) -> bool:
         on_message=show.receive,
     )
     with tempfile.TemporaryDirectory(prefix="moteye-demo-") as flash:
-        device = SimulatedDevice(
-            device_id=DEVICE,
-            broker_host="127.0.0.1",
-            broker_port=port,
-            camera_spec=f"scene:{args.scene}",
-            data_dir=Path(flash),
-            frames=True,
-            interval_ms=250,
-        )
+        device = make_device(args, port, Path(flash))
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(agent.run())]
             await agent.ready.wait()
@@ -170,6 +180,7 @@ def main() -> int:
     """Parse the flags and run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--once", action="store_true", help="end after the first alert")
+    parser.add_argument("--device", choices=["unix", *MACHINES], default="unix")
     parser.add_argument("--scene", type=Path, default=HERE / "scene.yaml")
     parser.add_argument("--policies", type=Path, default=ROOT / "policies" / "new-plant.yaml")
     parser.add_argument("--dim", type=int, default=None, help="dimension that decisions use")

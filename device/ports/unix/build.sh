@@ -16,28 +16,14 @@ work=$root/build/micropython-unix
 source=${MICROPYTHON_DIR:-$root/build/micropython-src/1.25.0}
 kernel_flags="-O3 -march=native"
 
-fail() {
-    echo "device/ports/unix: $1" >&2
-    exit 1
-}
-
-# need COMMAND PACKAGE: installed, or installed now (as root), or named.
-need() {
-    eval "$1" > /dev/null 2>&1 && return
-    if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
-        echo "device/ports/unix: installing $2" >&2
-        # A bare machine has no package lists yet.
-        apt-get install -y -qq "$2" > /dev/null 2>&1 ||
-            { apt-get update -qq && apt-get install -y -qq "$2"; } > /dev/null 2>&1 || true
-    fi
-    eval "$1" > /dev/null 2>&1 || fail "package $2 is missing: apt-get install $2"
-}
+name=unix
+. "$device/ports/lib.sh"
 
 # What objects depend on besides their sources: another source tree or compiler starts afresh.
 hash_of_tools() {
     {
         echo "$kernel_flags" "$source"
-        cat "$port/build.sh" "$port/fetch_micropython.sh"
+        cat "$port/build.sh" "$port/fetch_micropython.sh" "$port/../lib.sh"
         cc --version
         echo | cc -march=native -E -v - 2>&1 | grep cc1
     } | sha256sum | cut -c 1-16
@@ -50,11 +36,8 @@ hash_of_build() {
     } | sha256sum | cut -c 1-16
 }
 
-# One build at a time: a second caller waits, and then finds the work done.
 mkdir -p "$out" "$work"
-if [ -z "${MOTEYE_BUILD_LOCKED:-}" ] && command -v flock > /dev/null; then
-    MOTEYE_BUILD_LOCKED=1 exec flock "$work/lock" sh "$0"
-fi
+lock "$work"
 
 need "command -v cc" gcc
 tools=$(hash_of_tools)
@@ -87,8 +70,7 @@ for old in "$work"/*/; do
 done
 mkdir -p "$objects"
 jobs=$(nproc 2> /dev/null || echo 2)
-log=$work/build.log
-{
+build() {
     make -C "$source/mpy-cross" -j "$jobs" BUILD="$objects/mpy-cross" USER_C_MODULES= &&
         make -C "$source/ports/unix" -j "$jobs" VARIANT=standard BUILD="$objects/port" \
             MICROPY_MPYCROSS="$objects/mpy-cross/mpy-cross" \
@@ -96,10 +78,8 @@ log=$work/build.log
             MICROPY_PY_BTREE=0 MICROPY_PY_FFI=0 MICROPY_SSL_AXTLS=0 MICROPY_SSL_MBEDTLS=1 \
             FROZEN_MANIFEST="$port/manifest.py" USER_C_MODULES="$device/modules" \
             VISION_KERNEL_FLAGS="$kernel_flags"
-} > "$log" 2>&1 || {
-    tail -n 30 "$log" >&2
-    fail "MicroPython does not build; the whole log is $log"
 }
+build_or_show_log "$work/build.log" build
 cp "$objects/port/micropython" "$out/micropython.new"
 mv "$out/micropython.new" "$out/micropython"
 echo "$hash" > "$work/hash"

@@ -1,40 +1,24 @@
-"""A device made of a process: the real firmware in MicroPython's unix port, with a frame source."""
+"""A simulated device: the real firmware in MicroPython's unix port, with a frame source."""
 
-import asyncio
-import contextlib
-import json
 import os
-import tempfile
-from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-import structlog
+from moteye.camera.process import DeviceProcess, SimulationError, open_camera
+from moteye.camera.sources import DEFAULT_SIZE, FrameSource, Size
+from moteye.resources import model_dir
 
-from moteye.camera.server import CameraServer
-from moteye.camera.sources import DEFAULT_SIZE, Size
-from moteye.camera.spec import parse_camera_spec
-from moteye.errors import MoteyeError
-from moteye.resources import checkout, model_dir
-
-log = structlog.get_logger("moteye.simulated")
-STOP_TIMEOUT_S = 10.0
-KEPT_LINES = 2000
 HEAP = "8m"
 
-
-class SimulationError(MoteyeError):
-    """The device's process could not start, or ended by itself; the text has its last lines."""
+__all__ = ["SimulatedDevice", "SimulationError"]
 
 
-class SimulatedDevice:
-    """One device and its camera, from `async with` on until the end of the block.
+class SimulatedDevice(DeviceProcess):
+    """One device in MicroPython's unix port, and its camera (see DeviceProcess).
 
-    `data_dir` is its flash: prototype set and session counter stay there between starts. `settings`
-    are further keys of its configuration (`device/firmware/README.md`), as {"heartbeat_ms": 1000}.
-    `micropython`, `firmware` and `encoder` default to what `make setup` built and shipped.
+    `settings` are further keys of its configuration (`device/firmware/README.md`), as
+    {"heartbeat_ms": 1000}. `micropython`, `firmware` and `encoder` default to what `make setup`
+    built and shipped.
     """
 
     def __init__(
@@ -43,7 +27,7 @@ class SimulatedDevice:
         device_id: str,
         broker_host: str,
         broker_port: int,
-        camera_spec: str,
+        camera_spec: str | FrameSource,
         data_dir: Path,
         frames: bool = False,
         interval_ms: int = 500,
@@ -56,162 +40,43 @@ class SimulatedDevice:
         encoder: Path | None = None,
         on_line: Callable[[str], None] | None = None,
     ) -> None:
-        self._root = checkout()
+        super().__init__(
+            camera=open_camera(camera_spec, camera_size),
+            data_dir=data_dir,
+            on_line=on_line,
+            settings={
+                "id": device_id,
+                "broker": {"host": broker_host, "port": broker_port, **(broker or {})},
+                "encoder": str((encoder or model_dir("fast") / "encoder.mpk").resolve()),
+                "frames": frames,
+                "interval_ms": interval_ms,
+                "dim": dim,
+                **(settings or {}),
+            },
+        )
         self._micropython = micropython or self._root / "build/firmware/unix/micropython"
         self._firmware = firmware or self._root / "device/firmware"
-        self._camera = CameraServer(parse_camera_spec(camera_spec, size=camera_size))
-        self._config: dict[str, object] = {
-            "id": device_id,
-            "broker": {"host": broker_host, "port": broker_port, **(broker or {})},
-            "encoder": str((encoder or model_dir("fast") / "encoder.mpk").resolve()),
-            "data_dir": str(data_dir.resolve()),
-            "frames": frames,
-            "interval_ms": interval_ms,
-            "dim": dim,
-            **(settings or {}),
-        }
-        self.id = device_id
-        self.lines: deque[str] = deque(maxlen=KEPT_LINES)
-        self._on_line = on_line
-        self._process: asyncio.subprocess.Process | None = None
-        self._reader: asyncio.Task[None] | None = None
-        self._spoke = asyncio.Event()
-        self._ending = False
-        self._resources = contextlib.AsyncExitStack()
-
-    async def __aenter__(self) -> Self:
-        if not self._micropython.is_file():
-            raise SimulationError(f"{self._micropython} is not built: run `make setup`")
-        async with contextlib.AsyncExitStack() as stack:
-            await stack.enter_async_context(self._camera)
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="moteye-device-"))
-            self._config["camera"] = {"port": self._camera.port}
-            self._config_path = Path(folder) / "config.json"
-            self._config_path.write_text(json.dumps(self._config), encoding="utf-8")
-            await self._start()
-            self._resources = stack.pop_all()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            await self.stop()
-        finally:
-            await self._resources.aclose()
-
-    @property
-    def running(self) -> bool:
-        """Whether the process lives."""
-        return self._process is not None and self._process.returncode is None
 
     @property
     def micropypath(self) -> str:
         """Where its MicroPython finds the firmware and the codec."""
         return f"{self._firmware}:{self._root / 'protocol'}:.frozen"
 
-    async def stop(self) -> None:
-        """Let it say goodbye (`stopped`) and end; by force after STOP_TIMEOUT_S."""
-        process = self._process
-        if process is None:
-            return
-        self._ending = True
-        if process.returncode is None and process.stdin is not None:
-            with contextlib.suppress(OSError):
-                process.stdin.write(b"stop\n")
-                await process.stdin.drain()
-            process.stdin.close()
-        try:
-            await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
-        except TimeoutError:
-            log.warning("device does not stop, killed", device=self.id)
-            process.kill()
-            await process.wait()
-        await self._ended()
+    def _check(self) -> None:
+        if not self._micropython.is_file():
+            raise SimulationError(f"{self._micropython} is not built: run `make setup`")
 
-    async def kill(self) -> None:
-        """End it at once (SIGKILL), as a power cut does. Its data_dir stays."""
-        process = self._process
-        if process is None:
-            return
-        self._ending = True
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-        await self._ended()
+    def _camera_settings(self, port: int) -> dict[str, object]:
+        return {"port": port}
 
-    async def restart(self) -> None:
-        """Start it again; stops it before if it runs. The camera and data_dir are the same."""
-        await self.stop()
-        await self._start()
-
-    async def wait(self) -> None:
-        """Return when it was stopped. Raises SimulationError when it ended by itself."""
-        process = self._process
-        if process is None:
-            return
-        code = await process.wait()
-        if not self._ending:
-            await self._ended()
-            raise SimulationError(f"{self.id} ended with code {code}:\n{self._last_lines()}")
-
-    async def wait_for_line(self, text: str, timeout_s: float = 20.0, *, after: int = 0) -> str:
-        """Return the first line of its log, from number `after` on, that contains `text`.
-
-        Raises SimulationError with the last lines when none comes in time or the process ended.
-        """
-        deadline = asyncio.get_running_loop().time() + timeout_s
-        while True:
-            for line in list(self.lines)[after:]:
-                if text in line:
-                    return line
-            self._spoke.clear()
-            if not self.running and (self._reader is None or self._reader.done()):
-                raise SimulationError(f"{self.id} ended without {text!r}:\n{self._last_lines()}")
-            try:
-                async with asyncio.timeout_at(deadline):
-                    await self._spoke.wait()
-            except TimeoutError:
-                raise SimulationError(
-                    f"{self.id} did not say {text!r} within {timeout_s:g} s:\n{self._last_lines()}"
-                ) from None
-
-    def _last_lines(self) -> str:
-        return "\n".join(list(self.lines)[-20:])
-
-    async def _start(self) -> None:
-        self._ending = False
-        self._process = await asyncio.create_subprocess_exec(
+    def _command(self, config: Path) -> list[str]:
+        return [
             str(self._micropython),
             "-X",
             f"heapsize={HEAP}",
             str(self._firmware / "main.py"),
-            str(self._config_path),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env={**os.environ, "MICROPYPATH": self.micropypath},
-            start_new_session=True,
-        )
-        self._reader = asyncio.create_task(self._read(self._process))
+            str(config),
+        ]
 
-    async def _read(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdout is not None
-        try:
-            async for raw in process.stdout:
-                line = raw.decode(errors="replace").rstrip()
-                self.lines.append(line)
-                log.debug(line, device=self.id)
-                if self._on_line is not None:
-                    self._on_line(line)
-                self._spoke.set()
-        finally:
-            self._spoke.set()
-
-    async def _ended(self) -> None:
-        if self._reader is not None:
-            await self._reader
-        self._process = None
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "MICROPYPATH": self.micropypath}

@@ -7,7 +7,7 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -116,6 +116,25 @@ class PhotoFolder(TimedSource):
         if self._shown is None or self._shown[0] != number:
             self._shown = number, fit(read_photo(self._paths[number]), self._size)
         return self._shown[1]
+
+
+class Resized:
+    """Another source's frames, cut and resized to `size`: for a device with little memory."""
+
+    def __init__(self, source: FrameSource, size: Size) -> None:
+        self._source = source
+        self._size = size
+
+    async def next_frame(self, after: int) -> Frame | None:
+        """Return the other source's next frame in this size."""
+        frame = await self._source.next_frame(after)
+        if frame is None or frame.rgb.shape[1::-1] == self._size:
+            return frame
+        return replace(frame, rgb=fit(Image.fromarray(frame.rgb), self._size))
+
+    async def aclose(self) -> None:
+        """Close the other source."""
+        await self._source.aclose()
 
 
 def read_photo(path: Path) -> Image.Image:

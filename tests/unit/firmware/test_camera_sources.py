@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from moteye.camera import video
 from moteye.camera.scene import load_scene
-from moteye.camera.sources import CameraError, Clock, PhotoFolder, fit
+from moteye.camera.sources import CameraError, Clock, PhotoFolder, Resized, fit
 from moteye.camera.spec import parse_camera_spec
 from PIL import Image
 
@@ -48,6 +48,15 @@ async def test_photo_folder_shows_each_photo_by_name(photos, hand):
     colours = [tuple(int(value) for value in frame.rgb[8, 8]) for frame in frames]
     assert colours == [RED, RED, GREEN, GREEN, BLUE, BLUE, RED, RED]
     assert hand.now_s == 1007.0
+
+
+async def test_resized_source_keeps_everything_but_the_size(photos, hand):
+    plain = PhotoFolder(photos, clock=hand.clock, size=(32, 24), seconds=2, loop=False, fps=1)
+    source = Resized(plain, (16, 12))
+    frame = await source.next_frame(2)
+    assert (frame.id, frame.rgb.shape, tuple(frame.rgb[6, 8])) == (3, (12, 16, 3), GREEN)
+    hand.now_s += 60
+    assert await source.next_frame(3) is None
 
 
 async def test_photo_folder_without_loop_ends(photos, hand):

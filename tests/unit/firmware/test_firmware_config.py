@@ -77,6 +77,32 @@ def test_unknown_key_is_named(changes):
         parse(**changes)
 
 
+def test_uart_takes_the_place_of_host_and_port():
+    lines = {"broker": {"uart": 1}, "camera": {"uart": 2}, "encoder": None}
+    found = config.parse(json.dumps({**GOOD, **lines}), "cam.json", "/etc/moteye")
+    assert (found["broker.uart"], found["broker.host"]) == (1, None)
+    assert (found["camera.uart"], found["camera.port"]) == (2, None)
+    assert found["encoder"] is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("broker__uart", 1, "expected no broker.host beside it"),
+        ("camera__uart", 2, "expected no camera.port beside it"),
+        ("broker__uart", 16, "0 to 15 or null"),
+        ("camera__uart", True, "0 to 15 or null"),
+        ("camera__uart", "2", "0 to 15 or null"),
+    ],
+)
+def test_wrong_uart_is_named(key, value, expected):
+    with pytest.raises(config.ConfigError) as caught:
+        parse(**{key: value})
+    text = str(caught.value)
+    assert text.startswith(f"cam.json: {key.replace('__', '.')}: ")
+    assert expected in text
+
+
 def test_password_is_not_shown():
     with pytest.raises(config.ConfigError) as caught:
         parse(broker__password=12345)

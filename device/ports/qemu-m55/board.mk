@@ -1,0 +1,1 @@
+CPU_FLAGS = -mcpu=cortex-m55 -mthumb -mfloat-abi=hard

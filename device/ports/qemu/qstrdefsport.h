@@ -1,0 +1,1 @@
+// No qstrs beyond those in the sources.

@@ -1,0 +1,87 @@
+"""An emulated device: the real firmware on an Arm Cortex-M in QEMU, with a frame source.
+
+Its UART 1 is the broker's TCP port, its UART 2 the camera's; the console is the process's standard
+input and output, and its flash a folder of this machine, by semihosting (`device/ports/qemu`).
+"""
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from moteye.camera.process import DeviceProcess, SimulationError, open_camera
+from moteye.camera.sources import FrameSource, Resized, Size
+
+QEMU = "qemu-system-arm"
+MACHINES = {"qemu-m7": "mps2-an500", "qemu-m55": "mps3-an547"}
+SMALL_SIZE: Size = (128, 96)  # an emulated UART carries some 50 KB a second
+MAX_SET_BYTES = 16384  # two slots of it are in RAM
+RECONNECT_S = 1
+
+
+class EmulatedDevice(DeviceProcess):
+    """One device on the emulated board `port`, and its camera (see DeviceProcess).
+
+    `firmware` is the image; it defaults to what `make firmware PORT=…` built. The encoder is in it.
+    """
+
+    def __init__(
+        self,
+        port: str,
+        *,
+        device_id: str,
+        broker_host: str,
+        broker_port: int,
+        camera_spec: str | FrameSource,
+        data_dir: Path,
+        frames: bool = False,
+        interval_ms: int = 500,
+        dim: int = 64,
+        camera_size: Size = SMALL_SIZE,
+        settings: Mapping[str, object] | None = None,
+        firmware: Path | None = None,
+        on_line: Callable[[str], None] | None = None,
+    ) -> None:
+        super().__init__(
+            camera=Resized(open_camera(camera_spec, camera_size), camera_size),
+            data_dir=data_dir,
+            on_line=on_line,
+            settings={
+                "id": device_id,
+                "broker": {"uart": 1},
+                "encoder": None,
+                "frames": frames,
+                "interval_ms": interval_ms,
+                "dim": dim,
+                "max_set_bytes": MAX_SET_BYTES,
+                **(settings or {}),
+            },
+        )
+        self._port = port
+        self._broker = broker_host, broker_port
+        self._firmware = firmware or self._root / "build/firmware" / port / "firmware.elf"
+
+    def _check(self) -> None:
+        if self._port not in MACHINES:
+            raise SimulationError(f"no port {self._port!r}; there are {', '.join(MACHINES)}")
+        if not self._firmware.is_file():
+            raise SimulationError(
+                f"{self._firmware} is not built: run `make firmware PORT={self._port}`"
+            )
+        if shutil.which(QEMU) is None:
+            raise SimulationError(f"{QEMU} is not installed (Debian: {QEMU})")
+        self._data_dir.mkdir(parents=True, exist_ok=True)  # semihosting makes no folders
+
+    def _camera_settings(self, port: int) -> dict[str, object]:
+        self._camera_address = "127.0.0.1", port
+        return {"uart": 2}
+
+    def _command(self, config: Path) -> list[str]:
+        argument = str(config).replace(",", ",,")
+        words = [QEMU, "-machine", MACHINES[self._port], "-display", "none", "-monitor", "none"]
+        words += ["-kernel", str(self._firmware)]
+        words += ["-semihosting-config", f"enable=on,target=native,arg=moteye,arg={argument}"]
+        words += ["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]
+        for name, (host, port) in (("broker", self._broker), ("camera", self._camera_address)):
+            line = f"socket,id={name},host={host},port={port},server=off,nodelay=on"
+            words += ["-chardev", f"{line},reconnect={RECONNECT_S}", "-serial", f"chardev:{name}"]
+        return words

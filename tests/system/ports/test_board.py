@@ -1,0 +1,178 @@
+"""The port itself: start and stop, UARTs that are cut, flash that is read in place."""
+
+import asyncio
+import subprocess
+import sys
+
+import pytest
+from moteye.camera.emulate import MACHINES, QEMU
+from moteye.resources import checkout, model_dir
+from support.live import listening
+from system.device.device_bench import late_status, until
+from system.ports.board_bench import BUILD_S, Album, grey, make_device
+
+pytestmark = pytest.mark.timeout(BUILD_S + 150)
+DEADLINE_S = 60
+
+
+def run_script(port, folder, text):
+    """The console's output of a script that runs on the board."""
+    script = folder / "script.py"
+    script.write_text(text)
+    words = [QEMU, "-machine", MACHINES[port], "-display", "none", "-monitor", "none"]
+    words += ["-semihosting-config", f"enable=on,target=native,arg=moteye,arg={script}"]
+    words += ["-kernel", str(checkout() / "build/firmware" / port / "firmware.elf")]
+    done = subprocess.run(
+        [*words, "-serial", "stdio"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip().splitlines()
+
+
+def test_pack_is_read_in_place(port, tmp_path):
+    pack = (model_dir("fast") / "encoder.mpk").read_bytes()
+    out = run_script(
+        port,
+        tmp_path,
+        """
+import board, gc, hashlib, vision
+gc.collect()
+before = gc.mem_alloc()
+pack = board.pack()
+encoder = vision.Encoder(pack)
+gc.collect()
+print(len(pack), gc.mem_alloc() - before - encoder.arena_bytes < 1024)
+try:
+    pack[0] = 0
+except TypeError:
+    print("read only")
+""",
+    )
+    assert out == [f"{len(pack)} True", "read only"]
+
+
+def test_clock_goes_like_the_hosts(port, tmp_path):
+    out = run_script(
+        port,
+        tmp_path,
+        """
+import time
+started, unix = time.ticks_ms(), time.time_ns()
+time.sleep_ms(1500)
+took = time.ticks_diff(time.ticks_ms(), started)
+print(took, time.time_ns() - unix - took * 1000000, time.gmtime()[0])
+""",
+    )
+    took, difference, year = (int(word) for word in out[0].split())
+    assert took >= 1500
+    assert abs(difference) < 50_000_000
+    assert year >= 2025
+
+
+def test_exception_ends_with_one(port, tmp_path):
+    with pytest.raises(AssertionError, match="ZeroDivisionError"):
+        run_script(port, tmp_path, "1 / 0")
+
+
+async def test_session_and_goodbye_survive_in_the_hosts_folder(port, mosquitto, tmp_path):
+    sessions = []
+    for _ in range(2):
+        album = Album([grey()])
+        album.opened.set()
+        async with make_device(port, mosquitto.port, album, tmp_path / "flash") as device:
+            sessions.append((await late_status(mosquitto.port, "online", port, DEADLINE_S)).s)
+            process = device._process
+            await device.stop()
+        assert process.returncode == 0
+        await late_status(mosquitto.port, "stopped", port)
+    assert sessions[1] == sessions[0] + 1
+
+
+async def test_wrong_configuration_ends_with_two(port, mosquitto, tmp_path):
+    settings = {"broker": {"uart": 1, "host": "127.0.0.1"}}
+    camera = Album([grey()])
+    async with make_device(
+        port, mosquitto.port, camera, tmp_path / "flash", settings=settings
+    ) as device:
+        assert await device._process.wait() == 2
+        await until(lambda: device.lines, "a line")
+    assert "broker.uart: expected no broker.host beside it" in device.lines[0]
+
+
+async def test_broker_that_restarts_is_found_again(port, mosquitto, tmp_path):
+    album = Album([grey(level) for level in range(0, 250, 10)])
+    album.opened.set()
+    settings = {"keepalive_s": 3, "change_below_q8": 257}
+    async with make_device(
+        port, mosquitto.port, album, tmp_path / "flash", settings=settings, interval_ms=1000
+    ) as device:
+        await device.wait_for_line("device: online", DEADLINE_S)
+        heard = len(device.lines)
+        await mosquitto.stop()
+        await device.wait_for_line("mqtt: lost", DEADLINE_S, after=heard)
+        await mosquitto.start()
+        await device.wait_for_line("device: online", DEADLINE_S, after=heard)
+        async with listening(mosquitto.port) as listener:
+            await listener.until(lambda: listener.of(port, "embedding"), "an embedding")
+
+
+class Late(Album):
+    """Is so late with one picture that the board gives the answer up and asks again."""
+
+    async def next_frame(self, after):
+        frame = await super().next_frame(after)
+        if frame is not None and frame.id == 1:
+            await asyncio.sleep(7)
+        return frame
+
+
+async def test_late_answer_of_the_camera_is_not_taken_for_the_next_one(port, mosquitto, tmp_path):
+    album = Late([grey(level) for level in range(0, 250, 10)])
+    album.opened.set()
+    device = make_device(
+        port, mosquitto.port, album, tmp_path / "flash", settings={"change_below_q8": 257}
+    )
+    plain = type(device)._camera_settings
+    device._camera_settings = lambda port: {**plain(device, port), "timeout_ms": 5000}
+    async with listening(mosquitto.port) as listener, device:
+        await device.wait_for_line("camera: no frames from UART 2", DEADLINE_S)
+        await device.wait_for_line("camera: frames again", DEADLINE_S)
+        await listener.until(
+            lambda: any(told.frame >= 5 for told in listener.of(port, "embedding")), "later ones"
+        )
+        told = [told.frame for told in listener.of(port, "embedding")]
+    assert told[0] == 0
+    assert told == sorted(set(told))
+
+
+def test_demo_with_an_arm_core_ends_with_one_alert_and_its_picture(port):
+    done = subprocess.run(
+        [sys.executable, str(checkout() / "examples/demo/demo.py"), "--once", "--device", port],
+        capture_output=True,
+        text=True,
+        timeout=140,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count(" ALERT ") == 1
+    assert ".png" in done.stdout.rpartition("the picture that decided: ")[2]
+
+
+def test_image_fits_a_real_board(port):
+    """2 MB of flash and 512 KB of RAM, as an STM32H743 has; the linker script holds the rest."""
+    image = checkout() / "build/firmware" / port / "firmware.elf"
+    rows = subprocess.run(
+        ["arm-none-eabi-size", "-A", str(image)], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    sizes = {
+        words[0]: int(words[1])
+        for words in map(str.split, rows)
+        if len(words) == 3 and words[0][0] == "."
+    }
+    ram = sum(sizes[name] for name in (".data", ".bss", ".heap", ".stack"))
+    flash = sum(sizes[name] for name in (".vectors", ".text", ".pack", ".data"))
+    assert ram <= 512 * 1024
+    assert flash <= 2 * 1024 * 1024

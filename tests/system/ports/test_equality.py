@@ -1,0 +1,56 @@
+"""An Arm core and this machine see the same in the same pictures, to the byte."""
+
+import asyncio
+import hashlib
+
+import pytest
+from moteye.resources import model_dir
+from support.live import listening
+from system.device.device_bench import prototype_set
+from system.ports.board_bench import BUILD_S, Album, make_device, photos
+
+PICTURES = 20
+ROWS = 40
+FRAMES_S = 150
+
+
+async def seen_by(port, broker, pictures, folder):
+    """What a device says about each picture: {frame: (embedding, similarity, rows)}."""
+    folder.mkdir()
+    encoder = hashlib.sha256((model_dir("fast") / "encoder.mpk").read_bytes()).digest()[:8]
+    (folder / "factory.meps").write_bytes(prototype_set(encoder, rows=ROWS))
+    album = Album(pictures)
+    settings = {
+        "change_below_q8": 257,  # every picture is news
+        "factory_set": str(folder / "factory.meps"),
+        "keepalive_s": 60,
+    }
+    async with (
+        listening(broker.port) as listener,
+        make_device(
+            port, broker.port, album, folder / "flash", interval_ms=20, settings=settings
+        ) as device,
+    ):
+        await device.wait_for_line("device: online")
+        album.opened.set()
+        await listener.until(
+            lambda: len(listener.of(port, "detections")) == PICTURES, "all frames", FRAMES_S
+        )
+        rows = {told.frame: told.rows for told in listener.of(port, "detections")}
+        return {
+            told.frame: (told.e, told.sim, rows[told.frame])
+            for told in listener.of(port, "embedding")
+        }
+
+
+@pytest.mark.timeout(BUILD_S + FRAMES_S + 60)
+async def test_embeddings_and_detections_are_those_of_the_unix_device(port, mosquitto, tmp_path):
+    pictures = photos(PICTURES)
+    here, there = await asyncio.gather(
+        seen_by("unix", mosquitto, pictures, tmp_path / "unix"),
+        seen_by(port, mosquitto, pictures, tmp_path / port),
+    )
+    assert sorted(here) == list(range(PICTURES))
+    assert len({embedding for embedding, _, _ in here.values()}) == PICTURES
+    assert all(rows for _, _, rows in here.values())
+    assert there == here
