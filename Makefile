@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test check fix generate firmware evaluate train train-smoke clean
+.PHONY: help setup demo test check fix generate firmware evaluate train train-smoke bench-device clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
@@ -46,6 +46,10 @@ generate: $(STAMP) ## write what follows from protocol/wire.toml and the policy 
 
 evaluate: $(STAMP) ## reprint the model card's figures from the committed weights
 	@cd training && ../$(BIN)/python -m moteye_training evaluate $(ARGS)
+
+bench-device: $(STAMP) ## instructions, arena and flash of the device engine under QEMU (ARGS="--models DIR --profile")
+	@scripts/need arm-none-eabi-gcc=gcc-arm-none-eabi arm-none-eabi-gcc=libnewlib-arm-none-eabi qemu-system-arm=qemu-system-arm
+	@$(BIN)/python tests/bench/device/bench_device.py $(ARGS)
 
 clean: ## remove what was built; keeps the virtual environment
 	rm -rf build
