@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "depthwise_conv_2d_s8.h"
+#include "m7/depthwise_conv_2d_s8_m7.h"
 #include "status.h"
 
 #define CHANNEL_BLOCK 64
@@ -51,6 +52,11 @@ int depthwise_conv_2d_s8(const window_2d_t *w, const int8_t *input, const int8_t
     if (status != MOTEYE_OK) {
         return status;
     }
+#if MOTEYE_M7
+    if (depthwise_conv_2d_s8_m7(w, input, filter, quant, output)) {
+        return MOTEYE_OK;
+    }
+#endif
     int32_t acc[CHANNEL_BLOCK];
     for (uint32_t y = 0; y < w->out_h; y++) {
         for (uint32_t x = 0; x < w->out_w; x++) {
