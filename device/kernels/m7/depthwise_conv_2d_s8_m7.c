@@ -34,7 +34,7 @@ static bool make_plan(const window_2d_t *w, plan_t *p) {
     p->w = w;
     p->stride = w->stride_h;
     if (w->stride_h != w->stride_w || w->stride_h > 2 || w->dilation_h != 1 ||
-        w->dilation_w != 1) {
+        w->dilation_w != 1 || w->out_w == 1) {
         return false;
     }
     p->rows = crop(w->kernel_h, w->pad_top, p->stride, w->in_h, w->out_h);
@@ -180,7 +180,8 @@ static void widen_weights(const plan_t *p, const int8_t *filter, uint32_t channe
 }
 
 // One channel of a band: `rows` output rows. The tile that ends a row may write up to three pixels
-// too many, which the next row writes again; behind the last row of all nothing may be written.
+// too many (of one row, since out_w > 1), which the next row writes again; behind the last row of
+// all nothing may be written.
 static void run_channel(const plan_t *p, planar_m7_t *a, uint32_t rows, bool last) {
     const window_2d_t *w = p->w;
     uint32_t step = 8 * p->stride, row = 4 * p->row_words, rest = w->out_w % 4u;
