@@ -1,11 +1,12 @@
 #include <string.h>
 
+#include "../depthwise_conv_2d_s8.h"
 #include "depthwise_conv_2d_s8_m7.h"
 #include "planar_m7.h"
 
 #if MOTEYE_M7
 
-#define SCRATCH_WORDS 3072
+#define SCRATCH_WORDS 4096
 #define GROUP 4
 #define MAX_WORDS (PLANAR_MAX_ROWS * 6)
 
@@ -34,7 +35,7 @@ static bool make_plan(const window_2d_t *w, plan_t *p) {
     p->w = w;
     p->stride = w->stride_h;
     if (w->stride_h != w->stride_w || w->stride_h > 2 || w->dilation_h != 1 ||
-        w->dilation_w != 1 || w->out_w == 1) {
+        w->dilation_w != 1) {
         return false;
     }
     p->rows = crop(w->kernel_h, w->pad_top, p->stride, w->in_h, w->out_h);
@@ -123,6 +124,9 @@ static void spread_band(
     uint8_t *to = (uint8_t *)p->planes + 2 * p->columns.pad;
     for (uint32_t r = 0; r < rows; r++, top++, to += 4 * p->row_words) {
         if (top < 0 || top >= w->in_h) {
+            if (p->band == w->out_h) {
+                continue; // still zero
+            }
             for (uint32_t i = 0; i < n; i++) {
                 memset(to + i * plane, 0, 2u * w->in_w);
             }
@@ -179,53 +183,33 @@ static void widen_weights(const plan_t *p, const int8_t *filter, uint32_t channe
     }
 }
 
-// One channel of a band: `rows` output rows. The tile that ends a row may write up to three pixels
-// too many (of one row, since out_w > 1), which the next row writes again; behind the last row of
-// all nothing may be written.
-static void run_channel(const plan_t *p, planar_m7_t *a, uint32_t rows, bool last) {
-    const window_2d_t *w = p->w;
-    uint32_t step = 8 * p->stride, row = 4 * p->row_words, rest = w->out_w % 4u;
-    int8_t *out = a->out;
-    const uint8_t *plane = a->plane;
-    if (rest == 0) {
-        last = false;
-    }
-    a->rows = last ? rows - 1 : rows;
-    a->row_end = plane + p->tiles * step;
-    a->row_advance = p->stride * row - p->tiles * step;
-    a->row_end_step = p->stride * row;
-    a->out_back = (4 * p->tiles - w->out_w) * w->out_c;
-    if (a->rows > 0) {
-        p->kernel->run(a);
-    }
-    if (last) {
-        a->rows = 1;
-        out += (rows - 1) * w->out_w * w->out_c;
-        plane += (rows - 1) * p->stride * row;
-        a->plane = plane;
-        a->row_end = plane + (p->tiles - 1) * step;
-        a->out = out;
-        if (p->tiles > 1) {
-            p->kernel->run(a);
-        }
-        int8_t tail[GROUP];
-        a->plane = a->row_end;
-        a->row_end += step;
-        a->out = tail;
-        a->out_stride = 1;
-        p->kernel->run(a);
-        for (uint32_t i = 0; i < rest; i++) {
-            out[(w->out_w - rest + i) * w->out_c] = tail[i];
-        }
-        a->out_stride = w->out_c;
+static void negate_words(uint32_t *words, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) {
+        words[i] = m7_negate(words[i]);
     }
 }
 
-static bool factors_ok(const window_2d_t *w, const channel_quant_t *quant) {
-    m7_factor_t factor;
-    for (uint32_t i = 0; i < w->out_c; i++) {
-        if (!m7_factor(quant, i, (uint32_t)w->kernel_h * w->kernel_w, w->out_zero_point, &factor)) {
+typedef struct {
+    m7_factor_t factor[GROUP];
+    int32_t bias[GROUP];
+    uint32_t weights[GROUP][MAX_WORDS];
+} group_t;
+
+// Weights and constants of `n` channels; false if the fast requantisation does not fit them.
+static bool prepare_group(const plan_t *p, const int8_t *filter, const channel_quant_t *quant,
+    uint32_t channel, uint32_t n, group_t *g) {
+    const window_2d_t *w = p->w;
+    uint32_t terms = (uint32_t)w->kernel_h * w->kernel_w;
+    widen_weights(p, filter, channel, n, g->weights);
+    for (uint32_t i = 0; i < n; i++) {
+        m7_way_t way = m7_factor(quant, channel + i, terms, w->out_zero_point, &g->factor[i]);
+        if (way == M7_GENERAL) {
             return false;
+        }
+        g->bias[i] = 2 * quant->bias[channel + i];
+        if (way == M7_NEGATED) {
+            g->bias[i] = -g->bias[i];
+            negate_words(g->weights[i], p->rows.taps * planar_m7_words(p->kernel));
         }
     }
     return true;
@@ -234,33 +218,40 @@ static bool factors_ok(const window_2d_t *w, const channel_quant_t *quant) {
 bool depthwise_conv_2d_s8_m7(const window_2d_t *w, const int8_t *input, const int8_t *filter,
     const channel_quant_t *quant, int8_t *output) {
     plan_t p;
-    if (!make_plan(w, &p) || !factors_ok(w, quant)) {
+    if (!make_plan(w, &p)) {
         return false;
     }
     uint32_t planes[SCRATCH_WORDS];
-    uint32_t weights[GROUP][MAX_WORDS];
+    group_t group;
     p.planes = planes;
     memset(planes, 0, GROUP * 4 * p.plane_words);
+    uint32_t row = 4 * p.row_words, tiles = 8 * p.stride * p.tiles;
     planar_m7_t a;
     a.out_stride = w->out_c;
     a.entry = planar_m7_entry(p.kernel, p.rows.taps);
-    a.row_stride = 4 * p.row_words;
-    a.back = p.rows.taps * a.row_stride - 8 * p.stride;
+    a.row_stride = row;
+    a.back = p.rows.taps * row - 8 * p.stride;
+    a.row_advance = p.stride * row - tiles;
+    a.row_end_step = p.stride * row;
+    a.last = w->out_w - 4 * (p.tiles - 1);
     for (uint32_t channel = 0; channel < w->out_c; channel += GROUP) {
         uint32_t n = w->out_c - channel < GROUP ? w->out_c - channel : GROUP;
-        widen_weights(&p, filter, channel, n, weights);
+        if (!prepare_group(&p, filter, quant, channel, n, &group)) {
+            depthwise_channels_s8(w, input, filter, quant, channel, channel + n, output);
+            continue;
+        }
         for (uint32_t y = 0; y < w->out_h; y += p.band) {
-            uint32_t rows = w->out_h - y < p.band ? w->out_h - y : p.band;
+            a.rows = w->out_h - y < p.band ? w->out_h - y : p.band;
             int32_t top = (int32_t)(y * p.stride) - (int32_t)p.rows.pad;
-            spread_band(&p, input, channel, n, top, (rows - 1) * p.stride + p.rows.taps);
+            spread_band(&p, input, channel, n, top, (a.rows - 1) * p.stride + p.rows.taps);
             for (uint32_t i = 0; i < n; i++) {
-                m7_factor(quant, channel + i, (uint32_t)w->kernel_h * w->kernel_w,
-                    w->out_zero_point, &a.factor);
-                a.bias[0] = a.bias[1] = 2 * quant->bias[channel + i];
-                a.weights = weights[i];
+                a.factor = group.factor[i];
+                a.bias[0] = a.bias[1] = group.bias[i];
+                a.weights = group.weights[i];
                 a.plane = (const uint8_t *)(planes + i * p.plane_words);
+                a.row_end = a.plane + tiles;
                 a.out = output + (size_t)y * w->out_w * w->out_c + channel + i;
-                run_channel(&p, &a, rows, y + rows == w->out_h);
+                p.kernel->run(&a);
             }
         }
     }

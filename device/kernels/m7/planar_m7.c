@@ -117,12 +117,12 @@ _Static_assert(offsetof(planar_m7_t, plane) == 64, "layout that the assembly bel
     "smlad r3, r5, r11, r3\n"  \
     "add.w r12, r12, r10\n"
 
-// acc := the requantised acc; r9 is overwritten. r5 is the offset, r6 the shift.
-#define FINISH(acc)                    \
-    "add r9, r5, " acc ", asr #31\n"   \
-    "add " acc ", r9\n"                \
-    "asr " acc ", r6\n"                \
-    "ssat " acc ", #8, " acc "\n"
+// acc := the requantised acc; r9 is overwritten.
+#define FINISH(acc)                           \
+    "smmlar r9, " acc ", r4, r5\n"            \
+    "add r9, r9, " acc ", asr #31\n"          \
+    "asr r9, r6\n"                            \
+    "ssat " acc ", #8, r9\n"
 
 // The fields of planar_m7_t wait in s0-s15, in their order.
 #define PLANAR(name, ROW)                                                      \
@@ -148,26 +148,36 @@ _Static_assert(offsetof(planar_m7_t, plane) == 64, "layout that the assembly bel
                          "vmov r9, r11, s8, s9\n"                              \
                          "sub r12, r9\n"                                       \
                          "vmov r8, lr, s6, s7\n"                               \
-                         "smmulr r0, r0, r4\n"                                 \
-                         "smmulr r1, r1, r4\n"                                 \
-                         "smmulr r2, r2, r4\n"                                 \
-                         "smmulr r3, r3, r4\n"                                 \
                          FINISH("r0") FINISH("r1") FINISH("r2") FINISH("r3")   \
                          "strb r0, [r8]\n"                                     \
+                         "cmp r12, r11\n"                                      \
+                         "beq 2f\n"                                            \
                          "strb r1, [r8, r7]\n"                                 \
                          "add r8, r8, r7, lsl #1\n"                            \
                          "strb r2, [r8]\n"                                     \
                          "strb r3, [r8, r7]\n"                                 \
                          "add r8, r8, r7, lsl #1\n"                            \
                          "vmov s6, r8\n"                                       \
-                         "cmp r12, r11\n"                                      \
-                         "bne 1b\n"                                            \
-                         "vmov r4, r5, s10, s11\n"                             \
-                         "add r12, r4\n"                                       \
-                         "add r11, r5\n"                                       \
-                         "vmov s9, r11\n"                                      \
+                         "b 1b\n"                                              \
+                         "2:\n"                                                \
+                         "add r8, r7\n"                                        \
                          "vmov r4, r5, s12, s13\n"                             \
-                         "sub r8, r4\n"                                        \
+                         "cmp r4, #2\n"                                        \
+                         "blo 3f\n"                                            \
+                         "strb r1, [r8]\n"                                     \
+                         "add r8, r7\n"                                        \
+                         "beq 3f\n"                                            \
+                         "strb r2, [r8]\n"                                     \
+                         "add r8, r7\n"                                        \
+                         "cmp r4, #4\n"                                        \
+                         "bne 3f\n"                                            \
+                         "strb r3, [r8]\n"                                     \
+                         "add r8, r7\n"                                        \
+                         "3:\n"                                                \
+                         "vmov r6, r7, s10, s11\n"                             \
+                         "add r12, r6\n"                                       \
+                         "add r11, r7\n"                                       \
+                         "vmov s9, r11\n"                                      \
                          "vmov s6, r8\n"                                       \
                          "subs r5, #1\n"                                       \
                          "vmov s13, r5\n"                                      \

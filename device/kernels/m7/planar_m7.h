@@ -24,7 +24,7 @@ typedef struct {
     const uint8_t *row_end;  // of the plane, where the first output row's last tile ends
     uint32_t row_advance;    // bytes from there to the start of the next row
     uint32_t row_end_step;   // bytes from one row's end to the next one's
-    uint32_t out_back;       // bytes that the last tile of a row writes too much
+    uint32_t last;           // outputs of a row's last tile, 1 to 4
     uint32_t rows;           // output rows
     const void *entry;       // from planar_m7_entry
     uint32_t row_stride;     // of the plane, bytes

@@ -60,37 +60,54 @@ static inline uint32_t m7_twice_minus(int32_t zero_point) {
     return (uint16_t)(-2 * zero_point) * 0x10001u;
 }
 
-/* One channel's requantisation in five instructions: with x = smmulr(2 acc, multiplier) the result
- * is ssat8((x + (x >> 31) + offset) >> shift): half away from zero, the zero point in `offset`. */
+static inline int32_t m7_smmlar(int32_t a, int32_t b, int32_t c) {
+    int32_t out;
+    __asm__("smmlar %0, %1, %2, %3" : "=r"(out) : "r"(a), "r"(b), "r"(c));
+    return out;
+}
+
+// Both halves negated.
+static inline uint32_t m7_negate(uint32_t halves) {
+    uint32_t out;
+    __asm__("ssub16 %0, %1, %2" : "=r"(out) : "r"(0), "r"(halves));
+    return out;
+}
+
+/* One channel's requantisation in four instructions: with t the doubled sum, the result is
+ * ssat8((smmlar(t, multiplier, offset) + (t >> 31)) >> shift): half away from zero, the zero point
+ * in `offset`. The multiplier is not negative, so that the sum has the product's sign. */
 typedef struct {
     int32_t multiplier, offset, shift;
 } m7_factor_t;
 
-/* m7_factor: the constants of one channel, exact for every |acc| <= terms * 255 * 128 + |bias|.
- * False for a channel that needs the general way. */
-static inline bool m7_factor(const channel_quant_t *quant, uint32_t channel, uint32_t terms,
+// A factor that gives `value` whatever comes in.
+static inline m7_factor_t m7_constant(int32_t value) {
+    return (m7_factor_t){0, 2 * value + 1, 1};
+}
+
+// How a channel gets its factor: as it is; with its weights and bias negated; not at all.
+typedef enum { M7_PLAIN, M7_NEGATED, M7_GENERAL } m7_way_t;
+
+/* m7_factor: the constants of one channel, exact for every |sum| <= terms * 255 * 128 + |bias|. */
+static inline m7_way_t m7_factor(const channel_quant_t *quant, uint32_t channel, uint32_t terms,
     int32_t zero_point, m7_factor_t *out) {
     int32_t bias = quant->bias[channel], multiplier = quant->multiplier[channel];
     int32_t right = -quant->shift[channel];
     if (bias > 1 << 28 || bias < -(1 << 28) || terms > 4096) {
-        return false;
+        return M7_GENERAL;
     }
     uint32_t bound = terms * 32640u + (uint32_t)(bias < 0 ? -bias : bias);
     if (multiplier == 0 || (right > 23 && bound < 1u << (right - 1))) {
-        // Rounds to zero whatever comes in.
-        *out = (m7_factor_t){0, 2 * zero_point, 1};
-        return true;
+        *out = m7_constant(zero_point); // rounds to zero whatever comes in
+        return M7_PLAIN;
     }
     if (right < 1 || right > 23) {
-        return false;
+        return M7_GENERAL;
     }
-    *out = (m7_factor_t){multiplier, (1 << (right - 1)) + zero_point * (1 << right), right};
-    return true;
-}
-
-static inline int8_t m7_requantize(int32_t twice_acc, m7_factor_t f) {
-    int32_t x = m7_smmulr(twice_acc, f.multiplier);
-    return (int8_t)m7_ssat8((x + (x >> 31) + f.offset) >> f.shift);
+    out->multiplier = multiplier < 0 ? -multiplier : multiplier;
+    out->offset = (1 << (right - 1)) + zero_point * (1 << right);
+    out->shift = right;
+    return multiplier < 0 ? M7_NEGATED : M7_PLAIN;
 }
 
 /* m7_clamp: an activation narrower than int8, over a whole output. */

@@ -45,11 +45,11 @@ _Static_assert(offsetof(tile_m7_t, pixels) == 32 && offsetof(tile_m7_t, factor) 
     "bne " name "_loop\n"
 
 // acc := the requantised acc; t is overwritten.
-#define FINISH(acc, t, offset, shift)         \
-    "add " t ", " offset ", " acc ", asr #31\n" \
-    "add " acc ", " t "\n"                      \
-    "asr " acc ", " shift "\n"                  \
-    "ssat " acc ", #8, " acc "\n"
+#define FINISH(acc, t, multiplier, offset, shift)                      \
+    "smmlar " t ", " acc ", " multiplier ", " offset "\n"              \
+    "add " t ", " t ", " acc ", asr #31\n"                             \
+    "asr " t ", " shift "\n"                                           \
+    "ssat " acc ", #8, " t "\n"
 
 #define NEXT_PAIR       \
     "vmov s6, r10\n"    \
@@ -63,14 +63,10 @@ __attribute__((naked)) void tile_m7(const tile_m7_t *tile __attribute__((unused)
         "vmov r10, r11, s6, s7\n"
         "ldmia r11, {r4-r9}\n"
         "ldr r11, [r11, #24]\n"
-        "smmulr r0, r0, r4\n"
-        "smmulr r1, r1, r7\n"
-        "smmulr r2, r2, r4\n"
-        "smmulr r3, r3, r7\n"
-        FINISH("r0", "r4", "r5", "r6")
-        FINISH("r1", "r7", "r8", "r9")
-        FINISH("r2", "r4", "r5", "r6")
-        FINISH("r3", "r7", "r8", "r9")
+        FINISH("r0", "lr", "r4", "r5", "r6")
+        FINISH("r1", "lr", "r7", "r8", "r9")
+        FINISH("r2", "lr", "r4", "r5", "r6")
+        FINISH("r3", "lr", "r7", "r8", "r9")
         "strb r0, [r10]\n"
         "strb r1, [r10, #1]\n"
         "strb r2, [r10, r11]\n"
