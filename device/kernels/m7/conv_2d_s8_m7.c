@@ -41,8 +41,8 @@ static void gather(
     uint32_t run = w->dilation_w == 1 ? columns.end - columns.first : 1;
     for (uint32_t ky = rows.first; ky < rows.end; ky++) {
         for (uint32_t kx = columns.first; kx < columns.end; kx += run) {
-            copy_run(patch + ky * row_terms + kx * c, window_2d_tap(w, place, input, ky, kx),
-                run * c);
+            copy_run(
+                patch + ky * row_terms + kx * c, window_2d_tap(w, place, input, ky, kx), run * c);
         }
     }
 }
@@ -77,10 +77,10 @@ typedef struct {
     const window_2d_t *w;
     const int8_t *input;
     uint32_t terms, steps, minus;
-    uint32_t y, x;           // of the next pixel
-    int32_t top;             // input row of its window
+    uint32_t y, x;                   // of the next pixel
+    int32_t top;                     // input row of its window
     uint32_t whole_first, whole_end; // columns whose windows lie inside; none where rows do not
-    int8_t *patch;           // scratch for windows that are gathered first
+    int8_t *patch;                   // scratch for windows that are gathered first
     bool direct, by_rows;
 } source_t;
 
@@ -102,8 +102,8 @@ static void start_row(source_t *s, uint32_t y) {
 static void widen_whole(source_t *s, uint32_t *out) {
     const window_2d_t *w = s->w;
     uint32_t in_row = (uint32_t)w->in_w * w->in_c, run = (uint32_t)w->kernel_w * w->in_c;
-    const int8_t *from = s->input + (uint32_t)s->top * in_row +
-                         (s->x * w->stride_w - w->pad_left) * w->in_c;
+    const int8_t *from =
+        s->input + (uint32_t)s->top * in_row + (s->x * w->stride_w - w->pad_left) * w->in_c;
     if (s->by_rows) {
         for (uint32_t ky = w->kernel_h; ky > 0; ky--, from += in_row, out += run) {
             tile_m7_pixel(from, run / 4, s->minus, out);
@@ -174,14 +174,20 @@ static void general_pair(const window_2d_t *w, const channel_quant_t *quant, uin
 // A channel whose weights are all zero has one value; scales of such channels are often odd.
 static bool dead_factor(const window_2d_t *w, const channel_quant_t *quant, uint32_t channel,
     const int8_t *row, uint32_t terms, m7_factor_t *out) {
-    for (uint32_t i = 0; i < terms; i++) {
-        if (row[i] != 0) {
-            return false;
-        }
+    uint32_t i = 0, seen = 0;
+    for (; i + 4 <= terms && seen == 0; i += 4) {
+        seen = m7_load(row + i);
+    }
+    for (; i < terms; i++) {
+        seen |= (uint8_t)row[i];
+    }
+    if (seen != 0) {
+        return false;
     }
     int32_t acc = 0;
     int8_t value;
-    channel_quant_t own = {quant->bias + channel, quant->multiplier + channel, quant->shift + channel};
+    channel_quant_t own = {
+        quant->bias + channel, quant->multiplier + channel, quant->shift + channel};
     window_2d_requantize(w, &own, 0, 1, &acc, &value);
     *out = m7_constant(value);
     return true;
@@ -217,8 +223,8 @@ static void run_pair(const window_2d_t *w, const channel_quant_t *quant, uint32_
     tile.weights_end = weights + pair_words;
     tile.pixels = pixels;
     tile.factors = tile.factor;
-    if (!prepare_channel(w, quant, channel, rows, s->terms, weights, &tile.factor[0],
-            &tile.bias[0]) ||
+    if (!prepare_channel(
+            w, quant, channel, rows, s->terms, weights, &tile.factor[0], &tile.bias[0]) ||
         !prepare_channel(w, quant, channel + 1, rows + s->terms, s->terms, weights + 2,
             &tile.factor[1], &tile.bias[1])) {
         tile_m7_weights(rows, rows + s->terms, s->terms, weights);

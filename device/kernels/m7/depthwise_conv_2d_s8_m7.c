@@ -34,8 +34,7 @@ typedef struct {
 static bool make_plan(const window_2d_t *w, plan_t *p) {
     p->w = w;
     p->stride = w->stride_h;
-    if (w->stride_h != w->stride_w || w->stride_h > 2 || w->dilation_h != 1 ||
-        w->dilation_w != 1) {
+    if (w->stride_h != w->stride_w || w->stride_h > 2 || w->dilation_h != 1 || w->dilation_w != 1) {
         return false;
     }
     p->rows = crop(w->kernel_h, w->pad_top, p->stride, w->in_h, w->out_h);
@@ -77,9 +76,8 @@ static inline void store(uint8_t *to, uint32_t word) {
 }
 
 // One row of four channels to four planes; two pixels at a time.
-static void spread_row(
-    const int8_t *from, uint32_t channels, uint32_t pixels, uint32_t minus, uint8_t *to,
-    uint32_t plane) {
+static void spread_row(const int8_t *from, uint32_t channels, uint32_t pixels, uint32_t minus,
+    uint8_t *to, uint32_t plane) {
     uint8_t *to2 = to + 2 * plane;
     for (uint32_t n = pixels / 2; n > 0; n--) {
         uint32_t a = m7_load(from), b = m7_load(from + channels);
@@ -116,8 +114,8 @@ static void spread_row_general(const window_2d_t *w, const int8_t *from, uint32_
 }
 
 // The input rows of a band, from row `top` (which may lie outside) on.
-static void spread_band(
-    const plan_t *p, const int8_t *input, uint32_t channel, uint32_t n, int32_t top, uint32_t rows) {
+static void spread_band(const plan_t *p, const int8_t *input, uint32_t channel, uint32_t n,
+    int32_t top, uint32_t rows) {
     const window_2d_t *w = p->w;
     uint32_t plane = 4 * p->plane_words, in_row = (uint32_t)w->in_w * w->in_c;
     uint32_t minus = (uint16_t)-w->in_zero_point * 0x10001u;
@@ -131,7 +129,8 @@ static void spread_band(
                 memset(to + i * plane, 0, 2u * w->in_w);
             }
         } else if (n == GROUP && w->depth_multiplier == 1) {
-            spread_row(input + (uint32_t)top * in_row + channel, w->in_c, w->in_w, minus, to, plane);
+            spread_row(
+                input + (uint32_t)top * in_row + channel, w->in_c, w->in_w, minus, to, plane);
         } else {
             spread_row_general(w, input + (uint32_t)top * in_row, channel, n, to, plane);
         }
@@ -159,9 +158,8 @@ static void widen_weights(const plan_t *p, const int8_t *filter, uint32_t channe
     uint32_t at = 0, taps = p->kernel->taps;
     for (uint32_t ky = 0; ky < p->rows.taps; ky++) {
         uint32_t even[8], odd[8]; // channels 0, 2 and 1, 3 of each tap
-        const int8_t *tap = filter +
-                            ((p->rows.first + ky) * w->kernel_w + p->columns.first) * w->out_c +
-                            channel;
+        const int8_t *tap =
+            filter + ((p->rows.first + ky) * w->kernel_w + p->columns.first) * w->out_c + channel;
         for (uint32_t kx = 0; kx <= taps; kx++, tap += w->out_c) {
             uint32_t bytes = 0;
             if (kx < p->columns.taps) {

@@ -20,15 +20,15 @@ typedef struct {
     uint32_t out_stride; // of a pixel, bytes
     int8_t *out;
     const uint32_t *weights;
-    uint32_t back;           // rows of the kernel in bytes, less the advance of four outputs
-    const uint8_t *row_end;  // of the plane, where the first output row's last tile ends
-    uint32_t row_advance;    // bytes from there to the start of the next row
-    uint32_t row_end_step;   // bytes from one row's end to the next one's
-    uint32_t last;           // outputs of a row's last tile, 1 to 4
-    uint32_t rows;           // output rows
-    const void *entry;       // from planar_m7_entry
-    uint32_t row_stride;     // of the plane, bytes
-    const uint8_t *plane;    // first input of the first output
+    uint32_t back;          // rows of the kernel in bytes, less the advance of four outputs
+    const uint8_t *row_end; // of the plane, where the first output row's last tile ends
+    uint32_t row_advance;   // bytes from there to the start of the next row
+    uint32_t row_end_step;  // bytes from one row's end to the next one's
+    uint32_t last;          // outputs of a row's last tile, 1 to 4
+    uint32_t rows;          // output rows
+    const void *entry;      // from planar_m7_entry
+    uint32_t row_stride;    // of the plane, bytes
+    const uint8_t *plane;   // first input of the first output
 } planar_m7_t;
 
 typedef struct {

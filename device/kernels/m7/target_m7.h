@@ -3,7 +3,7 @@
 #ifndef MOTEYE_TARGET_M7_H
 #define MOTEYE_TARGET_M7_H
 
-#if defined(__ARM_FEATURE_DSP) && defined(__ARM_FP) && defined(__thumb2__) && \
+#if defined(__ARM_FEATURE_DSP) && defined(__ARM_FP) && defined(__thumb2__) &&                      \
     !defined(__ARM_FEATURE_MVE)
 #define MOTEYE_M7 1
 #else

@@ -30,7 +30,9 @@ def _classify(net: NetBuilder, x: int, classes: int) -> int:
     return net.softmax(net.fully_connected(net.reshape(x, [1, c]), classes))
 
 
-_V1 = [(16, 1), (32, 2), (32, 1), (64, 2), (64, 1), (128, 2)] + [(128, 1)] * 5 + [(256, 2), (256, 1)]
+_V1 = (
+    [(16, 1), (32, 2), (32, 1), (64, 2), (64, 1), (128, 2)] + [(128, 1)] * 5 + [(256, 2), (256, 1)]
+)
 
 
 def vww() -> bytes:

@@ -24,9 +24,8 @@ static void fault(void) {
     bare_exit(3);
 }
 
-__attribute__((section(".vectors"), used)) static const void *const vectors[16] = {
-    stack_top, (void *)reset, (void *)fault, (void *)fault, (void *)fault, (void *)fault,
-    (void *)fault};
+__attribute__((section(".vectors"), used)) static const void *const vectors[16] = {stack_top,
+    (void *)reset, (void *)fault, (void *)fault, (void *)fault, (void *)fault, (void *)fault};
 
 void reset(void) {
     CPACR |= 0xFu << 20; // FPU and MVE

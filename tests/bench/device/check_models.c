@@ -20,8 +20,7 @@ static uint32_t padded(uint32_t bytes) {
 static int run_case(const uint8_t *pack, const uint32_t *bytes) {
     const uint8_t *input = pack + padded(bytes[0]), *expected = input + padded(bytes[1]);
     model_t model;
-    if (model_open(pack, bytes[0], &model) != MOTEYE_OK ||
-        model.header.arena_bytes > ARENA_BYTES) {
+    if (model_open(pack, bytes[0], &model) != MOTEYE_OK || model.header.arena_bytes > ARENA_BYTES) {
         return 0;
     }
     memset(arena, 0x55, model.header.arena_bytes + GUARD);
