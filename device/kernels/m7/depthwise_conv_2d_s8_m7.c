@@ -59,18 +59,6 @@ static bool make_plan(const window_2d_t *w, plan_t *p) {
     return true;
 }
 
-static inline uint32_t pack_low(uint32_t a, uint32_t b) {
-    uint32_t out;
-    __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(out) : "r"(a), "r"(b));
-    return out;
-}
-
-static inline uint32_t pack_high(uint32_t a, uint32_t b) {
-    uint32_t out;
-    __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(out) : "r"(b), "r"(a));
-    return out;
-}
-
 static inline void store(uint8_t *to, uint32_t word) {
     __builtin_memcpy(to, &word, sizeof(word));
 }
@@ -83,10 +71,10 @@ static void spread_row(const int8_t *from, uint32_t channels, uint32_t pixels, u
         uint32_t a = m7_load(from), b = m7_load(from + channels);
         uint32_t a02 = m7_sxtab16(minus, a), a13 = m7_sxtab16_odd(minus, a);
         uint32_t b02 = m7_sxtab16(minus, b), b13 = m7_sxtab16_odd(minus, b);
-        store(to, pack_low(a02, b02));
-        store(to + plane, pack_low(a13, b13));
-        store(to2, pack_high(a02, b02));
-        store(to2 + plane, pack_high(a13, b13));
+        store(to, m7_pack_low(a02, b02));
+        store(to + plane, m7_pack_low(a13, b13));
+        store(to2, m7_pack_high(a02, b02));
+        store(to2 + plane, m7_pack_high(a13, b13));
         from += 2 * channels;
         to += 4;
         to2 += 4;
@@ -172,10 +160,10 @@ static void widen_weights(const plan_t *p, const int8_t *filter, uint32_t channe
         for (uint32_t first = 0; first < (p->stride == 1 ? 2u : 1u); first++) {
             uint32_t end = p->stride == 1 ? taps : taps + 1;
             for (uint32_t kx = first; kx + 1 < end; kx += 2, at++) {
-                out[0][at] = pack_low(even[kx], even[kx + 1]);
-                out[1][at] = pack_low(odd[kx], odd[kx + 1]);
-                out[2][at] = pack_high(even[kx], even[kx + 1]);
-                out[3][at] = pack_high(odd[kx], odd[kx + 1]);
+                out[0][at] = m7_pack_low(even[kx], even[kx + 1]);
+                out[1][at] = m7_pack_low(odd[kx], odd[kx + 1]);
+                out[2][at] = m7_pack_high(even[kx], even[kx + 1]);
+                out[3][at] = m7_pack_high(odd[kx], odd[kx + 1]);
             }
         }
     }

@@ -43,6 +43,20 @@ static inline uint32_t m7_sxtab16_odd(uint32_t to, uint32_t bytes) {
     return out;
 }
 
+// (low half of a, low half of b), lower half first.
+static inline uint32_t m7_pack_low(uint32_t a, uint32_t b) {
+    uint32_t out;
+    __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(out) : "r"(a), "r"(b));
+    return out;
+}
+
+// (high half of a, high half of b).
+static inline uint32_t m7_pack_high(uint32_t a, uint32_t b) {
+    uint32_t out;
+    __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(out) : "r"(b), "r"(a));
+    return out;
+}
+
 static inline int32_t m7_ssat8(int32_t x) {
     int32_t out;
     __asm__("ssat %0, #8, %1" : "=r"(out) : "r"(x));

@@ -97,7 +97,8 @@ static mp_obj_t encoder_make_new(
     return MP_OBJ_FROM_PTR(self);
 }
 
-// encode(frame, width, height, out): out is a bytearray of dim bytes.
+// encode(frame, width, height, out): frame is RGB888, or RGB565 if it has 2 bytes a pixel (low byte
+// first); out is a bytearray of dim bytes.
 static mp_obj_t encoder_encode(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     vision_encoder_t *self = MP_OBJ_TO_PTR(args[0]);
@@ -106,12 +107,20 @@ static mp_obj_t encoder_encode(size_t n_args, const mp_obj_t *args) {
     mp_int_t height = int_in_range(args[3], 1, 65535);
     mp_buffer_info_t out = write_buffer(args[4]);
     check_held(&self->pack);
-    check_image(&frame, width, height);
+    bool rgb565 = frame.len == (uint64_t)width * (uint64_t)height * 2 &&
+                  (uintptr_t)frame.buf % sizeof(uint16_t) == 0;
+    if (!rgb565) {
+        check_image(&frame, width, height);
+    }
     if (out.len != self->model.header.output.dims[3]) {
         mp_raise_ValueError(MP_ERROR_TEXT("out size"));
     }
-    raise_unless_ok(encode(&self->model, frame.buf, width, height, self->arena,
-        self->model.header.arena_bytes, out.buf));
+    size_t arena_bytes = self->model.header.arena_bytes;
+    int status =
+        rgb565 ? encode_rgb565(
+                     &self->model, frame.buf, width, height, self->arena, arena_bytes, out.buf)
+               : encode(&self->model, frame.buf, width, height, self->arena, arena_bytes, out.buf);
+    raise_unless_ok(status);
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(encoder_encode_obj, 5, 5, encoder_encode);

@@ -23,10 +23,11 @@ for folder in (HERE, ROOT / "tests/unit/device", ROOT / "host_agent", ROOT / "pr
 
 import image  # noqa: E402
 from anchors import ANCHORS  # noqa: E402
-from image import CORES, M7, M55, Core  # noqa: E402
+from image import CORES, M7, Core  # noqa: E402
 from kernel_library import Kernels  # noqa: E402
 from moteye.compiler import compile_with_report  # noqa: E402
-from reference import Reference  # noqa: E402
+from reference import Reference, box_resize_rgb565  # noqa: E402
+from test_scoring import Parts  # noqa: E402
 
 MODELS = {  # the real files' names, for --models
     "vww": "vww_96_int8.tflite",
@@ -163,6 +164,28 @@ class Bench:
                 each = f"{spent / macs:6.2f}" if macs else ""
                 print(f"    {spent:>10,} {each} {text}")
 
+    def scoring(self) -> None:
+        """Count a match against 100 prototypes at 64-d and 1,000 at 256-d, and a frame."""
+        rng = np.random.default_rng(11)
+        embedding = rng.integers(-128, 128, 256, dtype=np.int8)
+        few, many = Parts(rng, 100), Parts(rng, 1000)
+        few.shift = many.shift = [15, 15, 15, 15, 15]
+        frame = rng.integers(0, 65536, (240, 320), dtype=np.uint16)
+        blobs = {
+            "set_64": few.file(),
+            "margins_64": few.margins(embedding, 64).tobytes(),
+            "set_256": many.file(),
+            "margins_256": many.margins(embedding, 256).tobytes(),
+            "embedding": embedding.tobytes(),
+            "frame": frame.tobytes(),
+            "tensor": (box_resize_rgb565(frame, 96, 96) ^ 0x80).tobytes(),
+        }
+        numbers = image.run(M7, image.build(M7, "scoring", "bench_scoring.c", blobs))
+        for name, ticks in numbers.items():
+            count = image.instructions(M7, ticks[0])
+            conditions = f"random content; output equal to the definition; {M7.machine}, ±40"
+            self.add(Row(f"m7.{name}", count, "instructions", conditions))
+
     def footprint(self) -> None:
         """Flash of the runtime, and the deepest stack of all models."""
         flash = image.flash_bytes(M7)
@@ -185,6 +208,8 @@ def main() -> int:
         for name in [*ANCHORS, "encoder"]:
             if not arguments.only or f"{core.name}.{name}" in arguments.only:
                 bench.model(core, name)
+    if not arguments.only or "scoring" in arguments.only:
+        bench.scoring()
     bench.footprint()
     if not arguments.only:
         target = ROOT / "build" / "bench" / "device.json"
