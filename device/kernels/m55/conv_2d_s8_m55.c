@@ -1,0 +1,158 @@
+#include <string.h>
+
+#include "conv_2d_s8_m55.h"
+#include "tile_m55.h"
+
+#if MOTEYE_M55
+
+#include <arm_mve.h>
+
+#define SCRATCH_BYTES 8192
+#define MAX_TERMS 2048
+#define TILE_PIXELS 3u
+
+static inline void copy_run(int8_t *to, const int8_t *from, uint32_t n) {
+    for (uint32_t i = 0; i < n; i += 16) {
+        mve_pred16_t active = vctp8q(n - i);
+        vstrbq_p_s8(to + i, vldrbq_z_s8(from + i, active), active);
+    }
+}
+
+// One window as bytes, the zero point where there is no input.
+static void gather(
+    const window_2d_t *w, const window_place_t *place, const int8_t *input, int8_t *patch) {
+    uint32_t c = w->in_c, row_terms = w->kernel_w * c;
+    tap_range_t rows = place->rows, columns = place->columns;
+    if (rows.first > 0 || rows.end < w->kernel_h || columns.first > 0 ||
+        columns.end < w->kernel_w) {
+        memset(patch, w->in_zero_point, w->kernel_h * row_terms);
+        if (columns.first >= columns.end) {
+            return;
+        }
+    }
+    uint32_t run = w->dilation_w == 1 ? columns.end - columns.first : 1;
+    for (uint32_t ky = rows.first; ky < rows.end; ky++) {
+        for (uint32_t kx = columns.first; kx < columns.end; kx += run) {
+            copy_run(patch + ky * row_terms + kx * c, window_2d_tap(w, place, input, ky, kx),
+                run * c);
+        }
+    }
+}
+
+// Pixels [first, first + n) of the output, their windows one behind the other.
+static void gather_block(
+    const window_2d_t *w, const int8_t *input, uint32_t first, uint32_t n, int8_t *out) {
+    uint32_t terms = (uint32_t)w->kernel_h * w->kernel_w * w->in_c;
+    uint32_t in_row = (uint32_t)w->in_w * w->in_c, run = (uint32_t)w->kernel_w * w->in_c;
+    uint32_t y = first / w->out_w, x = first % w->out_w;
+    bool flat = w->dilation_h == 1 && w->dilation_w == 1;
+    for (; n > 0; n--, out += terms) {
+        int32_t top = (int32_t)(y * w->stride_h) - w->pad_top;
+        int32_t left = (int32_t)(x * w->stride_w) - w->pad_left;
+        if (flat && top >= 0 && left >= 0 && top + w->kernel_h <= w->in_h &&
+            left + w->kernel_w <= w->in_w) {
+            const int8_t *from = input + (uint32_t)top * in_row + (uint32_t)left * w->in_c;
+            for (uint32_t ky = 0; ky < w->kernel_h; ky++, from += in_row) {
+                copy_run(out + ky * run, from, run);
+            }
+        } else {
+            window_place_t place = window_2d_place(w, y, x);
+            gather(w, &place, input, out);
+        }
+        if (++x == w->out_w) {
+            x = 0;
+            y++;
+        }
+    }
+}
+
+// Two channels of n >= 3 pixels; the last tile may do pixels again.
+static void run_pixels(
+    tile_m55_t *tile, const int8_t *pixels, uint32_t n, uint32_t channels, int8_t *out) {
+    uint32_t whole = n - n % TILE_PIXELS;
+    tile->pixels = pixels;
+    tile->pixels_end = pixels + whole * tile->terms;
+    tile->out = out;
+    tile_m55(tile);
+    if (whole < n) {
+        tile->pixels = pixels + (n - TILE_PIXELS) * tile->terms;
+        tile->pixels_end = pixels + n * tile->terms;
+        tile->out = out + (n - TILE_PIXELS) * channels;
+        tile_m55(tile);
+    }
+}
+
+static bool prepare_pair(const window_2d_t *w, const int8_t *rows, const channel_quant_t *quant,
+    uint32_t channel, tile_m55_t *tile) {
+    for (uint32_t i = 0; i < 2; i++) {
+        const int8_t *row = rows + i * tile->terms;
+        m55_factor_t f;
+        if (!m55_factor(quant, channel + i, row, tile->terms, 1, w->in_zero_point,
+                w->out_zero_point, &f)) {
+            return false;
+        }
+        tile->weights[i] = row;
+        tile->bias[i] = f.bias;
+        tile->multiplier[i] = tile->multiplier[i + 2] = f.multiplier;
+        tile->shift[i] = tile->shift[i + 2] = f.shift;
+    }
+    return true;
+}
+
+static bool factors_ok(const window_2d_t *w, const int8_t *filter, const channel_quant_t *quant,
+    tile_m55_t *tile) {
+    bool easy = true;
+    for (uint32_t i = 0; i < w->out_c; i++) {
+        easy = easy && quant->shift[i] < 0;
+    }
+    for (uint32_t i = 0; !easy && i < w->out_c; i++) {
+        uint32_t channel = i + 1 < w->out_c ? i : i - 1;
+        if (!prepare_pair(w, filter + channel * tile->terms, quant, channel, tile)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool conv_2d_s8_m55(const window_2d_t *w, const int8_t *input, const int8_t *filter,
+    const channel_quant_t *quant, int8_t *output) {
+    uint32_t terms = (uint32_t)w->kernel_h * w->kernel_w * w->in_c;
+    uint32_t pixels = (uint32_t)w->out_h * w->out_w, c = w->out_c;
+    tile_m55_t tile;
+    tile.terms = terms;
+    if (c < 2 || pixels < TILE_PIXELS || terms > MAX_TERMS || !factors_ok(w, filter, quant, &tile)) {
+        return false;
+    }
+    tile.zero_point = w->out_zero_point;
+    tile.out_step = TILE_PIXELS * c;
+    for (uint32_t i = 0; i < 4; i++) {
+        tile.offsets[i] = (i / 2) * c + i % 2;
+        tile.last_offsets[i] = 2 * c + i % 2;
+    }
+    bool direct = terms == w->in_c && w->stride_h == 1 && w->stride_w == 1 && w->pad_top == 0 &&
+                  w->pad_left == 0 && w->out_h == w->in_h && w->out_w == w->in_w;
+    int8_t scratch[SCRATCH_BYTES];
+    uint32_t block = direct ? pixels : SCRATCH_BYTES / terms;
+    if (!direct) {
+        block -= block % TILE_PIXELS;
+    }
+    for (uint32_t first = 0; first < pixels; first += block) {
+        if (pixels - first < TILE_PIXELS) {
+            first = pixels - TILE_PIXELS;
+        }
+        uint32_t n = pixels - first < block ? pixels - first : block;
+        if (!direct) {
+            gather_block(w, input, first, n, scratch);
+        }
+        for (uint32_t i = 0; i < c; i += 2) {
+            // The last of an odd number of channels takes its neighbour along again.
+            uint32_t channel = i + 1 < c ? i : c - 2;
+            prepare_pair(w, filter + channel * terms, quant, channel, &tile);
+            run_pixels(&tile, direct ? input : scratch, n, c, output + first * c + channel);
+        }
+    }
+    m55_clamp(output, pixels * c, w->act_min, w->act_max);
+    return true;
+}
+
+#endif
