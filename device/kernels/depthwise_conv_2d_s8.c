@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "depthwise_conv_2d_s8.h"
+#include "m55/depthwise_conv_2d_s8_m55.h"
 #include "m7/depthwise_conv_2d_s8_m7.h"
 #include "status.h"
 
@@ -68,6 +69,11 @@ int depthwise_conv_2d_s8(const window_2d_t *w, const int8_t *input, const int8_t
     if (status != MOTEYE_OK) {
         return status;
     }
+#if MOTEYE_M55
+    if (depthwise_conv_2d_s8_m55(w, input, filter, quant, output)) {
+        return MOTEYE_OK;
+    }
+#endif
 #if MOTEYE_M7
     if (depthwise_conv_2d_s8_m7(w, input, filter, quant, output)) {
         return MOTEYE_OK;

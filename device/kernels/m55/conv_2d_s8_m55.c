@@ -18,6 +18,20 @@ static inline void copy_run(int8_t *to, const int8_t *from, uint32_t n) {
     }
 }
 
+static inline void copy_rows(
+    int8_t *to, const int8_t *from, uint32_t n, uint32_t rows, uint32_t in_row) {
+    if (n <= 16) {
+        mve_pred16_t active = vctp8q(n);
+        for (; rows > 0; rows--, from += in_row, to += n) {
+            vstrbq_p_s8(to, vldrbq_z_s8(from, active), active);
+        }
+        return;
+    }
+    for (; rows > 0; rows--, from += in_row, to += n) {
+        copy_run(to, from, n);
+    }
+}
+
 // One window as bytes, the zero point where there is no input.
 static void gather(
     const window_2d_t *w, const window_place_t *place, const int8_t *input, int8_t *patch) {
@@ -52,9 +66,7 @@ static void gather_block(
         if (flat && top >= 0 && left >= 0 && top + w->kernel_h <= w->in_h &&
             left + w->kernel_w <= w->in_w) {
             const int8_t *from = input + (uint32_t)top * in_row + (uint32_t)left * w->in_c;
-            for (uint32_t ky = 0; ky < w->kernel_h; ky++, from += in_row) {
-                copy_run(out + ky * run, from, run);
-            }
+            copy_rows(out, from, run, w->kernel_h, in_row);
         } else {
             window_place_t place = window_2d_place(w, y, x);
             gather(w, &place, input, out);
@@ -100,14 +112,11 @@ static bool prepare_pair(const window_2d_t *w, const int8_t *rows, const channel
 }
 
 static bool factors_ok(const window_2d_t *w, const int8_t *filter, const channel_quant_t *quant,
-    tile_m55_t *tile) {
-    bool easy = true;
+    uint32_t terms) {
+    m55_factor_t f;
     for (uint32_t i = 0; i < w->out_c; i++) {
-        easy = easy && quant->shift[i] < 0;
-    }
-    for (uint32_t i = 0; !easy && i < w->out_c; i++) {
-        uint32_t channel = i + 1 < w->out_c ? i : i - 1;
-        if (!prepare_pair(w, filter + channel * tile->terms, quant, channel, tile)) {
+        if (quant->shift[i] >= 0 && quant->multiplier[i] != 0 &&
+            !m55_factor(quant, i, filter + i * terms, terms, 1, 0, 0, &f)) {
             return false;
         }
     }
@@ -120,7 +129,7 @@ bool conv_2d_s8_m55(const window_2d_t *w, const int8_t *input, const int8_t *fil
     uint32_t pixels = (uint32_t)w->out_h * w->out_w, c = w->out_c;
     tile_m55_t tile;
     tile.terms = terms;
-    if (c < 2 || pixels < TILE_PIXELS || terms > MAX_TERMS || !factors_ok(w, filter, quant, &tile)) {
+    if (c < 2 || pixels < TILE_PIXELS || terms > MAX_TERMS || !factors_ok(w, filter, quant, terms)) {
         return false;
     }
     tile.zero_point = w->out_zero_point;
