@@ -1,4 +1,5 @@
 #include "add_s8.h"
+#include "m55/add_s8_m55.h"
 #include "m7/add_s8_m7.h"
 #include "status.h"
 
@@ -28,6 +29,11 @@ int add_s8(const add_t *shape, const int8_t *a, const int8_t *b, int8_t *output)
     if (status != MOTEYE_OK) {
         return status;
     }
+#if MOTEYE_M55
+    if (add_s8_m55(shape, a, b, output)) {
+        return MOTEYE_OK;
+    }
+#endif
 #if MOTEYE_M7
     if (add_s8_m7(shape, a, b, output)) {
         return MOTEYE_OK;

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "depthwise_conv_2d_s8_m55.h"
+#include "taps_m55.h"
 
 #if MOTEYE_M55
 
@@ -8,15 +9,12 @@
 
 #define SCRATCH_BYTES 12288
 #define LANES 16u
-#define MAX_GROUPS 4u
 
 // A group is as many rows of the kernel as fit 16 lanes; one gather loads its taps.
 typedef struct {
     const window_2d_t *w;
     uint32_t row_bytes, group_rows, groups, group_bytes, plane_bytes;
-    uint8x16_t offsets;     // of a group's taps
-    uint16x8_t in_offsets;  // of eight pixels of the input
-    uint32x4_t out_offsets; // of four pixels of the output
+    uint16x8_t in_offsets; // of eight pixels of the input
     int8_t *plane;
 } plan_t;
 
@@ -36,17 +34,11 @@ static bool make_plan(const window_2d_t *w, plan_t *p) {
     uint32_t in_rows = w->pad_top + w->in_h;
     uint32_t read_rows = (w->out_h - 1u) * w->stride_h + p->groups * p->group_rows;
     p->plane_bytes = (in_rows > read_rows ? in_rows : read_rows) * p->row_bytes;
-    if (p->groups > MAX_GROUPS || p->plane_bytes > SCRATCH_BYTES ||
+    if (p->groups > TAPS_MAX_GROUPS || p->plane_bytes > SCRATCH_BYTES ||
         (p->group_rows - 1) * p->row_bytes + w->kernel_w > 256) {
         return false;
     }
-    uint8_t offsets[LANES] = {0};
-    for (uint32_t i = 0; i < p->group_rows * w->kernel_w; i++) {
-        offsets[i] = (uint8_t)(i / w->kernel_w * p->row_bytes + i % w->kernel_w);
-    }
-    p->offsets = vldrbq_u8(offsets);
     p->in_offsets = vmulq_n_u16(vidupq_n_u16(0, 1), w->in_c);
-    p->out_offsets = vmulq_n_u32(vidupq_n_u32(0, 1), w->out_c);
     return true;
 }
 
@@ -83,47 +75,28 @@ static void pack_weights(const plan_t *p, const int8_t *filter, int8_t *packed) 
     }
 }
 
-// One channel of the output; `groups` is a constant where this is inlined.
-static inline __attribute__((always_inline)) void run_channel(
-    const plan_t *p, const int8_t *packed, m55_factor_t f, uint32_t groups, int8_t *out) {
+// What is the same for all channels.
+static taps_m55_t shared_taps(const plan_t *p) {
     const window_2d_t *w = p->w;
-    int8x16_t weights[MAX_GROUPS];
-    for (uint32_t g = 0; g < groups; g++) {
-        weights[g] = vldrbq_s8(packed + g * LANES);
+    taps_m55_t taps = {.zero_point = w->out_zero_point, .stride = w->stride_w};
+    for (uint32_t i = 0; i < p->group_rows * w->kernel_w; i++) {
+        taps.offsets[i] = (uint8_t)(i / w->kernel_w * p->row_bytes + i % w->kernel_w);
     }
-    const uint8x16_t offsets = p->offsets;
-    const uint32x4_t out_offsets = p->out_offsets;
-    const uint32_t stride = w->stride_w, group_bytes = p->group_bytes, out_step = 4u * w->out_c;
-    const int32_t zero_point = w->out_zero_point;
-    const int8_t *row = p->plane;
-    for (uint32_t y = w->out_h; y > 0; y--, row += w->stride_h * p->row_bytes) {
-        const int8_t *x = row;
-        int8_t *to = out;
-        for (int32_t left = w->out_w; left > 0; left -= 4, to += out_step) {
-            int32_t sums[4];
-            for (uint32_t i = 0; i < 4; i++, x += stride) {
-                const int8_t *taps = x;
-                sums[i] = f.bias;
-                for (uint32_t g = 0; g < groups; g++, taps += group_bytes) {
-                    sums[i] = vmladavaq_s8(
-                        sums[i], vldrbq_gather_offset_s8(taps, offsets), weights[g]);
-                }
-            }
-            int32x4_t v = {sums[0], sums[1], sums[2], sums[3]};
-            v = vqrdmulhq_n_s32(v, f.multiplier);
-            v = vaddq_s32(v, vshrq_n_s32(v, 31));
-            v = vrshlq_n_s32(v, f.shift);
-            v = vaddq_n_s32(v, zero_point);
-            v = vreinterpretq_s32_s16(vqmovnbq_s32(vreinterpretq_s16_s32(v), v));
-            v = vreinterpretq_s32_s8(vqmovnbq_s16(vreinterpretq_s8_s32(v), vreinterpretq_s16_s32(v)));
-            vstrbq_scatter_offset_p_s32(to, out_offsets, v, vctp32q((uint32_t)left));
-        }
-        out += (uint32_t)w->out_w * w->out_c;
+    for (uint32_t i = 0; i < 4; i++) {
+        taps.out_offsets[i] = i * w->out_c;
     }
+    taps.group_step = p->group_bytes - 4u * w->stride_w;
+    taps.out_step = 4u * w->out_c;
+    taps.back = (p->groups - 1) * p->group_bytes;
+    taps.row_step = w->stride_h * p->row_bytes;
+    taps.out_row = (uint32_t)w->out_w * w->out_c;
+    taps.vectors = w->out_w / 4u;
+    taps.rest = w->out_w % 4u;
+    return taps;
 }
 
 static bool factors_ok(const plan_t *p, const int8_t *filter, const channel_quant_t *quant) {
-    int8_t packed[MAX_GROUPS * LANES];
+    int8_t packed[TAPS_MAX_GROUPS * LANES];
     m55_factor_t f;
     for (uint32_t i = 0; i < p->w->out_c; i++) {
         if (quant->shift[i] >= 0 && quant->multiplier[i] != 0) {
@@ -143,22 +116,20 @@ bool depthwise_conv_2d_s8_m55(const window_2d_t *w, const int8_t *input, const i
         return false;
     }
     int8_t plane[SCRATCH_BYTES];
-    int8_t packed[MAX_GROUPS * LANES];
+    taps_m55_t taps = shared_taps(&p);
     p.plane = plane;
     memset(plane, w->in_zero_point, p.plane_bytes);
     for (uint32_t c = 0; c < w->out_c; c++) {
         if (c % w->depth_multiplier == 0) {
             spread(&p, input + c / w->depth_multiplier);
         }
-        pack_weights(&p, filter + c, packed);
-        m55_factor_t f;
-        m55_factor(quant, c, packed, p.groups * LANES, 1, w->in_zero_point, w->out_zero_point, &f);
-        switch (p.groups) {
-            case 1: run_channel(&p, packed, f, 1, output + c); break;
-            case 2: run_channel(&p, packed, f, 2, output + c); break;
-            case 3: run_channel(&p, packed, f, 3, output + c); break;
-            default: run_channel(&p, packed, f, 4, output + c); break;
-        }
+        pack_weights(&p, filter + c, taps.weights[0]);
+        m55_factor(quant, c, taps.weights[0], p.groups * LANES, 1, w->in_zero_point,
+            w->out_zero_point, &taps.factor);
+        taps.plane = plane;
+        taps.out = output + c;
+        taps.rows = w->out_h;
+        taps_m55(&taps, p.groups);
     }
     m55_clamp(output, (uint32_t)w->out_h * w->out_w * w->out_c, w->act_min, w->act_max);
     return true;
