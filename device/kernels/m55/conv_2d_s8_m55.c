@@ -9,26 +9,13 @@
 
 #define SCRATCH_BYTES 8192
 #define MAX_TERMS 2048
+#define MAX_KEPT 128
 #define TILE_PIXELS 3u
 
 static inline void copy_run(int8_t *to, const int8_t *from, uint32_t n) {
     for (uint32_t i = 0; i < n; i += 16) {
         mve_pred16_t active = vctp8q(n - i);
         vstrbq_p_s8(to + i, vldrbq_z_s8(from + i, active), active);
-    }
-}
-
-static inline void copy_rows(
-    int8_t *to, const int8_t *from, uint32_t n, uint32_t rows, uint32_t in_row) {
-    if (n <= 16) {
-        mve_pred16_t active = vctp8q(n);
-        for (; rows > 0; rows--, from += in_row, to += n) {
-            vstrbq_p_s8(to, vldrbq_z_s8(from, active), active);
-        }
-        return;
-    }
-    for (; rows > 0; rows--, from += in_row, to += n) {
-        copy_run(to, from, n);
     }
 }
 
@@ -53,25 +40,64 @@ static void gather(
     }
 }
 
+// `n` whole windows of one output row, `step` bytes apart.
+static void copy_windows(
+    const window_2d_t *w, const int8_t *from, uint32_t step, uint32_t n, int8_t *to) {
+    uint32_t in_row = (uint32_t)w->in_w * w->in_c, run = (uint32_t)w->kernel_w * w->in_c;
+    if (run <= 16 && w->kernel_h == 3) {
+        const mve_pred16_t active = vctp8q(run);
+        for (; n > 0; n--, from += step, to += 3 * run) {
+            int8x16_t first = vldrbq_z_s8(from, active);
+            int8x16_t second = vldrbq_z_s8(from + in_row, active);
+            int8x16_t third = vldrbq_z_s8(from + 2 * in_row, active);
+            vstrbq_p_s8(to, first, active);
+            vstrbq_p_s8(to + run, second, active);
+            vstrbq_p_s8(to + 2 * run, third, active);
+        }
+        return;
+    }
+    for (; n > 0; n--, from += step) {
+        const int8_t *row = from;
+        for (uint32_t ky = w->kernel_h; ky > 0; ky--, row += in_row, to += run) {
+            if (run % 16 != 0) {
+                copy_run(to, row, run);
+                continue;
+            }
+            for (uint32_t i = 0; i < run; i += 16) {
+                vstrbq_s8(to + i, vldrbq_s8(row + i));
+            }
+        }
+    }
+}
+
 // Pixels [first, first + n) of the output, their windows one behind the other.
 static void gather_block(
     const window_2d_t *w, const int8_t *input, uint32_t first, uint32_t n, int8_t *out) {
     uint32_t terms = (uint32_t)w->kernel_h * w->kernel_w * w->in_c;
-    uint32_t in_row = (uint32_t)w->in_w * w->in_c, run = (uint32_t)w->kernel_w * w->in_c;
     uint32_t y = first / w->out_w, x = first % w->out_w;
-    bool flat = w->dilation_h == 1 && w->dilation_w == 1;
-    for (; n > 0; n--, out += terms) {
+    bool flat = w->dilation_h == 1 && w->dilation_w == 1 && w->in_w >= w->kernel_w;
+    // Columns whose windows lie inside the input's width.
+    uint32_t whole_first = (w->pad_left + w->stride_w - 1u) / w->stride_w;
+    uint32_t whole_end =
+        flat ? (uint32_t)(w->in_w - w->kernel_w + w->pad_left) / w->stride_w + 1 : 0;
+    while (n > 0) {
         int32_t top = (int32_t)(y * w->stride_h) - w->pad_top;
-        int32_t left = (int32_t)(x * w->stride_w) - w->pad_left;
-        if (flat && top >= 0 && left >= 0 && top + w->kernel_h <= w->in_h &&
-            left + w->kernel_w <= w->in_w) {
-            const int8_t *from = input + (uint32_t)top * in_row + (uint32_t)left * w->in_c;
-            copy_rows(out, from, run, w->kernel_h, in_row);
+        uint32_t count = 1;
+        if (flat && top >= 0 && top + w->kernel_h <= w->in_h && x >= whole_first &&
+            x < whole_end) {
+            uint32_t end = whole_end < w->out_w ? whole_end : w->out_w;
+            count = end - x < n ? end - x : n;
+            uint32_t left = x * w->stride_w - w->pad_left;
+            copy_windows(w, input + ((uint32_t)top * w->in_w + left) * w->in_c,
+                (uint32_t)w->stride_w * w->in_c, count, out);
         } else {
             window_place_t place = window_2d_place(w, y, x);
             gather(w, &place, input, out);
         }
-        if (++x == w->out_w) {
+        n -= count;
+        out += count * terms;
+        x += count;
+        if (x == w->out_w) {
             x = 0;
             y++;
         }
@@ -94,21 +120,14 @@ static void run_pixels(
     }
 }
 
-static bool prepare_pair(const window_2d_t *w, const int8_t *rows, const channel_quant_t *quant,
-    uint32_t channel, tile_m55_t *tile) {
+static void prepare_pair(
+    const int8_t *rows, const m55_factor_t *factors, tile_m55_t *tile) {
     for (uint32_t i = 0; i < 2; i++) {
-        const int8_t *row = rows + i * tile->terms;
-        m55_factor_t f;
-        if (!m55_factor(quant, channel + i, row, tile->terms, 1, w->in_zero_point,
-                w->out_zero_point, &f)) {
-            return false;
-        }
-        tile->weights[i] = row;
-        tile->bias[i] = f.bias;
-        tile->multiplier[i] = tile->multiplier[i + 2] = f.multiplier;
-        tile->shift[i] = tile->shift[i + 2] = f.shift;
+        tile->weights[i] = rows + i * tile->terms;
+        tile->bias[i] = factors[i].bias;
+        tile->multiplier[i] = tile->multiplier[i + 2] = factors[i].multiplier;
+        tile->shift[i] = tile->shift[i + 2] = factors[i].shift;
     }
-    return true;
 }
 
 static bool factors_ok(const window_2d_t *w, const int8_t *filter, const channel_quant_t *quant,
@@ -141,6 +160,12 @@ bool conv_2d_s8_m55(const window_2d_t *w, const int8_t *input, const int8_t *fil
     bool direct = terms == w->in_c && w->stride_h == 1 && w->stride_w == 1 && w->pad_top == 0 &&
                   w->pad_left == 0 && w->out_h == w->in_h && w->out_w == w->in_w;
     int8_t scratch[SCRATCH_BYTES];
+    m55_factor_t factors[MAX_KEPT]; // of all channels where they are needed again
+    bool kept = c <= MAX_KEPT;
+    for (uint32_t i = 0; kept && i < c; i++) {
+        m55_factor(quant, i, filter + i * terms, terms, 1, w->in_zero_point, w->out_zero_point,
+            &factors[i]);
+    }
     uint32_t block = direct ? pixels : SCRATCH_BYTES / terms;
     if (!direct) {
         block -= block % TILE_PIXELS;
@@ -156,7 +181,12 @@ bool conv_2d_s8_m55(const window_2d_t *w, const int8_t *input, const int8_t *fil
         for (uint32_t i = 0; i < c; i += 2) {
             // The last of an odd number of channels takes its neighbour along again.
             uint32_t channel = i + 1 < c ? i : c - 2;
-            prepare_pair(w, filter + channel * terms, quant, channel, &tile);
+            const int8_t *rows = filter + channel * terms;
+            for (uint32_t k = 0; !kept && k < 2; k++) {
+                m55_factor(quant, channel + k, rows + k * terms, terms, 1, w->in_zero_point,
+                    w->out_zero_point, &factors[k]);
+            }
+            prepare_pair(rows, kept ? &factors[channel] : factors, &tile);
             run_pixels(&tile, direct ? input : scratch, n, c, output + first * c + channel);
         }
     }

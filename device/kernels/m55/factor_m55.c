@@ -8,12 +8,13 @@ static int32_t sum_weights(const int8_t *weights, uint32_t terms, uint32_t step,
     int32_t sum = 0;
     uint32_t seen = 0;
     if (step == 1) {
-        for (uint32_t i = 0; i < terms; i += 16) {
-            mve_pred16_t active = vctp8q(terms - i);
-            int8x16_t w = vldrbq_z_s8(weights + i, active);
+        int8x16_t any = vdupq_n_s8(0);
+        for (int32_t left = (int32_t)terms; left > 0; left -= 16, weights += 16) {
+            int8x16_t w = vldrbq_z_s8(weights, vctp8q((uint32_t)left));
             sum = vaddvaq_s8(sum, w);
-            seen |= vcmpneq_n_s8(w, 0);
+            any = vorrq_s8(any, w);
         }
+        seen = vcmpneq_n_s8(any, 0);
     } else {
         for (uint32_t i = 0; i < terms; i++, weights += step) {
             sum += *weights;
