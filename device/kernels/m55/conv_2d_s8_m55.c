@@ -40,6 +40,20 @@ static void gather(
     }
 }
 
+// As copy_windows, for rows of whole vectors: a constant number of them gives no inner loop.
+static inline __attribute__((always_inline)) void copy_vectors(const window_2d_t *w,
+    const int8_t *from, uint32_t step, uint32_t n, int8_t *to, const uint32_t vectors) {
+    uint32_t in_row = (uint32_t)w->in_w * w->in_c, rows = w->kernel_h;
+    for (; n > 0; n--, from += step) {
+        const int8_t *row = from;
+        for (uint32_t ky = rows; ky > 0; ky--, row += in_row, to += 16 * vectors) {
+            _Pragma("GCC unroll 6") for (uint32_t i = 0; i < vectors; i++) {
+                vstrbq_s8(to + 16 * i, vldrbq_s8(row + 16 * i));
+            }
+        }
+    }
+}
+
 // `n` whole windows of one output row, `step` bytes apart.
 static void copy_windows(
     const window_2d_t *w, const int8_t *from, uint32_t step, uint32_t n, int8_t *to) {
@@ -56,17 +70,19 @@ static void copy_windows(
         }
         return;
     }
-    for (; n > 0; n--, from += step) {
-        const int8_t *row = from;
-        for (uint32_t ky = w->kernel_h; ky > 0; ky--, row += in_row, to += run) {
-            if (run % 16 != 0) {
-                copy_run(to, row, run);
-                continue;
+    switch (run) {
+        case 48: copy_vectors(w, from, step, n, to, 3); break; // 16 channels, 3 taps
+        case 96: copy_vectors(w, from, step, n, to, 6); break;
+        default:
+            if (run % 16 == 0) {
+                copy_vectors(w, from, step, n, to, run / 16);
+                break;
             }
-            for (uint32_t i = 0; i < run; i += 16) {
-                vstrbq_s8(to + i, vldrbq_s8(row + i));
+            for (; n > 0; n--, from += step) {
+                for (uint32_t ky = 0; ky < w->kernel_h; ky++, to += run) {
+                    copy_run(to, from + ky * in_row, run);
+                }
             }
-        }
     }
 }
 
