@@ -5,8 +5,7 @@
 #include <arm_mve.h>
 
 // Rounds half away from zero; `sign` is -1 where there is a shift to round, else 0.
-static inline int32x4_t scale_down(
-    int32x4_t x, int32_t multiplier, int32_t shift, int32x4_t sign) {
+static inline int32x4_t scale_down(int32x4_t x, int32_t multiplier, int32_t shift, int32x4_t sign) {
     x = vqrdmulhq_n_s32(x, multiplier);
     x = vaddq_s32(x, vandq_s32(vshrq_n_s32(x, 31), sign));
     return vrshlq_n_s32(x, shift);
@@ -21,8 +20,7 @@ static inline int32x4_t add_four(const add_t *s, int32x4_t x, int32x4_t y, int32
     x = scale_down(vaddq_s32(x, y), s->out_multiplier, s->out_shift, out_sign);
     x = vaddq_n_s32(x, s->out_zero_point);
     x = vreinterpretq_s32_s16(vqmovnbq_s32(vreinterpretq_s16_s32(x), x));
-    return vreinterpretq_s32_s8(
-        vqmovnbq_s16(vreinterpretq_s8_s32(x), vreinterpretq_s16_s32(x)));
+    return vreinterpretq_s32_s8(vqmovnbq_s16(vreinterpretq_s8_s32(x), vreinterpretq_s16_s32(x)));
 }
 
 bool add_s8_m55(const add_t *shape, const int8_t *a, const int8_t *b, int8_t *output) {

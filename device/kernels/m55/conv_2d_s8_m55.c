@@ -34,8 +34,8 @@ static void gather(
     uint32_t run = w->dilation_w == 1 ? columns.end - columns.first : 1;
     for (uint32_t ky = rows.first; ky < rows.end; ky++) {
         for (uint32_t kx = columns.first; kx < columns.end; kx += run) {
-            copy_run(patch + ky * row_terms + kx * c, window_2d_tap(w, place, input, ky, kx),
-                run * c);
+            copy_run(
+                patch + ky * row_terms + kx * c, window_2d_tap(w, place, input, ky, kx), run * c);
         }
     }
 }
@@ -99,8 +99,7 @@ static void gather_block(
     while (n > 0) {
         int32_t top = (int32_t)(y * w->stride_h) - w->pad_top;
         uint32_t count = 1;
-        if (flat && top >= 0 && top + w->kernel_h <= w->in_h && x >= whole_first &&
-            x < whole_end) {
+        if (flat && top >= 0 && top + w->kernel_h <= w->in_h && x >= whole_first && x < whole_end) {
             uint32_t end = whole_end < w->out_w ? whole_end : w->out_w;
             count = end - x < n ? end - x : n;
             uint32_t left = x * w->stride_w - w->pad_left;
@@ -136,8 +135,7 @@ static void run_pixels(
     }
 }
 
-static void prepare_pair(
-    const int8_t *rows, const m55_factor_t *factors, tile_m55_t *tile) {
+static void prepare_pair(const int8_t *rows, const m55_factor_t *factors, tile_m55_t *tile) {
     for (uint32_t i = 0; i < 2; i++) {
         tile->weights[i] = rows + i * tile->terms;
         tile->bias[i] = factors[i].bias;
@@ -146,8 +144,8 @@ static void prepare_pair(
     }
 }
 
-static bool factors_ok(const window_2d_t *w, const int8_t *filter, const channel_quant_t *quant,
-    uint32_t terms) {
+static bool factors_ok(
+    const window_2d_t *w, const int8_t *filter, const channel_quant_t *quant, uint32_t terms) {
     m55_factor_t f;
     for (uint32_t i = 0; i < w->out_c; i++) {
         if (quant->shift[i] >= 0 && quant->multiplier[i] != 0 &&
@@ -164,7 +162,8 @@ bool conv_2d_s8_m55(const window_2d_t *w, const int8_t *input, const int8_t *fil
     uint32_t pixels = (uint32_t)w->out_h * w->out_w, c = w->out_c;
     tile_m55_t tile;
     tile.terms = terms;
-    if (c < 2 || pixels < TILE_PIXELS || terms > MAX_TERMS || !factors_ok(w, filter, quant, terms)) {
+    if (c < 2 || pixels < TILE_PIXELS || terms > MAX_TERMS ||
+        !factors_ok(w, filter, quant, terms)) {
         return false;
     }
     tile.zero_point = w->out_zero_point;

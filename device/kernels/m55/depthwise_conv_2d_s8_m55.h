@@ -9,8 +9,8 @@
 #include "target_m55.h"
 
 #if MOTEYE_M55
-bool depthwise_conv_2d_s8_m55(const window_2d_t *window, const int8_t *input,
-    const int8_t *filter, const channel_quant_t *quant, int8_t *output);
+bool depthwise_conv_2d_s8_m55(const window_2d_t *window, const int8_t *input, const int8_t *filter,
+    const channel_quant_t *quant, int8_t *output);
 #endif
 
 #endif

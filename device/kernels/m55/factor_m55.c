@@ -43,7 +43,8 @@ bool m55_factor(const channel_quant_t *quant, uint32_t channel, const int8_t *we
         return false;
     }
     // The sum is the bias: make it 4 times the output, to be halved twice.
-    int32_t value = clamp(wrapping_add(requantize(bias, multiplier, shift), out_zero_point), -128, 127);
+    int32_t value =
+        clamp(wrapping_add(requantize(bias, multiplier, shift), out_zero_point), -128, 127);
     *out = (m55_factor_t){4 * (value - out_zero_point), 1 << 30, -1};
     return true;
 }

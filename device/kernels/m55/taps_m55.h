@@ -23,7 +23,7 @@ typedef struct {
     uint32_t back; // bytes of all groups but one
     const int8_t *plane;
     int8_t *out;
-    uint32_t row_step, out_row; // of plane and output from row to row
+    uint32_t row_step, out_row;   // of plane and output from row to row
     uint32_t rows, vectors, rest; // vectors of four outputs a row, and what remains
 } taps_m55_t;
 

@@ -12,14 +12,14 @@ _Static_assert(offsetof(tile_m55_t, offsets) == 32 && offsetof(tile_m55_t, weigh
     "layout that the assembly below reads");
 
 // Four sums in q to bytes; t is overwritten. r1 is the zero point, r3 the output.
-#define FINISH(q, t, offsets)                    \
-    "vqrdmulh.s32 " q ", " q ", q4\n"            \
-    "vshr.s32 " t ", " q ", #31\n"               \
-    "vadd.i32 " q ", " q ", " t "\n"             \
-    "vrshl.s32 " q ", " q ", q5\n"               \
-    "vadd.i32 " q ", " q ", r1\n"                \
-    "vqmovnb.s32 " q ", " q "\n"                 \
-    "vqmovnb.s16 " q ", " q "\n"                 \
+#define FINISH(q, t, offsets)                                                                      \
+    "vqrdmulh.s32 " q ", " q ", q4\n"                                                              \
+    "vshr.s32 " t ", " q ", #31\n"                                                                 \
+    "vadd.i32 " q ", " q ", " t "\n"                                                               \
+    "vrshl.s32 " q ", " q ", q5\n"                                                                 \
+    "vadd.i32 " q ", " q ", r1\n"                                                                  \
+    "vqmovnb.s32 " q ", " q "\n"                                                                   \
+    "vqmovnb.s16 " q ", " q "\n"                                                                   \
     "vstrb.32 " q ", [r3, " offsets "]\n"
 
 __attribute__((naked)) void tile_m55(tile_m55_t *tile __attribute__((unused))) {
@@ -60,16 +60,14 @@ __attribute__((naked)) void tile_m55(tile_m55_t *tile __attribute__((unused))) {
                      "vmov q0[3], q0[1], r2, r6\n"
                      "vmov q1[2], q1[0], r8, r8\n"
                      "vmov q1[3], q1[1], r10, r10\n"
-                     "ldrd r1, r3, [r11, #80]\n"
-                     FINISH("q0", "q2", "q6")
-                     FINISH("q1", "q3", "q7")
-                     "ldrd r4, r5, [r11, #96]\n"
-                     "add r3, r5\n"
-                     "str r3, [r11, #84]\n"
-                     "cmp r12, r4\n"
-                     "bne 1b\n"
-                     "vpop {d8-d15}\n"
-                     "pop {r4-r11, pc}\n");
+                     "ldrd r1, r3, [r11, #80]\n" FINISH("q0", "q2", "q6")
+                         FINISH("q1", "q3", "q7") "ldrd r4, r5, [r11, #96]\n"
+                                                  "add r3, r5\n"
+                                                  "str r3, [r11, #84]\n"
+                                                  "cmp r12, r4\n"
+                                                  "bne 1b\n"
+                                                  "vpop {d8-d15}\n"
+                                                  "pop {r4-r11, pc}\n");
 }
 
 #endif

@@ -143,10 +143,11 @@ class Bench:
         self.rows.append(row)
         print(row, flush=True)
 
-    def model(self, core: Core, name: str) -> None:
+    def model(self, core: Core, name: str, remove_dead: bool = False) -> None:
         """Count one inference."""
         tflite, origin = _tflite(name, self.models)
-        pack, report = compile_with_report(tflite)
+        pack, report = compile_with_report(tflite, remove_dead=remove_dead)
+        name = f"{name}_dead_removed" if remove_dead else name
         values, output, judge = _expected(tflite, pack, self.kernels)
         blobs = {"pack": pack, "input": values, "expected": output}
         elf = image.build(core, name, "bench_model.c", blobs)
@@ -208,6 +209,10 @@ def main() -> int:
         for name in [*ANCHORS, "encoder"]:
             if not arguments.only or f"{core.name}.{name}" in arguments.only:
                 bench.model(core, name)
+            if name == "vww" and (
+                not arguments.only or f"{core.name}.vww_dead_removed" in arguments.only
+            ):
+                bench.model(core, name, remove_dead=True)
     if not arguments.only or "scoring" in arguments.only:
         bench.scoring()
     bench.footprint()

@@ -8,6 +8,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 KERNELS = ROOT / "device" / "kernels"
 BUILD = ROOT / "build" / "bench" / "device"
+COMPILER = "arm-none-eabi-gcc"
 KERNEL_FLAGS = ["-O2"]
 
 
@@ -61,10 +62,7 @@ def kernel_objects(core: Core) -> list[Path]:
         objects.append(target)
         fresh = max(newest, source.stat().st_mtime)
         if not target.exists() or target.stat().st_mtime < fresh:
-            _run(
-                ["arm-none-eabi-gcc", *_flags(core), *KERNEL_FLAGS, "-c", str(source)]
-                + ["-o", str(target)]
-            )
+            _run([COMPILER, *_flags(core), *KERNEL_FLAGS, "-c", str(source), "-o", str(target)])
     return objects
 
 
@@ -83,9 +81,11 @@ def build(core: Core, name: str, program: str, blobs: dict[str, bytes]) -> Path:
     image = folder / f"{name}.elf"
     sources = [HERE / "bare.c", HERE / program, assembly]
     _run(
-        ["arm-none-eabi-gcc", *_flags(core), "-O2", "-nostartfiles", "--specs=nano.specs"]
-        + ["-Wl,--gc-sections", f"-L{HERE}", f"-T{HERE / core.name}.ld"]
-        + [*map(str, sources), *map(str, objects), "-o", str(image)]
+        [
+            *(COMPILER, *_flags(core), "-O2", "-nostartfiles", "--specs=nano.specs"),
+            *("-Wl,--gc-sections", f"-L{HERE}", f"-T{HERE / core.name}.ld"),
+            *(*map(str, sources), *map(str, objects), "-o", str(image)),
+        ]
     )
     return image
 
@@ -93,9 +93,11 @@ def build(core: Core, name: str, program: str, blobs: dict[str, bytes]) -> Path:
 def run(core: Core, image: Path) -> dict[str, list[int]]:
     """The image's numbers, by name. Raises BenchError if it exits with another status than 0."""
     output = _run(
-        ["qemu-system-arm", "-M", core.machine, "-nographic", "-monitor", "none"]
-        + ["-serial", "null", "-icount", "shift=0", "-kernel", str(image)]
-        + ["-semihosting-config", "enable=on,target=native"]
+        [
+            *("qemu-system-arm", "-M", core.machine, "-nographic", "-monitor", "none"),
+            *("-serial", "null", "-icount", "shift=0", "-kernel", str(image)),
+            *("-semihosting-config", "enable=on,target=native"),
+        ]
     )
     numbers: dict[str, list[int]] = {}
     for line in output.splitlines():

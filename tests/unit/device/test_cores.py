@@ -1,4 +1,4 @@
-"""Whole models on the emulated Cortex-M7 and Cortex-M55, byte for byte LiteRT's reference kernels."""
+"""Models and matches on the emulated Cortex-M7 and Cortex-M55, byte for byte the reference's."""
 
 import os
 import shutil
