@@ -42,20 +42,29 @@ static bool make_plan(const window_2d_t *w, plan_t *p) {
     return true;
 }
 
+// `n` pixels, `step` bytes for eight of them apart, to n neighbouring bytes.
+static inline void spread_row(
+    const int8_t *from, uint16x8_t offsets, uint32_t step, uint32_t n, int8_t *to) {
+    __asm__ volatile("dlstp.16 lr, %[n]\n"
+                     "1:\n"
+                     "vldrb.u16 q0, [%[from], %q[offsets]]\n"
+                     "add %[from], %[step]\n"
+                     "vstrb.16 q0, [%[to]], #8\n"
+                     "letp lr, 1b\n"
+                     : [from] "+r"(from), [to] "+r"(to)
+                     : [n] "r"(n), [step] "r"(step), [offsets] "w"(offsets)
+                     : "lr", "q0", "memory");
+}
+
 // One input channel to the plane, whose border holds the zero point already.
 static void spread(const plan_t *p, const int8_t *input) {
     const window_2d_t *w = p->w;
     int8_t *row = p->plane + w->pad_top * p->row_bytes + w->pad_left;
-    uint32_t step = 8u * w->in_c;
-    for (uint32_t y = w->in_h; y > 0; y--, row += p->row_bytes) {
-        int8_t *to = row;
-        const int8_t *from = input;
-        for (int32_t left = w->in_w; left > 0; left -= 8, to += 8, from += step) {
-            mve_pred16_t active = vctp16q((uint32_t)left);
-            int16x8_t x = vldrbq_gather_offset_z_s16(from, p->in_offsets, active);
-            vstrbq_p_s16(to, x, active);
-        }
-        input += (uint32_t)w->in_w * w->in_c;
+    const uint16x8_t offsets = p->in_offsets;
+    const uint32_t step = 8u * w->in_c, in_row = (uint32_t)w->in_w * w->in_c, n = w->in_w;
+    const uint32_t row_bytes = p->row_bytes;
+    for (uint32_t y = w->in_h; y > 0; y--, row += row_bytes, input += in_row) {
+        spread_row(input, offsets, step, n, row);
     }
 }
 
