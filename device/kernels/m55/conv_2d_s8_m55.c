@@ -119,9 +119,39 @@ static void gather_block(
     }
 }
 
+// The first pixels of n with at most 16 terms each, as many as may be read 16 bytes at a time;
+// returns how many.
+static uint32_t run_short(
+    tile_m55_t *tile, const int8_t *pixels, uint32_t n, uint32_t channels, int8_t *out) {
+    uint32_t safe = n * tile->terms < 16 ? 0 : (n * tile->terms - 16) / tile->terms + 1;
+    safe -= safe % 4;
+    if (safe > 0) {
+        int8_t weights[2][16];
+        mve_pred16_t active = vctp8q(tile->terms);
+        tile_m55_t own = *tile;
+        for (uint32_t i = 0; i < 2; i++) {
+            vstrbq_s8(weights[i], vldrbq_z_s8(tile->weights[i], active));
+            own.weights[i] = weights[i];
+        }
+        own.pixels = pixels;
+        own.pixels_end = pixels + safe * tile->terms;
+        own.out = out;
+        own.out_step = 2 * channels;
+        tile_m55_short(&own);
+    }
+    return safe;
+}
+
 // Two channels of n >= 3 pixels; the last tile may do pixels again.
 static void run_pixels(
     tile_m55_t *tile, const int8_t *pixels, uint32_t n, uint32_t channels, int8_t *out) {
+    if (tile->terms <= 16) {
+        uint32_t done = run_short(tile, pixels, n, channels, out);
+        done = done > n - TILE_PIXELS ? n - TILE_PIXELS : done;
+        pixels += done * tile->terms;
+        out += done * channels;
+        n -= done;
+    }
     uint32_t whole = n - n % TILE_PIXELS;
     tile->pixels = pixels;
     tile->pixels_end = pixels + whole * tile->terms;

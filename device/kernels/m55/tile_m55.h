@@ -19,11 +19,16 @@ typedef struct {
     uint32_t terms;
     const int8_t *pixels;     // int8[...][terms]
     const int8_t *pixels_end; // a multiple of three pixels behind
-    uint32_t out_step;        // of three output pixels, bytes
+    uint32_t out_step;        // of three output pixels (tile_m55_short: two), bytes
 } tile_m55_t;
 
 /* tile_m55: changes tile->out. */
 void tile_m55(tile_m55_t *tile);
+
+/* tile_m55_short: the same for terms <= 16, four pixels at a time (pixels_end is a multiple of four
+ * behind). 16 bytes are read from each pixel on, and from each channel's weights, which end in
+ * zeros. */
+void tile_m55_short(tile_m55_t *tile);
 
 #endif
 #endif
