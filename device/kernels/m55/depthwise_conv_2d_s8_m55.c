@@ -14,13 +14,14 @@
 typedef struct {
     const window_2d_t *w;
     uint32_t row_bytes, group_rows, groups, group_bytes, plane_bytes;
-    uint16x8_t in_offsets; // of eight pixels of the input
+    uint16x8_t in_offsets;  // of eight pixels of the input
+    uint16x8_t tap_offsets; // of eight taps of the filter
     int8_t *plane;
 } plan_t;
 
 static bool make_plan(const window_2d_t *w, plan_t *p) {
     if (w->dilation_h != 1 || w->dilation_w != 1 || w->kernel_w > LANES ||
-        7u * w->in_c > UINT16_MAX) {
+        7u * w->out_c > UINT16_MAX) {
         return false;
     }
     uint32_t reach = (w->out_w + 3u) / 4 * 4 * w->stride_w + w->kernel_w;
@@ -38,6 +39,7 @@ static bool make_plan(const window_2d_t *w, plan_t *p) {
         (p->group_rows - 1) * p->row_bytes + w->kernel_w > 256) {
         return false;
     }
+    p->tap_offsets = vmulq_n_u16(vidupq_n_u16(0, 1), w->out_c);
     p->in_offsets = vmulq_n_u16(vidupq_n_u16(0, 1), w->in_c);
     return true;
 }
@@ -51,9 +53,9 @@ static inline void spread_row(
                      "add %[from], %[step]\n"
                      "vstrb.16 q0, [%[to]], #8\n"
                      "letp lr, 1b\n"
-                     : [from] "+r"(from), [to] "+r"(to)
-                     : [n] "r"(n), [step] "r"(step), [offsets] "w"(offsets)
-                     : "lr", "q0", "memory");
+        : [from] "+r"(from), [to] "+r"(to)
+        : [n] "r"(n), [step] "r"(step), [offsets] "w"(offsets)
+        : "lr", "q0", "memory");
 }
 
 // One input channel to the plane, whose border holds the zero point already.
@@ -72,8 +74,17 @@ static void spread(const plan_t *p, const int8_t *input) {
 static void pack_weights(const plan_t *p, const int8_t *filter, int8_t *packed) {
     const window_2d_t *w = p->w;
     uint32_t taps = (uint32_t)w->kernel_h * w->kernel_w, in_group = p->group_rows * w->kernel_w;
-    uint16x8_t offsets = vmulq_n_u16(vidupq_n_u16(0, 1), w->out_c);
-    memset(packed, 0, p->groups * LANES);
+    const uint16x8_t offsets = p->tap_offsets;
+    const int8x16_t zero = vdupq_n_s8(0);
+    if (taps == 9) {
+        vstrbq_s8(packed, zero);
+        vstrbq_s16(packed, vldrbq_gather_offset_s16(filter, offsets));
+        packed[8] = filter[8 * w->out_c];
+        return;
+    }
+    for (uint32_t g = 0; g < p->groups; g++) {
+        vstrbq_s8(packed + g * LANES, zero);
+    }
     for (uint32_t first = 0; first < taps; first += in_group, packed += LANES) {
         uint32_t n = taps - first < in_group ? taps - first : in_group;
         for (uint32_t i = 0; i < n; i += 8) {

@@ -7,6 +7,11 @@
 static int32_t sum_weights(const int8_t *weights, uint32_t terms, uint32_t step, bool *zero) {
     int32_t sum = 0;
     uint32_t seen = 0;
+    if (terms == 16 && step == 1) {
+        int8x16_t w = vldrbq_s8(weights);
+        *zero = vcmpneq_n_s8(w, 0) == 0;
+        return vaddvq_s8(w);
+    }
     if (step == 1) {
         int8x16_t any = vdupq_n_s8(0);
         for (int32_t left = (int32_t)terms; left > 0; left -= 16, weights += 16) {

@@ -60,9 +60,9 @@ _Static_assert(offsetof(taps_m55_t, offsets) == 64 && offsetof(taps_m55_t, out_o
             "ldrd r7, r9, [r0, #104]\n"                                                            \
             "ldrd r10, r11, [r0, #112]\n"                                                          \
             "ldr r12, [r0, #120]\n"                                                                \
-            "1:\n"                                                                                 \
             "ldr r2, [sp]\n"                                                                       \
             "ldrd r0, r1, [r2, #128]\n"                                                            \
+            "1:\n"                                                                                 \
             "ldr r4, [r2, #148]\n"                                                                 \
             "wls lr, r4, 3f\n"                                                                     \
             "2:\n" VECTOR(groups) after "vstrb.32 q0, [r1, q7]\n"                                  \
