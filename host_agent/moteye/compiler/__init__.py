@@ -1,6 +1,6 @@
 """Model compiler: int8 `.tflite` to `.mpk`, the pack that the device runs in place.
 
-reader -> passes -> ops (one file an operator) -> plan -> pack; the format is
+reader -> passes -> dead (on request) -> ops (one file an operator) -> plan -> pack; the format is
 device/kernels/FORMAT.md. Deterministic: the same file gives the same bytes, so the first 8 bytes of
 the pack's SHA-256, the encoder hash, name the embedding space.
 """
