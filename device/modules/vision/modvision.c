@@ -75,9 +75,10 @@ static mp_int_t int_in_range(mp_obj_t obj, mp_int_t low, mp_int_t high) {
     return value;
 }
 
-// An RGB888 image: its bytes must be exactly what the sides say.
-static void check_image(const mp_buffer_info_t *buffer, mp_int_t width, mp_int_t height) {
-    if (buffer->len != (uint64_t)width * (uint64_t)height * 3) {
+// An image: its bytes must be exactly what the sides say.
+static void check_image(
+    const mp_buffer_info_t *buffer, mp_int_t width, mp_int_t height, uint32_t pixel_bytes) {
+    if (buffer->len != (uint64_t)width * (uint64_t)height * pixel_bytes) {
         mp_raise_ValueError(MP_ERROR_TEXT("image size"));
     }
 }
@@ -97,8 +98,8 @@ static mp_obj_t encoder_make_new(
     return MP_OBJ_FROM_PTR(self);
 }
 
-// encode(frame, width, height, out): frame is RGB888, or RGB565 if it has 2 bytes a pixel (low byte
-// first); out is a bytearray of dim bytes.
+// encode(frame, width, height, out): frame is bytes of RGB888, or an array("H") of RGB565; out is a
+// bytearray of dim bytes.
 static mp_obj_t encoder_encode(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     vision_encoder_t *self = MP_OBJ_TO_PTR(args[0]);
@@ -107,11 +108,8 @@ static mp_obj_t encoder_encode(size_t n_args, const mp_obj_t *args) {
     mp_int_t height = int_in_range(args[3], 1, 65535);
     mp_buffer_info_t out = write_buffer(args[4]);
     check_held(&self->pack);
-    bool rgb565 = frame.len == (uint64_t)width * (uint64_t)height * 2 &&
-                  (uintptr_t)frame.buf % sizeof(uint16_t) == 0;
-    if (!rgb565) {
-        check_image(&frame, width, height);
-    }
+    bool rgb565 = frame.typecode == 'H';
+    check_image(&frame, width, height, rgb565 ? 2 : 3);
     if (out.len != self->model.header.output.dims[3]) {
         mp_raise_ValueError(MP_ERROR_TEXT("out size"));
     }
@@ -251,8 +249,8 @@ static mp_obj_t vision_box_resize(size_t n_args, const mp_obj_t *args) {
     mp_buffer_info_t dst = write_buffer(args[3]);
     mp_int_t dst_width = int_in_range(args[4], 1, 65535);
     mp_int_t dst_height = int_in_range(args[5], 1, 65535);
-    check_image(&src, width, height);
-    check_image(&dst, dst_width, dst_height);
+    check_image(&src, width, height, 3);
+    check_image(&dst, dst_width, dst_height, 3);
     raise_unless_ok(box_resize(src.buf, width, height, dst.buf, dst_width, dst_height));
     return mp_const_none;
 }
