@@ -9,19 +9,35 @@ import numpy as np
 from tflite_builder import OP, PADDING, NetBuilder
 
 
+class _Anchor(NetBuilder):
+    """Scales that are positive and do not grow from layer to layer: some are 50 deep."""
+
+    def _weights(self, source, shape, axis, terms, per_channel, bias):  # type: ignore[no-untyped-def]
+        weights, bias_index, scale = super()._weights(source, shape, axis, terms, per_channel, bias)
+        steady = self.scale(source) / scale
+        for index in (weights, *bias_index):
+            quantization = self.graph.tensors[index].quantization
+            quantization.scale = np.abs(quantization.scale) * np.float32(steady)
+        return weights, bias_index, scale * steady
+
+
 def _builder(seed: int, *shape: int) -> tuple[NetBuilder, int]:
-    net = NetBuilder(np.random.default_rng(seed))
+    net = _Anchor(np.random.default_rng(seed))
     return net, net.input((1, *shape))
 
 
 def _kill(net: NetBuilder, output: int, share: float) -> None:
-    """Give all-zero weights to a share of the channels of the convolution behind `output`."""
+    """Give all-zero weights and a bias far below zero to a share of a convolution's channels."""
     op = next(op for op in net.graph.operators if output in op.outputs)
     weights = net.graph.tensors[int(op.inputs[1])]
     dead = net.rng.random(int(weights.shape[0])) < share
     data = net.model.buffers[weights.buffer].data.copy().reshape(len(dead), -1)
     data[dead] = 0
     net.model.buffers[weights.buffer].data = data.reshape(-1)
+    bias = net.model.buffers[net.graph.tensors[int(op.inputs[2])].buffer]
+    values = np.frombuffer(bias.data.tobytes(), np.int32).copy()
+    values[dead] = -(1 << 26)
+    bias.data = np.frombuffer(values.tobytes(), np.uint8)
 
 
 def _classify(net: NetBuilder, x: int, classes: int) -> int:
@@ -40,7 +56,7 @@ def vww() -> bytes:
     net, x = _builder(1, 96, 96, 3)
     x = net.conv(x, 8, (3, 3), (2, 2))
     for channels, stride in _V1:
-        x = net.conv(net.depthwise(x, stride=(stride, stride)), channels)
+        x = net.conv(net.depthwise(x, stride=(stride, stride)), channels, zero_point=-128)
         _kill(net, x, 0.75 if channels >= 128 else 0.17)
     return net.finish(_classify(net, x, 2))
 
