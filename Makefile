@@ -9,7 +9,7 @@ PORT = unix
 DEVICE = unix
 NEWLIB := /usr/lib/arm-none-eabi/newlib/nano.specs
 
-.PHONY: help setup demo test arm-tools check fix generate firmware evaluate train train-smoke clean
+.PHONY: help setup demo test arm-tools check fix generate firmware evaluate bench-device clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
@@ -57,6 +57,10 @@ generate: $(STAMP) ## write what follows from protocol/wire.toml and the policy 
 evaluate: $(STAMP) ## reprint the model card's figures from the committed weights
 	@PYTHONPATH=training $(BIN)/python -m moteye_training evaluate $(ARGS)
 	@$(BIN)/python tests/bench/promises.py
+
+bench-device: $(STAMP) ## instructions, arena and flash of the device engine under QEMU (ARGS="--models DIR --profile")
+	@scripts/need arm-none-eabi-gcc=gcc-arm-none-eabi arm-none-eabi-gcc=libnewlib-arm-none-eabi qemu-system-arm=qemu-system-arm
+	@$(BIN)/python tests/bench/device/bench_device.py $(ARGS)
 
 clean: ## remove what was built; keeps the virtual environment
 	rm -rf build

@@ -1,4 +1,6 @@
 #include "add_s8.h"
+#include "m55/add_s8_m55.h"
+#include "m7/add_s8_m7.h"
 #include "status.h"
 
 static bool factor_ok(int32_t multiplier, int32_t shift) {
@@ -27,6 +29,16 @@ int add_s8(const add_t *shape, const int8_t *a, const int8_t *b, int8_t *output)
     if (status != MOTEYE_OK) {
         return status;
     }
+#if MOTEYE_M55
+    if (add_s8_m55(shape, a, b, output)) {
+        return MOTEYE_OK;
+    }
+#endif
+#if MOTEYE_M7
+    if (add_s8_m7(shape, a, b, output)) {
+        return MOTEYE_OK;
+    }
+#endif
     // A copy, so that the compiler knows that stores to output leave it alone.
     const add_t s = *shape;
     const int32_t a_right = -s.a_shift, b_right = -s.b_shift, out_right = -s.out_shift;

@@ -1,25 +1,8 @@
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "box_resize.h"
+#include "box_span.h"
 #include "status.h"
-
-typedef struct {
-    uint32_t first, end;
-} span_t;
-
-// 65,535 * 65,535 fits 32 bits, so no product here overflows.
-static span_t span_of(uint32_t i, uint32_t size, uint32_t dst_size) {
-    span_t span = {i * size / dst_size, (i + 1) * size / dst_size};
-    if (span.end <= span.first) {
-        span.end = span.first + 1;
-    }
-    return span;
-}
-
-static bool side_ok(uint32_t side) {
-    return side >= 1 && side <= 65535;
-}
 
 static void mean_of_box(
     const uint8_t *src, uint32_t width, span_t rows, span_t columns, uint8_t *out) {

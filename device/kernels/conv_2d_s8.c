@@ -2,6 +2,8 @@
 
 #include "conv_2d_s8.h"
 #include "dot.h"
+#include "m55/conv_2d_s8_m55.h"
+#include "m7/conv_2d_s8_m7.h"
 #include "status.h"
 
 // Channels requantised together, and the longest patch that is gathered; both bound the stack.
@@ -94,6 +96,16 @@ int conv_2d_s8(const window_2d_t *w, const int8_t *input, const int8_t *filter,
     if (status != MOTEYE_OK) {
         return status;
     }
+#if MOTEYE_M55
+    if (conv_2d_s8_m55(w, input, filter, quant, output)) {
+        return MOTEYE_OK;
+    }
+#endif
+#if MOTEYE_M7
+    if (conv_2d_s8_m7(w, input, filter, quant, output)) {
+        return MOTEYE_OK;
+    }
+#endif
     for (uint32_t y = 0; y < w->out_h; y++) {
         for (uint32_t x = 0; x < w->out_w; x++) {
             window_place_t place = window_2d_place(w, y, x);

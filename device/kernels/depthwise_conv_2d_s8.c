@@ -1,6 +1,8 @@
 #include <string.h>
 
 #include "depthwise_conv_2d_s8.h"
+#include "m55/depthwise_conv_2d_s8_m55.h"
+#include "m7/depthwise_conv_2d_s8_m7.h"
 #include "status.h"
 
 #define CHANNEL_BLOCK 64
@@ -45,23 +47,38 @@ static void convolve_block(const window_2d_t *w, const window_place_t *place, co
     }
 }
 
-int depthwise_conv_2d_s8(const window_2d_t *w, const int8_t *input, const int8_t *filter,
-    const channel_quant_t *quant, int8_t *output) {
-    int status = depthwise_conv_2d_s8_check(w, quant);
-    if (status != MOTEYE_OK) {
-        return status;
-    }
+void depthwise_channels_s8(const window_2d_t *w, const int8_t *input, const int8_t *filter,
+    const channel_quant_t *quant, uint32_t first, uint32_t end, int8_t *output) {
     int32_t acc[CHANNEL_BLOCK];
     for (uint32_t y = 0; y < w->out_h; y++) {
         for (uint32_t x = 0; x < w->out_w; x++) {
             window_place_t place = window_2d_place(w, y, x);
-            for (size_t channel = 0; channel < w->out_c; channel += CHANNEL_BLOCK) {
-                size_t n = w->out_c - channel < CHANNEL_BLOCK ? w->out_c - channel : CHANNEL_BLOCK;
+            for (size_t channel = first; channel < end; channel += CHANNEL_BLOCK) {
+                size_t n = end - channel < CHANNEL_BLOCK ? end - channel : CHANNEL_BLOCK;
                 convolve_block(w, &place, input, filter, channel, n, acc);
                 window_2d_requantize(w, quant, channel, n, acc, output);
             }
             output += w->out_c;
         }
     }
+}
+
+int depthwise_conv_2d_s8(const window_2d_t *w, const int8_t *input, const int8_t *filter,
+    const channel_quant_t *quant, int8_t *output) {
+    int status = depthwise_conv_2d_s8_check(w, quant);
+    if (status != MOTEYE_OK) {
+        return status;
+    }
+#if MOTEYE_M55
+    if (depthwise_conv_2d_s8_m55(w, input, filter, quant, output)) {
+        return MOTEYE_OK;
+    }
+#endif
+#if MOTEYE_M7
+    if (depthwise_conv_2d_s8_m7(w, input, filter, quant, output)) {
+        return MOTEYE_OK;
+    }
+#endif
+    depthwise_channels_s8(w, input, filter, quant, 0, w->out_c, output);
     return MOTEYE_OK;
 }

@@ -19,4 +19,9 @@ int depthwise_conv_2d_s8(const window_2d_t *window, const int8_t *input, const i
  * shape only. */
 int depthwise_conv_2d_s8_check(const window_2d_t *window, const channel_quant_t *quant);
 
+/* depthwise_channels_s8: output channels [first, end) alone, plainly and without a check: what
+ * kernels for one target fall back to. */
+void depthwise_channels_s8(const window_2d_t *window, const int8_t *input, const int8_t *filter,
+    const channel_quant_t *quant, uint32_t first, uint32_t end, int8_t *output);
+
 #endif

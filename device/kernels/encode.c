@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "box_resize.h"
+#include "box_resize_rgb565.h"
 #include "encode.h"
 #include "status.h"
 
@@ -27,6 +28,30 @@ int encoder_open(const void *pack, size_t size, model_t *model) {
     return MOTEYE_OK;
 }
 
+void encode_centre(uint8_t *bytes, size_t count) {
+    size_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+        uint32_t word;
+        memcpy(&word, bytes + i, sizeof(word));
+        word ^= 0x80808080u;
+        memcpy(bytes + i, &word, sizeof(word));
+    }
+    for (; i < count; i++) {
+        bytes[i] ^= 0x80;
+    }
+}
+
+// The frame stands in the input, as bytes.
+static int run_prepared(const model_t *model, int8_t *arena, size_t arena_bytes, int8_t *out) {
+    const model_header_t *h = &model->header;
+    encode_centre((uint8_t *)arena + h->input.offset, (size_t)model_tensor_bytes(&h->input));
+    int status = model_run(model, arena, arena_bytes);
+    if (status == MOTEYE_OK) {
+        memmove(out, arena + h->output.offset, h->output.dims[3]);
+    }
+    return status;
+}
+
 int encode(const model_t *model, const uint8_t *frame, uint32_t width, uint32_t height,
     int8_t *arena, size_t arena_bytes, int8_t *out) {
     const model_header_t *h = &model->header;
@@ -35,16 +60,16 @@ int encode(const model_t *model, const uint8_t *frame, uint32_t width, uint32_t 
     }
     uint8_t *input = (uint8_t *)arena + h->input.offset;
     int status = box_resize(frame, width, height, input, h->input.dims[2], h->input.dims[1]);
-    if (status != MOTEYE_OK) {
-        return status;
+    return status == MOTEYE_OK ? run_prepared(model, arena, arena_bytes, out) : status;
+}
+
+int encode_rgb565(const model_t *model, const uint16_t *frame, uint32_t width, uint32_t height,
+    int8_t *arena, size_t arena_bytes, int8_t *out) {
+    const model_header_t *h = &model->header;
+    if (arena_bytes < h->arena_bytes) {
+        return MOTEYE_ERR_ARENA;
     }
-    size_t input_bytes = (size_t)model_tensor_bytes(&h->input);
-    for (size_t i = 0; i < input_bytes; i++) {
-        input[i] ^= 0x80; // u8 - 128 as int8
-    }
-    status = model_run(model, arena, arena_bytes);
-    if (status == MOTEYE_OK) {
-        memmove(out, arena + h->output.offset, h->output.dims[3]);
-    }
-    return status;
+    uint8_t *input = (uint8_t *)arena + h->input.offset;
+    int status = box_resize_rgb565(frame, width, height, input, h->input.dims[2], h->input.dims[1]);
+    return status == MOTEYE_OK ? run_prepared(model, arena, arena_bytes, out) : status;
 }

@@ -20,4 +20,11 @@ int encoder_open(const void *pack, size_t size, model_t *model);
 int encode(const model_t *model, const uint8_t *frame, uint32_t width, uint32_t height,
     int8_t *arena, size_t arena_bytes, int8_t *out);
 
+/* encode_rgb565: as encode, from uint16[height][width] pixels (box_resize_rgb565.h). */
+int encode_rgb565(const model_t *model, const uint16_t *frame, uint32_t width, uint32_t height,
+    int8_t *arena, size_t arena_bytes, int8_t *out);
+
+/* encode_centre: bytes u to the int8 u - 128, in place. */
+void encode_centre(uint8_t *bytes, size_t count);
+
 #endif

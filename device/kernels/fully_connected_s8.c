@@ -1,5 +1,6 @@
 #include "fully_connected_s8.h"
 #include "dot.h"
+#include "m7/fully_connected_s8_m7.h"
 #include "status.h"
 
 #define CHANNEL_BLOCK 64
@@ -33,6 +34,11 @@ int fully_connected_s8(const fully_connected_t *s, const int8_t *input, const in
     if (status != MOTEYE_OK) {
         return status;
     }
+#if MOTEYE_M7
+    if (fully_connected_s8_m7(s, input, filter, quant, output)) {
+        return MOTEYE_OK;
+    }
+#endif
     int32_t acc[CHANNEL_BLOCK];
     for (uint32_t row = 0; row < s->rows; row++) {
         for (size_t channel = 0; channel < s->out_n; channel += CHANNEL_BLOCK) {

@@ -1,4 +1,5 @@
 #include "isqrt.h"
+#include "m7/match_prototypes_m7.h"
 #include "match_prototypes.h"
 
 static int32_t dot_nibbles(const uint8_t *nibbles, const int8_t *e, uint32_t width) {
@@ -28,6 +29,11 @@ static int16_t clamp_int16(int64_t x) {
 }
 
 void match_prototypes(const prototype_set_t *set, const int8_t *embedding, int16_t *margins) {
+#if MOTEYE_M7
+    if (match_prototypes_m7(set, embedding, margins)) {
+        return;
+    }
+#endif
     uint32_t square = 0;
     for (uint32_t i = 0; i < set->dim; i++) {
         square += (uint32_t)(embedding[i] * embedding[i]);

@@ -81,7 +81,7 @@ def rates(
     word: str,
     dim: int,
 ) -> tuple[float, float, int]:
-    """(false alarms per absent photo, share of shown things seen, absent pairs), means over phrases."""
+    """(false alarms per absent photo, share of shown things seen, absent pairs)."""
     text = "see: a {0}\ncertainty: {1}\nthen: [log]\n"
     policies = [
         parse_policy(text.format(name, word), name, name.replace(" ", "-")) for name in NAMES

@@ -1,7 +1,7 @@
 # The vision module: a thin binding over device/kernels. Read through USER_C_MODULES.
 VISION_DIR := $(USERMOD_DIR)
 KERNELS_DIR := $(abspath $(VISION_DIR)/../../kernels)
-VISION_KERNELS := $(sort $(wildcard $(KERNELS_DIR)/*.c))
+VISION_KERNELS := $(sort $(wildcard $(KERNELS_DIR)/*.c $(KERNELS_DIR)/*/*.c))
 
 SRC_USERMOD_C += $(VISION_DIR)/modvision.c
 SRC_USERMOD_LIB_C += $(VISION_KERNELS)

@@ -75,9 +75,10 @@ static mp_int_t int_in_range(mp_obj_t obj, mp_int_t low, mp_int_t high) {
     return value;
 }
 
-// An RGB888 image: its bytes must be exactly what the sides say.
-static void check_image(const mp_buffer_info_t *buffer, mp_int_t width, mp_int_t height) {
-    if (buffer->len != (uint64_t)width * (uint64_t)height * 3) {
+// An image: its bytes must be exactly what the sides say.
+static void check_image(
+    const mp_buffer_info_t *buffer, mp_int_t width, mp_int_t height, uint32_t pixel_bytes) {
+    if (buffer->len != (uint64_t)width * (uint64_t)height * pixel_bytes) {
         mp_raise_ValueError(MP_ERROR_TEXT("image size"));
     }
 }
@@ -97,7 +98,8 @@ static mp_obj_t encoder_make_new(
     return MP_OBJ_FROM_PTR(self);
 }
 
-// encode(frame, width, height, out): out is a bytearray of dim bytes.
+// encode(frame, width, height, out): frame is bytes of RGB888, or an array("H") of RGB565; out is a
+// bytearray of dim bytes.
 static mp_obj_t encoder_encode(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     vision_encoder_t *self = MP_OBJ_TO_PTR(args[0]);
@@ -106,12 +108,17 @@ static mp_obj_t encoder_encode(size_t n_args, const mp_obj_t *args) {
     mp_int_t height = int_in_range(args[3], 1, 65535);
     mp_buffer_info_t out = write_buffer(args[4]);
     check_held(&self->pack);
-    check_image(&frame, width, height);
+    bool rgb565 = frame.typecode == 'H';
+    check_image(&frame, width, height, rgb565 ? 2 : 3);
     if (out.len != self->model.header.output.dims[3]) {
         mp_raise_ValueError(MP_ERROR_TEXT("out size"));
     }
-    raise_unless_ok(encode(&self->model, frame.buf, width, height, self->arena,
-        self->model.header.arena_bytes, out.buf));
+    size_t arena_bytes = self->model.header.arena_bytes;
+    int status =
+        rgb565 ? encode_rgb565(
+                     &self->model, frame.buf, width, height, self->arena, arena_bytes, out.buf)
+               : encode(&self->model, frame.buf, width, height, self->arena, arena_bytes, out.buf);
+    raise_unless_ok(status);
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(encoder_encode_obj, 5, 5, encoder_encode);
@@ -242,8 +249,8 @@ static mp_obj_t vision_box_resize(size_t n_args, const mp_obj_t *args) {
     mp_buffer_info_t dst = write_buffer(args[3]);
     mp_int_t dst_width = int_in_range(args[4], 1, 65535);
     mp_int_t dst_height = int_in_range(args[5], 1, 65535);
-    check_image(&src, width, height);
-    check_image(&dst, dst_width, dst_height);
+    check_image(&src, width, height, 3);
+    check_image(&dst, dst_width, dst_height, 3);
     raise_unless_ok(box_resize(src.buf, width, height, dst.buf, dst_width, dst_height));
     return mp_const_none;
 }

@@ -32,7 +32,7 @@ hash_of_tools() {
 hash_of_build() {
     {
         echo "$tools"
-        cat "$port/manifest.py" "$device"/modules/vision/* "$device"/kernels/*.[ch]
+        cat "$port/manifest.py" "$device"/modules/vision/* "$device"/kernels/*.[ch] "$device"/kernels/*/*.[ch]
     } | sha256sum | cut -c 1-16
 }
 

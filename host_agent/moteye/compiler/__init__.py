@@ -1,6 +1,6 @@
 """Model compiler: int8 `.tflite` to `.mpk`, the pack that the device runs in place.
 
-reader -> passes -> ops (one file an operator) -> plan -> pack; the format is
+reader -> passes -> dead (on request) -> ops (one file an operator) -> plan -> pack; the format is
 device/kernels/FORMAT.md. Deterministic: the same file gives the same bytes, so the first 8 bytes of
 the pack's SHA-256, the encoder hash, name the embedding space.
 """
@@ -9,6 +9,7 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass
 
+from .dead import remove_dead_channels
 from .error import ModelError
 from .ops import lower_op
 from .pack import pack_model
@@ -24,7 +25,8 @@ __all__ = ["ModelError", "Report", "compile_model", "compile_with_report", "enco
 class Report:
     """What a compilation gave.
 
-    `live_peak_bytes` bounds `arena_bytes` from below; `operators` counts the records.
+    `live_peak_bytes` bounds `arena_bytes` from below; `operators` counts the records; `removed` has
+    a line for each operator that lost constant channels.
     """
 
     pack_bytes: int
@@ -33,6 +35,7 @@ class Report:
     macs: int
     operators: dict[str, int]
     encoder_hash: str
+    removed: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         ops = ", ".join(f"{count} {name}" for name, count in self.operators.items())
@@ -95,8 +98,11 @@ def _plan(graph: Graph, records: list[Record]) -> tuple[dict[int, int], int, int
     return placed, arena_bytes, live_peak(list(blocks.values()))
 
 
-def compile_with_report(tflite: bytes) -> tuple[bytes, Report]:
+def compile_with_report(tflite: bytes, *, remove_dead: bool = False) -> tuple[bytes, Report]:
     """The pack of an int8 model, and what it needs.
+
+    `remove_dead` takes channels out that are constant whatever the input: the same output from
+    another pack, so another encoder hash.
 
     Raises ModelError, naming operator and tensor, for a model that cannot run bit-exactly.
     """
@@ -104,6 +110,7 @@ def compile_with_report(tflite: bytes) -> tuple[bytes, Report]:
     _check_end(graph, graph.input, "input")
     _check_end(graph, graph.output, "output")
     run_passes(graph)
+    removed = tuple(remove_dead_channels(graph)) if remove_dead else ()
     records = [lower_op(graph, op) for op in graph.ops]
     if not records:
         raise ModelError("the model computes nothing")
@@ -111,7 +118,8 @@ def compile_with_report(tflite: bytes) -> tuple[bytes, Report]:
     pack = pack_model(graph, records, offsets, arena_bytes)
     operators = dict(sorted(Counter(record.name for record in records).items()))
     macs = sum(record.macs for record in records)
-    return pack, Report(len(pack), arena_bytes, peak, macs, operators, encoder_hash(pack).hex())
+    name = encoder_hash(pack).hex()
+    return pack, Report(len(pack), arena_bytes, peak, macs, operators, name, removed)
 
 
 def compile_model(tflite: bytes) -> bytes:

@@ -1,5 +1,10 @@
-"""Compile one model: python -m moteye.compiler model.tflite model.mpk."""
+"""Compile one model: python -m moteye.compiler [--remove-dead] [--report] model.tflite model.mpk.
 
+--remove-dead takes channels out that are constant whatever the input (the same outputs, another
+encoder hash); --report says which.
+"""
+
+import argparse
 import sys
 from pathlib import Path
 
@@ -8,17 +13,22 @@ from . import ModelError, compile_with_report
 
 def main(arguments: list[str]) -> int:
     """Write the pack and print what it needs; the exit status."""
-    if len(arguments) != 2:
-        print(__doc__, file=sys.stderr)
-        return 2
-    source, target = map(Path, arguments)
+    parser = argparse.ArgumentParser(prog="python -m moteye.compiler", description=__doc__)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("target", type=Path)
+    parser.add_argument("--remove-dead", action="store_true")
+    parser.add_argument("--report", action="store_true")
+    given = parser.parse_args(arguments)
     try:
-        pack, report = compile_with_report(source.read_bytes())
+        pack, report = compile_with_report(given.source.read_bytes(), remove_dead=given.remove_dead)
     except ModelError as error:
-        print(f"{source}: {error}", file=sys.stderr)
+        print(f"{given.source}: {error}", file=sys.stderr)
         return 1
-    target.write_bytes(pack)
+    given.target.write_bytes(pack)
     print(report)
+    if given.report:
+        for line in report.removed:
+            print(line)
     return 0
 
 

@@ -48,6 +48,21 @@ def box_resize(image: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDA
     return ((sums + n // 2) // n).astype(np.uint8)
 
 
+def box_resize_rgb565(
+    pixels: npt.NDArray[np.uint16], width: int, height: int
+) -> npt.NDArray[np.uint8]:
+    """uint16[h, w] to uint8[height, width, 3]: box means of 5, 6, 5 bits, scaled, half up."""
+    fields = np.stack([pixels >> 11, pixels >> 5 & 63, pixels & 31], -1).astype(np.int64)
+    out = np.zeros((height, width, 3), np.uint8)
+    largest = np.array([31, 63, 31])
+    for y, (top, bottom) in enumerate(_spans(pixels.shape[0], height)):
+        for x, (left, right) in enumerate(_spans(pixels.shape[1], width)):
+            box = fields[top:bottom, left:right].reshape(-1, 3)
+            whole = len(box) * largest
+            out[y, x] = (box.sum(0) * 255 + whole // 2) // whole
+    return out
+
+
 def similarity_q8(a: Int8, b: Int8, dim: int) -> int:
     x, y = (v[:dim].astype(np.int64).tolist() for v in (a, b))
     norms = math.isqrt(sum(v * v for v in x)) * math.isqrt(sum(v * v for v in y))

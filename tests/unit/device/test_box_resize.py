@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from kernel_library import KernelError, Kernels, pointer
-from reference import box_resize
+from reference import box_resize, box_resize_rgb565
 
 SIZES = [(1, 1), (2, 3), (7, 5), (96, 96), (97, 95), (160, 120), (191, 193), (320, 240), (641, 13)]
 
@@ -52,5 +52,42 @@ def test_box_resize_bad_side_is_refused(kernels: Kernels, sides: tuple[int, int,
     with pytest.raises(KernelError, match="bad shape"):
         kernels.check(
             kernels.c.box_resize(pointer(out), width, height, pointer(out), dst_width, dst_height)
+        )
+    assert np.all(out == 7)
+
+
+@pytest.mark.parametrize("size", [*SIZES, (700, 300)])
+@pytest.mark.parametrize("target", [(96, 96), (1, 1), (13, 31)])
+def test_box_resize_rgb565_equals_definition(
+    kernels: Kernels, size: tuple[int, int], target: tuple[int, int]
+) -> None:
+    rng = np.random.default_rng(size[0] * 1000 + size[1])
+    pixels = rng.integers(0, 65536, (size[1], size[0]), dtype=np.uint16)
+    out = np.zeros((target[1], target[0], 3), np.uint8)
+    if (size[0] // target[0] + 1) * (size[1] // target[1] + 1) > 65535:
+        pytest.skip("refused, see below")
+    kernels.check(
+        kernels.c.box_resize_rgb565(pointer(pixels), *size, pointer(out), target[0], target[1])
+    )
+    np.testing.assert_array_equal(out, box_resize_rgb565(pixels, *target))
+
+
+def test_box_resize_rgb565_black_and_white_are_kept(kernels: Kernels) -> None:
+    for value, byte in ((0, 0), (0xFFFF, 255)):
+        pixels = np.full((240, 320), value, np.uint16)
+        out = np.full((96, 96, 3), 7, np.uint8)
+        kernels.check(kernels.c.box_resize_rgb565(pointer(pixels), 320, 240, pointer(out), 96, 96))
+        assert np.all(out == byte)
+
+
+@pytest.mark.parametrize("sides", [(0, 1, 1, 1), (1, 0, 1, 1), (1, 1, 0, 1), (256, 256, 1, 1)])
+def test_box_resize_rgb565_bad_side_is_refused(
+    kernels: Kernels, sides: tuple[int, int, int, int]
+) -> None:
+    out = np.full(4, 7, np.uint8)
+    width, height, *target = sides
+    with pytest.raises(KernelError, match="bad shape"):
+        kernels.check(
+            kernels.c.box_resize_rgb565(pointer(out), width, height, pointer(out), *target)
         )
     assert np.all(out == 7)

@@ -141,6 +141,23 @@ print(json.dumps([[vision.prob_q8(m) for m in range(-2100, 2100, 7)],
     assert got[2] == box_resize(image, 5, 4).reshape(-1).tolist()
 
 
+def test_encode_rgb565_equals_the_same_frame_in_rgb888(run, pack: bytes) -> None:
+    # Fields of all ones or all zeros: both formats hold these colours exactly.
+    script = """
+encoder = vision.Encoder(load("pack"))
+a, b = bytearray(256), bytearray(256)
+colours = [0, 0xF800, 0x07E0, 0x001F, 0xFFFF, 0xF81F]
+pixels = array("H", [colours[(x * 7 + y * 3) % 6] for y in range(40) for x in range(50)])
+wide = bytearray()
+for p in pixels:
+    wide.extend(bytes([255 * (p >> 15), 255 * (p >> 10 & 1), 255 * (p & 1)]))
+encoder.encode(pixels, 50, 40, a)
+encoder.encode(wide, 50, 40, b)
+print(json.dumps([a == b, max(a) > 0, refused(encoder.encode, pixels, 49, 40, a)]))
+"""
+    assert run(script, pack=pack) == [True, True, "ValueError: image size"]
+
+
 def test_wrong_arguments_are_value_errors(run, pack: bytes) -> None:
     parts = Parts(np.random.default_rng(4), 3)
     script = f"""

@@ -1,0 +1,203 @@
+#include <stddef.h>
+
+#include "planar_m7.h"
+
+#if MOTEYE_M7
+
+_Static_assert(offsetof(planar_m7_t, plane) == 64, "layout that the assembly below reads");
+
+// One kernel row for outputs r0-r3: r12 points at the plane, lr at the weights, r10 is the plane's
+// row stride. Every instruction has 4 bytes, so that the entry can be computed.
+#define ROW_3_1                                                                                    \
+    "ldmia r12, {r4-r6}\n"                                                                         \
+    "ldmia lr!, {r8, r9}\n"                                                                        \
+    "smlad r0, r4, r8, r0\n"                                                                       \
+    "smlatb r1, r4, r8, r1\n"                                                                      \
+    "smlad r2, r5, r8, r2\n"                                                                       \
+    "smlatb r3, r5, r8, r3\n"                                                                      \
+    "smlabt r0, r5, r9, r0\n"                                                                      \
+    "smlad r1, r5, r9, r1\n"                                                                       \
+    "smlabt r2, r6, r9, r2\n"                                                                      \
+    "smlad r3, r6, r9, r3\n"                                                                       \
+    "add.w r12, r12, r10\n"
+
+#define ROW_5_1                                                                                    \
+    "ldmia r12, {r4-r7}\n"                                                                         \
+    "ldmia lr!, {r8, r9}\n"                                                                        \
+    "smlad r0, r4, r8, r0\n"                                                                       \
+    "smlatb r1, r4, r8, r1\n"                                                                      \
+    "smlad r2, r5, r8, r2\n"                                                                       \
+    "smlatb r3, r5, r8, r3\n"                                                                      \
+    "smlad r0, r5, r9, r0\n"                                                                       \
+    "smlad r2, r6, r9, r2\n"                                                                       \
+    "ldmia lr!, {r8, r9}\n"                                                                        \
+    "smlabt r0, r6, r9, r0\n"                                                                      \
+    "smlad r1, r5, r8, r1\n"                                                                       \
+    "smlad r1, r6, r9, r1\n"                                                                       \
+    "smlabt r2, r7, r9, r2\n"                                                                      \
+    "smlad r3, r6, r8, r3\n"                                                                       \
+    "smlad r3, r7, r9, r3\n"                                                                       \
+    "add.w r12, r12, r10\n"
+
+#define ROW_7_1                                                                                    \
+    "ldmia r12, {r4-r8}\n"                                                                         \
+    "ldmia lr!, {r9, r11}\n"                                                                       \
+    "smlad r0, r4, r9, r0\n"                                                                       \
+    "smlatb r1, r4, r9, r1\n"                                                                      \
+    "smlad r2, r5, r9, r2\n"                                                                       \
+    "smlatb r3, r5, r9, r3\n"                                                                      \
+    "smlad r0, r5, r11, r0\n"                                                                      \
+    "smlad r2, r6, r11, r2\n"                                                                      \
+    "ldmia lr!, {r9, r11}\n"                                                                       \
+    "smlad r0, r6, r9, r0\n"                                                                       \
+    "smlad r2, r7, r9, r2\n"                                                                       \
+    "smlad r1, r5, r11, r1\n"                                                                      \
+    "smlad r3, r6, r11, r3\n"                                                                      \
+    "ldmia lr!, {r9, r11}\n"                                                                       \
+    "smlad r1, r6, r9, r1\n"                                                                       \
+    "smlad r3, r7, r9, r3\n"                                                                       \
+    "smlabt r0, r7, r11, r0\n"                                                                     \
+    "smlad r1, r7, r11, r1\n"                                                                      \
+    "smlabt r2, r8, r11, r2\n"                                                                     \
+    "smlad r3, r8, r11, r3\n"                                                                      \
+    "add.w r12, r12, r10\n"
+
+#define ROW_3_2                                                                                    \
+    "ldmia r12, {r4-r8}\n"                                                                         \
+    "ldmia lr!, {r9, r11}\n"                                                                       \
+    "smlad r0, r4, r9, r0\n"                                                                       \
+    "smlad r1, r5, r9, r1\n"                                                                       \
+    "smlad r2, r6, r9, r2\n"                                                                       \
+    "smlad r3, r7, r9, r3\n"                                                                       \
+    "smlad r0, r5, r11, r0\n"                                                                      \
+    "smlad r1, r6, r11, r1\n"                                                                      \
+    "smlad r2, r7, r11, r2\n"                                                                      \
+    "smlad r3, r8, r11, r3\n"                                                                      \
+    "add.w r12, r12, r10\n"
+
+#define ROW_5_2                                                                                    \
+    "ldmia r12, {r4-r8}\n"                                                                         \
+    "ldmia lr!, {r9, r11}\n"                                                                       \
+    "smlad r0, r4, r9, r0\n"                                                                       \
+    "smlad r1, r5, r9, r1\n"                                                                       \
+    "smlad r2, r6, r9, r2\n"                                                                       \
+    "smlad r3, r7, r9, r3\n"                                                                       \
+    "ldr r9, [lr], #4\n"                                                                           \
+    "ldr r4, [r12, #20]\n"                                                                         \
+    "smlad r0, r5, r11, r0\n"                                                                      \
+    "smlad r1, r6, r11, r1\n"                                                                      \
+    "smlad r2, r7, r11, r2\n"                                                                      \
+    "smlad r3, r8, r11, r3\n"                                                                      \
+    "smlad r0, r6, r9, r0\n"                                                                       \
+    "smlad r1, r7, r9, r1\n"                                                                       \
+    "smlad r2, r8, r9, r2\n"                                                                       \
+    "smlad r3, r4, r9, r3\n"                                                                       \
+    "add.w r12, r12, r10\n"
+
+#define ROW_7_2                                                                                    \
+    "ldmia r12, {r4-r8}\n"                                                                         \
+    "ldmia lr!, {r9, r11}\n"                                                                       \
+    "smlad r0, r4, r9, r0\n"                                                                       \
+    "smlad r1, r5, r9, r1\n"                                                                       \
+    "smlad r2, r6, r9, r2\n"                                                                       \
+    "smlad r3, r7, r9, r3\n"                                                                       \
+    "smlad r0, r5, r11, r0\n"                                                                      \
+    "smlad r1, r6, r11, r1\n"                                                                      \
+    "smlad r2, r7, r11, r2\n"                                                                      \
+    "smlad r3, r8, r11, r3\n"                                                                      \
+    "ldmia lr!, {r9, r11}\n"                                                                       \
+    "ldrd r4, r5, [r12, #20]\n"                                                                    \
+    "smlad r0, r6, r9, r0\n"                                                                       \
+    "smlad r1, r7, r9, r1\n"                                                                       \
+    "smlad r2, r8, r9, r2\n"                                                                       \
+    "smlad r3, r4, r9, r3\n"                                                                       \
+    "smlad r0, r7, r11, r0\n"                                                                      \
+    "smlad r1, r8, r11, r1\n"                                                                      \
+    "smlad r2, r4, r11, r2\n"                                                                      \
+    "smlad r3, r5, r11, r3\n"                                                                      \
+    "add.w r12, r12, r10\n"
+
+// acc := the requantised acc; r9 is overwritten.
+#define FINISH(acc)                                                                                \
+    "smmlar r9, " acc ", r4, r5\n"                                                                 \
+    "add r9, r9, " acc ", asr #31\n"                                                               \
+    "asr r9, r6\n"                                                                                 \
+    "ssat " acc ", #8, r9\n"
+
+// The fields of planar_m7_t wait in s0-s15, in their order.
+#define PLANAR(name, ROW)                                                                          \
+    __attribute__((naked)) static void name(const planar_m7_t *planar __attribute__((unused))) {   \
+        __asm__ volatile(".syntax unified\n"                                                       \
+                         "push {r4-r11, lr}\n"                                                     \
+                         "ldr r12, [r0, #64]\n"                                                    \
+                         "vldmia r0, {s0-s15}\n"                                                   \
+                         "vmov r10, s15\n"                                                         \
+                         "vmov lr, s7\n"                                                           \
+                         "1:\n"                                                                    \
+                         "vmov r0, r1, s0, s1\n"                                                   \
+                         "vmov r2, r3, s0, s1\n"                                                   \
+                         "vmov r4, s14\n"                                                          \
+                         "bx r4\n"                                                                 \
+                         ".balign 4\n"                                                             \
+                         ".global " #name "_rows\n" #name "_rows:\n" ROW ROW ROW ROW ROW ROW ROW   \
+                         "vmov r4, r5, s2, s3\n"                                                   \
+                         "vmov r6, r7, s4, s5\n"                                                   \
+                         "vmov r9, r11, s8, s9\n"                                                  \
+                         "sub r12, r9\n"                                                           \
+                         "vmov r8, lr, s6, s7\n" FINISH("r0") FINISH("r1") FINISH("r2")            \
+                             FINISH("r3") "strb r0, [r8]\n"                                        \
+                                          "cmp r12, r11\n"                                         \
+                                          "beq 2f\n"                                               \
+                                          "strb r1, [r8, r7]\n"                                    \
+                                          "add r8, r8, r7, lsl #1\n"                               \
+                                          "strb r2, [r8]\n"                                        \
+                                          "strb r3, [r8, r7]\n"                                    \
+                                          "add r8, r8, r7, lsl #1\n"                               \
+                                          "vmov s6, r8\n"                                          \
+                                          "b 1b\n"                                                 \
+                                          "2:\n"                                                   \
+                                          "add r8, r7\n"                                           \
+                                          "vmov r4, r5, s12, s13\n"                                \
+                                          "cmp r4, #2\n"                                           \
+                                          "blo 3f\n"                                               \
+                                          "strb r1, [r8]\n"                                        \
+                                          "add r8, r7\n"                                           \
+                                          "beq 3f\n"                                               \
+                                          "strb r2, [r8]\n"                                        \
+                                          "add r8, r7\n"                                           \
+                                          "cmp r4, #4\n"                                           \
+                                          "bne 3f\n"                                               \
+                                          "strb r3, [r8]\n"                                        \
+                                          "add r8, r7\n"                                           \
+                                          "3:\n"                                                   \
+                                          "vmov r6, r7, s10, s11\n"                                \
+                                          "add r12, r6\n"                                          \
+                                          "add r11, r7\n"                                          \
+                                          "vmov s9, r11\n"                                         \
+                                          "vmov s6, r8\n"                                          \
+                                          "subs r5, #1\n"                                          \
+                                          "vmov s13, r5\n"                                         \
+                                          "bne 1b\n"                                               \
+                                          "pop {r4-r11, pc}\n");                                   \
+    }                                                                                              \
+    extern const uint8_t name##_rows[]
+
+PLANAR(planar_m7_3_1, ROW_3_1);
+PLANAR(planar_m7_5_1, ROW_5_1);
+PLANAR(planar_m7_7_1, ROW_7_1);
+PLANAR(planar_m7_3_2, ROW_3_2);
+PLANAR(planar_m7_5_2, ROW_5_2);
+PLANAR(planar_m7_7_2, ROW_7_2);
+
+static const planar_m7_kernel_t kernels[2][3] = {
+    {{3, 1, planar_m7_3_1, planar_m7_3_1_rows, 44}, {5, 1, planar_m7_5_1, planar_m7_5_1_rows, 64},
+        {7, 1, planar_m7_7_1, planar_m7_7_1_rows, 84}},
+    {{3, 2, planar_m7_3_2, planar_m7_3_2_rows, 44}, {5, 2, planar_m7_5_2, planar_m7_5_2_rows, 68},
+        {7, 2, planar_m7_7_2, planar_m7_7_2_rows, 84}},
+};
+
+const planar_m7_kernel_t *planar_m7_kernel(uint32_t taps, uint32_t stride) {
+    return &kernels[stride - 1][taps <= 3 ? 0 : taps <= 5 ? 1 : 2];
+}
+
+#endif

@@ -1,0 +1,227 @@
+"""make bench-device: instructions, arena, flash and stack of the device engine beside the rival's.
+
+    python tests/bench/device/bench_device.py [--models DIR] [--profile] [--only ID …]
+
+One warm-up and one measured inference a model in QEMU, executed instructions counted by SysTick
+under -icount; every output is compared with LiteRT's BUILTIN_REF (plain C where LiteRT refuses the
+model). Writes build/bench/device.json; shape and ids: benchmarks.md.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
+for folder in (HERE, ROOT / "tests/unit/device", ROOT / "host_agent", ROOT / "protocol"):
+    sys.path.insert(0, str(folder))
+
+import image  # noqa: E402
+from anchors import ANCHORS  # noqa: E402
+from image import CORES, M7, Core  # noqa: E402
+from kernel_library import Kernels  # noqa: E402
+from moteye.compiler import compile_with_report  # noqa: E402
+from reference import Reference, box_resize_rgb565  # noqa: E402
+from test_scoring import Parts  # noqa: E402
+
+MODELS = {  # the real files' names, for --models
+    "vww": "vww_96_int8.tflite",
+    "person_detect": "person_detect.tflite",
+    "resnet8": "pretrainedResnet_quant.tflite",
+    "kws": "kws_ref_model.tflite",
+    "mbv2_035_96_cut": "mbv2_035_96_cut.tflite",
+}
+ENCODER = ROOT / "device" / "models" / "fast" / "encoder.tflite"
+# id: (target, rival); the rival is TFLite Micro with CMSIS-NN and its assembly requantisation.
+GOALS: dict[str, tuple[int, int | None]] = {
+    "m7.vww": (10_500_000, 23_050_675),
+    "m7.vww_dead_removed": (5_500_000, 23_050_675),
+    "m7.mbv2_035_96_cut": (16_500_000, 39_107_938),
+    "m7.resnet8": (13_500_000, 28_617_734),
+    "m7.kws": (3_600_000, 7_298_924),
+    "m7.match_100x64": (12_000, None),
+    "m7.match_1000x256": (400_000, None),
+    "m7.frame_320x240_rgb565": (1_000_000, None),
+    "m55.vww": (3_000_000, 6_434_042),
+    "m55.mbv2_035_96_cut": (5_800_000, 11_555_159),
+    "m55.resnet8": (3_000_000, 4_811_589),
+    "arena.vww": (65_536, 100_708),
+    "arena.mbv2_035_96_cut": (65_536, 194_292),
+    "flash.runtime": (32_768, 102_616),
+}
+FIXED = {*GOALS, "stack.max"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table, one object of the file."""
+
+    id: str
+    value: int
+    unit: str
+    conditions: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The shape that every bench writes."""
+        target, rival = GOALS.get(self.id, (None, None))
+        return {
+            "id": self.id,
+            "value": self.value,
+            "unit": self.unit,
+            "target": target,
+            "rival": "TFLM + CMSIS-NN" if rival else None,
+            "rival_value": rival,
+            "ratio": round(rival / self.value, 3) if rival else None,
+            "conditions": self.conditions,
+        }
+
+    def __str__(self) -> str:
+        target, rival = GOALS.get(self.id, (None, None))
+        met = "" if target is None else "met" if self.value <= target else "MISSED"
+        texts = [f"{number:,}" if number else "–" for number in (target, rival)]
+        ratio = f"{rival / self.value:.2f}x" if rival else "–"
+        return f"{self.id:32}{self.value:>14,} {texts[0]:>12} {texts[1]:>12} {ratio:>7} {met}"
+
+
+def _tflite(name: str, models: Path | None) -> tuple[bytes, str]:
+    if name == "encoder":
+        return ENCODER.read_bytes(), "the shipped encoder"
+    if models is not None and (models / MODELS[name]).exists():
+        return (models / MODELS[name]).read_bytes(), MODELS[name]
+    return ANCHORS[name](), "seeded random weights in the anchor's shapes"
+
+
+def _expected(tflite: bytes, pack: bytes, kernels: Kernels) -> tuple[bytes, bytes, str]:
+    """(input, output, who computed it) of one random inference."""
+    plain = kernels.open(pack)
+    rng = np.random.default_rng(7)
+    values = rng.integers(-128, 128, tuple(plain.header.input_dims), dtype=np.int8)
+    output = plain.run(values)
+    try:
+        reference = Reference(tflite)
+    except (RuntimeError, ValueError):
+        return values.tobytes(), output.tobytes(), "plain C (LiteRT refuses the model)"
+    if not np.array_equal(reference.run(values), output):
+        raise image.BenchError("plain C differs from BUILTIN_REF")
+    return values.tobytes(), output.tobytes(), "BUILTIN_REF"
+
+
+def _records(pack: bytes) -> list[str]:
+    """A short text a record, for --profile."""
+    view = np.frombuffer(pack, np.uint8)
+    at = int(view[20:24].view("<u4")[0])
+    texts = []
+    for _ in range(int(view[16:20].view("<u4")[0])):
+        kind, size = (int(n) for n in view[at : at + 4].view("<u2"))
+        text = f"kind {kind}"
+        if kind in (1, 2, 7, 8):
+            f = [int(n) for n in view[at + 16 : at + 36].view("<u2")]
+            text += f" {f[0]}x{f[1]}x{f[2]} -> {f[3]}x{f[4]}x{f[5]} k{f[6]}x{f[7]} s{f[8]}"
+            outputs, terms = f[3] * f[4] * f[5], f[6] * f[7] * (f[2] if kind == 1 else 1)
+            text += f" {outputs * terms:,}"
+        texts.append(text)
+        at += size
+    return texts
+
+
+class Bench:
+    """Collects rows; models are compiled once."""
+
+    def __init__(self, models: Path | None, profile: bool) -> None:
+        self.models, self.profile = models, profile
+        self.kernels = Kernels()
+        self.rows: list[Row] = []
+        self.stack: dict[str, int] = {}
+
+    def add(self, row: Row) -> None:
+        """Keep and print a row."""
+        self.rows.append(row)
+        print(row, flush=True)
+
+    def model(self, core: Core, name: str, remove_dead: bool = False) -> None:
+        """Count one inference."""
+        tflite, origin = _tflite(name, self.models)
+        pack, report = compile_with_report(tflite, remove_dead=remove_dead)
+        name = f"{name}_dead_removed" if remove_dead else name
+        values, output, judge = _expected(tflite, pack, self.kernels)
+        blobs = {"pack": pack, "input": values, "expected": output}
+        elf = image.build(core, name, "bench_model.c", blobs)
+        numbers = image.run(core, elf)
+        count = image.instructions(core, numbers["ticks"][0])
+        conditions = f"{origin}; output equal to {judge}; {core.machine}, ±{core.tick:g}"
+        self.add(Row(f"{core.name}.{name}", count, "instructions", conditions))
+        self.stack[f"{core.name}.{name}"] = numbers["stack"][0]
+        if core is M7 and f"arena.{name}" in FIXED:
+            self.add(Row(f"arena.{name}", report.arena_bytes, "bytes", origin))
+        if self.profile:
+            for text, ticks in zip(_records(pack), numbers["record"], strict=True):
+                spent = image.instructions(core, ticks)
+                macs = int(text.rsplit(" ", 1)[1].replace(",", "")) if "->" in text else 0
+                each = f"{spent / macs:6.2f}" if macs else ""
+                print(f"    {spent:>10,} {each} {text}")
+
+    def scoring(self) -> None:
+        """Count a match against 100 prototypes at 64-d and 1,000 at 256-d, and a frame."""
+        rng = np.random.default_rng(11)
+        embedding = rng.integers(-128, 128, 256, dtype=np.int8)
+        few, many = Parts(rng, 100), Parts(rng, 1000)
+        few.shift = many.shift = [15, 15, 15, 15, 15]
+        frame = rng.integers(0, 65536, (240, 320), dtype=np.uint16)
+        blobs = {
+            "set_64": few.file(),
+            "margins_64": few.margins(embedding, 64).tobytes(),
+            "set_256": many.file(),
+            "margins_256": many.margins(embedding, 256).tobytes(),
+            "embedding": embedding.tobytes(),
+            "frame": frame.tobytes(),
+            "tensor": (box_resize_rgb565(frame, 96, 96) ^ 0x80).tobytes(),
+        }
+        numbers = image.run(M7, image.build(M7, "scoring", "bench_scoring.c", blobs))
+        for name, ticks in numbers.items():
+            count = image.instructions(M7, ticks[0])
+            conditions = f"random content; output equal to the definition; {M7.machine}, ±40"
+            self.add(Row(f"m7.{name}", count, "instructions", conditions))
+
+    def footprint(self) -> None:
+        """Flash of the runtime, and the deepest stack of all models."""
+        flash = image.flash_bytes(M7)
+        self.add(Row("flash.runtime", flash, "bytes", "M7, -O2, every kernel, no libc"))
+        if self.stack:
+            worst = max(self.stack, key=lambda key: self.stack[key])
+            self.add(Row("stack.max", self.stack[worst], "bytes", f"model_run, {worst}"))
+
+
+def main() -> int:
+    """The exit status: 0 when every output was equal, whatever the targets."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--models", type=Path, help="folder of real .tflite files")
+    parser.add_argument("--profile", action="store_true", help="instructions of every record")
+    parser.add_argument("--only", nargs="*", help="ids such as m7.vww; nothing is written")
+    arguments = parser.parse_args()
+    bench = Bench(arguments.models, arguments.profile)
+    print(f"{'':32}{'ours':>14} {'target':>12} {'rival':>12} {'ratio':>7}")
+    for core in CORES:
+        for name in [*ANCHORS, "encoder"]:
+            if not arguments.only or f"{core.name}.{name}" in arguments.only:
+                bench.model(core, name)
+            if name == "vww" and (
+                not arguments.only or f"{core.name}.vww_dead_removed" in arguments.only
+            ):
+                bench.model(core, name, remove_dead=True)
+    if not arguments.only or "scoring" in arguments.only:
+        bench.scoring()
+    bench.footprint()
+    if not arguments.only:
+        target = ROOT / "build" / "bench" / "device.json"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(json.dumps([row.as_json() for row in bench.rows], indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

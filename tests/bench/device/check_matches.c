@@ -1,0 +1,40 @@
+/* match_prototypes on every case of the embedded list; counts those with another margin than
+ * expected. A case is four words (bytes of the set, dim, bytes of the margins; 0), then set,
+ * embedding (256 bytes) and margins, each padded to 16 bytes; words of zero end the list. */
+#include <string.h>
+
+#include "bare.h"
+#include "match_prototypes.h"
+#include "status.h"
+
+#define EMBEDDING_BYTES 256
+
+extern const uint8_t cases[];
+static int16_t margins[PROTOTYPE_SET_MAX_COUNT];
+
+static uint32_t padded(uint32_t bytes) {
+    return (bytes + 15) & ~15u;
+}
+
+int main(void) {
+    const uint8_t *at = cases;
+    for (uint32_t i = 0;; i++) {
+        uint32_t words[4];
+        memcpy(words, at, sizeof(words));
+        if (words[0] == 0) {
+            bare_number("cases", i);
+            return 0;
+        }
+        const uint8_t *file = at + sizeof(words);
+        const uint8_t *embedding = file + padded(words[0]), *expected = embedding + EMBEDDING_BYTES;
+        prototype_set_t set;
+        int status = prototype_set_open(file, words[0], file + 8, words[1], &set);
+        if (status == MOTEYE_OK) {
+            match_prototypes(&set, (const int8_t *)embedding, margins);
+        }
+        if (status != MOTEYE_OK || memcmp(margins, expected, words[2]) != 0) {
+            bare_number("wrong", i);
+        }
+        at = expected + padded(words[2]);
+    }
+}

@@ -1,0 +1,117 @@
+"""Bare-metal images of the kernels for QEMU's Cortex-M7 and Cortex-M55, built and run."""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
+KERNELS = ROOT / "device" / "kernels"
+BUILD = ROOT / "build" / "bench" / "device"
+COMPILER = "arm-none-eabi-gcc"
+KERNEL_FLAGS = ["-O2"]
+
+
+@dataclass(frozen=True)
+class Core:
+    """One emulated processor; a SysTick tick is `tick` instructions under -icount shift=0."""
+
+    name: str
+    machine: str
+    flags: tuple[str, ...]
+    tick: float
+
+
+M7 = Core("m7", "mps2-an500", ("-mcpu=cortex-m7", "-mfpu=fpv5-sp-d16"), 40)
+M55 = Core("m55", "mps3-an547", ("-mcpu=cortex-m55",), 31.25)
+CORES = (M7, M55)
+
+
+class BenchError(Exception):
+    """An image that did not build, did not run, or gave another output than the reference."""
+
+
+def _run(command: list[str], timeout: float = 600) -> str:
+    result = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+    if result.returncode != 0:
+        raise BenchError(f"{' '.join(command[:3])} …: {result.stdout}{result.stderr}")
+    return result.stdout + result.stderr  # QEMU writes semihosted text to stderr
+
+
+def _flags(core: Core) -> list[str]:
+    return [
+        *core.flags,
+        *("-mthumb", "-mfloat-abi=hard", "-std=c11", "-Wall", "-Wextra", "-Werror"),
+        *("-ffunction-sections", "-fdata-sections", f"-I{KERNELS}", f"-I{HERE}"),
+    ]
+
+
+def kernel_sources() -> list[Path]:
+    """Every file of the runtime; a target's own are empty for another target."""
+    return sorted(KERNELS.rglob("*.c"))
+
+
+def kernel_objects(core: Core) -> list[Path]:
+    """The runtime, compiled for a core, file by file when the sources changed."""
+    folder = BUILD / core.name
+    folder.mkdir(parents=True, exist_ok=True)
+    newest = max(path.stat().st_mtime for path in KERNELS.rglob("*.h"))
+    objects = []
+    for source in kernel_sources():
+        target = folder / ("_".join(source.relative_to(KERNELS).with_suffix(".o").parts))
+        objects.append(target)
+        fresh = max(newest, source.stat().st_mtime)
+        if not target.exists() or target.stat().st_mtime < fresh:
+            _run([COMPILER, *_flags(core), *KERNEL_FLAGS, "-c", str(source), "-o", str(target)])
+    return objects
+
+
+def build(core: Core, name: str, program: str, blobs: dict[str, bytes]) -> Path:
+    """An image of `program` (a C file here) with the blobs as symbols of their names."""
+    folder = BUILD / core.name
+    objects = kernel_objects(core)
+    lines = ['.section .pack, "a"']
+    for symbol, blob in blobs.items():
+        path = folder / f"{name}.{symbol}"
+        path.write_bytes(blob)
+        lines += [".balign 16", f".global {symbol}, {symbol}_end", f"{symbol}:"]
+        lines += [f'.incbin "{path}"', f"{symbol}_end:"]
+    assembly = folder / f"{name}.s"
+    assembly.write_text("\n".join([*lines, ""]))
+    image = folder / f"{name}.elf"
+    sources = [HERE / "bare.c", HERE / program, assembly]
+    _run(
+        [
+            *(COMPILER, *_flags(core), "-O2", "-nostartfiles", "--specs=nano.specs"),
+            *("-Wl,--gc-sections", f"-L{HERE}", f"-T{HERE / core.name}.ld"),
+            *(*map(str, sources), *map(str, objects), "-o", str(image)),
+        ]
+    )
+    return image
+
+
+def run(core: Core, image: Path) -> dict[str, list[int]]:
+    """The image's numbers, by name. Raises BenchError if it exits with another status than 0."""
+    output = _run(
+        [
+            *("qemu-system-arm", "-M", core.machine, "-nographic", "-monitor", "none"),
+            *("-serial", "null", "-icount", "shift=0", "-kernel", str(image)),
+            *("-semihosting-config", "enable=on,target=native"),
+        ]
+    )
+    numbers: dict[str, list[int]] = {}
+    for line in output.splitlines():
+        key, value = line.split()
+        numbers.setdefault(key, []).append(int(value))
+    return numbers
+
+
+def instructions(core: Core, ticks: int) -> int:
+    """Executed instructions, ± one tick."""
+    return round(ticks * core.tick)
+
+
+def flash_bytes(core: Core) -> int:
+    """Code and constants of the whole runtime, every kernel, without a model."""
+    output = _run(["arm-none-eabi-size", *map(str, kernel_objects(core))])
+    return sum(sum(map(int, line.split()[:2])) for line in output.splitlines()[1:])

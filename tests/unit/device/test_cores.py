@@ -1,0 +1,96 @@
+"""Models and matches on the emulated Cortex-M7 and Cortex-M55, byte for byte the reference's."""
+
+import os
+import shutil
+import struct
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from kernel_library import ROOT
+from moteye.compiler import ModelError, compile_model
+from random_nets import random_net
+from reference import Reference
+from test_scoring import DIMS, Parts
+
+sys.path.insert(0, str(ROOT / "tests" / "bench" / "device"))
+
+import image
+
+# MOTEYE_NETS: a longer run.
+NETS = int(os.environ.get("MOTEYE_NETS", "120"))
+FIRST = 1000
+MATCHES = 200
+IMAGE_BYTES = 1_800_000
+_missing = [tool for tool in ("arm-none-eabi-gcc", "qemu-system-arm") if shutil.which(tool) is None]
+pytestmark = pytest.mark.skipif(bool(_missing), reason=f"not installed: {', '.join(_missing)}")
+
+
+def _padded(blob: bytes) -> bytes:
+    return blob + bytes(-len(blob) % 16)
+
+
+def _case(net: bytes, values: np.ndarray, output: np.ndarray) -> bytes:
+    pack = compile_model(net)
+    header = struct.pack("<4I", len(pack), values.nbytes, output.nbytes, 0)
+    return header + _padded(pack) + _padded(values.tobytes()) + _padded(output.tobytes())
+
+
+def case(seed: int) -> bytes:
+    """What check_models.c runs: a random input, every tenth time an extreme one."""
+    net = random_net(seed)
+    reference = Reference(net)
+    rng = np.random.default_rng(seed)
+    values = rng.integers(-128, 128, reference.shape, dtype=np.int8)
+    if seed % 10 == 0:
+        values[:] = -128 if seed % 20 else 127
+    return _case(net, values, reference.run(values))
+
+
+def batches() -> Iterator[dict[int, bytes]]:
+    """Cases by seed, as many together as the memory of the smaller machine holds."""
+    batch: dict[int, bytes] = {}
+    for seed in range(FIRST, FIRST + NETS):
+        try:
+            new = case(seed)
+        except ModelError:  # a net of nothing but views
+            continue
+        if len(new) > IMAGE_BYTES:
+            continue
+        if sum(map(len, batch.values())) + len(new) > IMAGE_BYTES:
+            yield batch
+            batch = {}
+        batch[seed] = new
+    yield batch
+
+
+@pytest.mark.parametrize("core", image.CORES, ids=lambda core: core.name)
+def test_random_nets_on_the_emulated_core_equal_reference(core: image.Core) -> None:
+    for batch in batches():
+        blob = b"".join(batch.values()) + bytes(16)
+        elf = image.build(core, "check", "check_models.c", {"cases": blob})
+        numbers = image.run(core, elf)
+        wrong = [list(batch)[i] for i in numbers.get("wrong", [])]
+        assert numbers == {"cases": [len(batch)]}, f"seeds {wrong}"
+
+
+def _match_case(seed: int) -> bytes:
+    rng = np.random.default_rng(seed)
+    dim = DIMS[seed % 5]
+    parts = Parts(rng, int(rng.integers(1, 40)), extreme=seed % 7 == 0)
+    if seed % 3 == 0:
+        parts.shift = rng.integers(12, 35, 5).tolist()
+    embedding = rng.integers(-128, 128, 256).astype(np.int8)
+    if seed % 11 == 0:
+        embedding[:] = rng.choice(np.int8([-128, 0, 1, 127]))
+    file, margins = parts.file(), parts.margins(embedding, dim)
+    header = struct.pack("<4I", len(file), dim, margins.nbytes, 0)
+    return header + _padded(file) + embedding.tobytes() + _padded(margins.tobytes())
+
+
+@pytest.mark.parametrize("core", image.CORES, ids=lambda core: core.name)
+def test_matches_on_the_emulated_core_equal_definition(core: image.Core) -> None:
+    blob = b"".join(_match_case(seed) for seed in range(MATCHES)) + bytes(16)
+    elf = image.build(core, "matches", "check_matches.c", {"cases": blob})
+    assert image.run(core, elf) == {"cases": [MATCHES]}
