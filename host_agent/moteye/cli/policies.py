@@ -57,7 +57,7 @@ def _table(found: list[Policy], compiled: CompiledSet) -> Table:
     for policy in found:
         limits = compiled.thresholds[policy.name]
         columns = next(p.columns for p in compiled.policies if p.policy is policy)
-        for phrase, column, limit in zip(policy.see, columns, limits, strict=True):
+        for phrase, column, limit in zip(policy.phrases, columns, limits, strict=True):
             background = compiled.built.background_q8(int(column), columns)
             low, high = rate_interval(background, limit.margin_q8)
             probability = 1 / (1 + math.exp(-limit.margin_q8 / 256))
