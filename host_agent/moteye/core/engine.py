@@ -156,16 +156,23 @@ class Engine:
     def explain(
         self, compiled: CompiledPolicy, seen: Observation, margins_q8: npt.NDArray[np.int16]
     ) -> tuple[Look, tuple[Gate, ...]]:
-        """What `compiled` makes of one more frame, gate by gate; changes nothing."""
+        """What `compiled` makes of one more frame, gate by gate; changes nothing.
+
+        Within an episode there is one gate more, which does not pass: it has decided already.
+        """
         index = self.policies.index(compiled)
         look = Look(compiled, self._layout.over(margins_q8[None])[0, index], margins_q8)
         track = self._tracks.get((compiled.fingerprint, seen.device), Track())
         hit = look.hits(track)
         hits = track.hits + 1 if hit else 0
         since_ms = track.since_ms if track.hits else seen.time_ms
-        return look, gates_of(
+        gates = gates_of(
             look, track, seen.time_ms, hits=hits, held_ms=seen.time_ms - since_ms if hit else 0
         )
+        if track.present and hit:
+            text = f"the episode of {(seen.time_ms - track.since_ms) / 1000:.0f} s ago has decided"
+            gates = (Gate("episode", False, text), *gates)
+        return look, gates
 
     def _view(self, device: str) -> _View:
         view = self._views.get(device)

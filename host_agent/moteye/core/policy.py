@@ -34,7 +34,8 @@ MAX_PHRASES = 64
 MAX_PHRASE_CHARS = 120
 
 
-def _duration_s(value: object) -> float:
+def duration_s(value: object) -> float:
+    """Seconds of a text like 1m30s. Raises ValueError with `reason|suggestion`."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         raise ValueError(f"a duration needs a unit|write {value}s or {value}m")
     if not isinstance(value, str) or not _DURATION.fullmatch(value.strip()):
@@ -102,7 +103,7 @@ def _action(value: object) -> object:
 
 Duration = Annotated[
     float,
-    BeforeValidator(_duration_s, json_schema_input_type=str),
+    BeforeValidator(duration_s, json_schema_input_type=str),
     Field(
         ge=0,
         json_schema_extra={"pattern": "^([0-9]+(\\.[0-9]+)?(ms|[smhd]))+$", "examples": ["10s"]},

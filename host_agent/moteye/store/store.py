@@ -135,10 +135,12 @@ class Store:
         batch = Batch(outbox=rows)
         self.commit(batch)
 
-    def outbox_of(self, decision: str, fired_ms: int) -> list[dict[str, Any]]:
+    def outbox_of(self, decision: Decision) -> list[dict[str, Any]]:
         """What became of the actions of one decision."""
         table = schema.outbox
-        query = sa.select(table).where(table.c.decision == decision, table.c.fired_ms == fired_ms)
+        query = sa.select(table).where(
+            table.c.decision == decision.id, table.c.fired_ms == decision.time_ms
+        )
         return [dict(row._mapping) for row in self._all(query.order_by(table.c.position))]
 
     def decisions(
@@ -205,6 +207,8 @@ class Store:
 
     def _open(self) -> None:
         path = self.path
+        if path is not None and self._read_only and not path.is_file():
+            raise StoreError(f"{path} is not there: `moteye run` writes it; or name --store")
         if path is not None and not self._read_only:
             try:
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

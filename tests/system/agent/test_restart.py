@@ -8,8 +8,12 @@ import sys
 
 import aiomqtt
 import pytest
+from moteye.core.compile import compile_policies
+from moteye.history import Replay
+from moteye.policies import load
 from moteye.resources import model_dir
 from moteye.store import Store
+from moteye.text.space import load_space
 from support.live import (
     ScriptedDevice,
     free_port,
@@ -37,6 +41,22 @@ def policies(tmp_path):
     write_policy(tmp_path / "policies", "cup", text.replace("{words}", "a cup of coffee"))
     text = text.replace("{words}", "a cup") + "new: true\n"
     return write_policy(tmp_path / "policies", "new-cup", text)
+
+
+def replayed(record: Store, folder) -> list[str]:
+    """The recording through a fresh engine: must be byte for byte what the live runs decided."""
+    space = load_space()
+    compiled = compile_policies(
+        load(folder),
+        space.phrase_vectors,
+        space.background,
+        space.logistic,
+        encoder_hash=space.encoder_hash,
+        number=1,
+        dim=256,
+    )
+    replay = Replay(compiled, space.encoder_hash)
+    return [decision.json() for decision in replay.feed(record.events())]
 
 
 async def caught_up(agent, script, heard):
@@ -78,6 +98,7 @@ async def test_t39_restarts_of_agent_and_device_with_things_in_view_alert_nobody
                     fired = len(heard.alerts)
         assert len(heard.alerts) == fired
     decided = Store(store).decisions()
+    assert replayed(Store(store), policies) == [decision.json() for decision in decided]
     assert sum(decision.fired for decision in decided) == fired
 
 
@@ -155,6 +176,7 @@ async def test_t53_killed_again_and_again_no_event_is_acted_on_twice(
     assert record.moved_aside is None
     frames = [e.frame for e in record.events() if e.kind == "e"]
     assert frames == list(range(1, last + 1)), "every frame once and in order"
+    assert replayed(record, policies) == [d.json() for d in record.decisions()]
     fired = [d.frame for d in record.decisions(policy="cup") if d.fired]
     assert len(fired) == len(set(fired))
     assert rounds * 3 < len(fired) <= rounds * 4
