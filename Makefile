@@ -23,7 +23,7 @@ demo: setup ## the main job: a plant arrives, one alert (ONCE=1 ends after it)
 	@$(BIN)/python examples/demo/demo.py $(if $(ONCE),--once)
 
 test: setup ## all tests
-	@scripts/need mosquitto=mosquitto
+	@scripts/need mosquitto=mosquitto initdb=postgresql
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(STAMP) ## formatting, lints, types, generated files

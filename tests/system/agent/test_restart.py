@@ -68,11 +68,10 @@ async def caught_up(agent, script, heard):
 
 
 async def test_t39_restarts_of_agent_and_device_with_things_in_view_alert_nobody(
-    policies, tmp_path, views, mosquitto
+    policies, store_url, views, mosquitto
 ):
     cat, coffee = views
-    store = str(tmp_path / "moteye.db")
-    port = mosquitto.port
+    store, port = store_url, mosquitto.port
     async with listening(port) as heard, aiomqtt.Client("127.0.0.1", port) as client:
         devices: list[ScriptedDevice] = []
         for run, order in enumerate(["agent", "agent device", "device agent", "agent"]):
@@ -103,10 +102,10 @@ async def test_t39_restarts_of_agent_and_device_with_things_in_view_alert_nobody
 
 
 async def test_what_comes_while_the_agent_is_away_is_judged_when_it_is_back(
-    policies, tmp_path, views, mosquitto
+    policies, store_url, views, mosquitto
 ):
     cat, coffee = views
-    store, port = str(tmp_path / "moteye.db"), mosquitto.port
+    store, port = store_url, mosquitto.port
     async with listening(port) as heard, aiomqtt.Client("127.0.0.1", port) as client:
         async with running_agent(policies, port=port, embedded=False, store=store) as agent:
             script = ScriptedDevice(client, agent, "cam", session=1)
