@@ -130,8 +130,10 @@ class Engine:
                 look = Look(self.policies[index], over[row, index], margins_q8[row])
                 if track.present and not (track.fresh or track.misses) and look.hits(track):
                     continue  # the usual frame of an episode changes nothing
+                blank = track.blank
                 decision = self._step(track, look, seen)
-                self._dirty[self.policies[index].fingerprint, seen.device] = track
+                if not (blank and track.blank):
+                    self._dirty[self.policies[index].fingerprint, seen.device] = track
                 if decision is not None:
                     decisions.append(decision)
                 if track.present or track.hits:
@@ -234,10 +236,10 @@ class Engine:
     @staticmethod
     def _missed(track: Track, look: Look, seen: Observation) -> Decision | None:
         """A frame without: an episode may end, a candidate does, and leaves a near miss."""
-        track.misses += 1
         if track.present:
+            track.misses += 1
             if track.misses >= CONSENSUS_FRAMES:
-                track.present, track.hits = False, 0
+                track.present, track.hits, track.misses = False, 0, 0
             return None
         hits, track.hits = track.hits, 0
         peak, track.peak = track.peak, None

@@ -46,6 +46,12 @@ class Track:
     near_ms: int | None = None
     peak: Peak | None = None
 
+    @property
+    def blank(self) -> bool:
+        """Whether it knows nothing that a track of its own start would not: no need to store it."""
+        quiet = self.fired_ms is None and self.near_ms is None
+        return quiet and not (self.present or self.hits)
+
     def remember(self, look: "Look", frame: int, session: int, time_ms: int) -> None:
         """Keep the frame if it is the candidate's best so far."""
         if self.peak is None or look.margin_q8 > self.peak.margin_q8:
