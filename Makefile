@@ -32,7 +32,7 @@ demo: setup ## the main job: a plant arrives, one alert (ONCE=1 ends after it; D
 	@$(BIN)/python examples/demo/demo.py $(if $(ONCE),--once) --device $(DEVICE)
 
 test: setup arm-tools ## all tests
-	@scripts/need mosquitto=mosquitto
+	@scripts/need mosquitto=mosquitto initdb=postgresql
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(STAMP) ## formatting, lints, types, generated files

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from moteye.core.policy import Policy
+from moteye.core.policy import DAYS, Policy
 
 _DURATION = {
     "type": "string",
@@ -20,7 +20,16 @@ def schema() -> dict[str, Any]:
     full = Policy.model_json_schema(by_alias=True, mode="validation")
     properties = full["properties"]
     phrases = {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 64}
-    properties["see"] = {"title": "See", "anyOf": [{"type": "string"}, phrases]}
+    words = {"anyOf": [{"type": "string"}, phrases]}
+    several = {
+        "type": "object",
+        "description": "one of any, every one of all, none of not",
+        "properties": {"any": words, "all": words, "not": words},
+        "anyOf": [{"required": ["any"]}, {"required": ["all"]}],
+        "additionalProperties": False,
+    }
+    properties["see"] = {"title": "See", "anyOf": [*words["anyOf"], several]}
+    properties["while"] = _while()
     patterns = {"type": "array", "items": {"type": "string"}, "minItems": 1}
     properties["cameras"] = {"title": "Cameras", "anyOf": [{"type": "string"}, patterns]}
     properties["certainty"] = {
@@ -37,11 +46,41 @@ def schema() -> dict[str, Any]:
         "minItems": 1,
         "items": {"anyOf": [{"enum": ["log"]}, *map(_short_form, _actions(full))]},
     }
-    for key in ("for", "cooldown"):
+    for key in ("for", "gone", "cooldown"):
         properties[key] = {**_DURATION, "title": key.title()}
     full.pop("$defs")
     properties["name"] = {k: v for k, v in properties["name"].items() if k != "default"}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **full}
+
+
+def _while() -> dict[str, Any]:
+    window = {
+        "type": "string",
+        "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9] *- *(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$",
+        "examples": ["22:00-06:00"],
+    }
+    name = "|".join(DAYS)
+    day = {"type": "string", "pattern": f"^({name})(-({name}))?$", "examples": ["mon-fri"]}
+    full = {
+        "type": "object",
+        "properties": {
+            "days": {"anyOf": [day, {"type": "array", "items": day, "minItems": 1}]},
+            "time": {"anyOf": [window, {"type": "array", "items": window, "minItems": 1}]},
+            "zone": {"type": "string", "examples": ["Europe/Berlin"]},
+            "sun": {"enum": ["up", "down"]},
+            "place": {
+                "type": "array",
+                "items": {"type": "number"},
+                "minItems": 2,
+                "maxItems": 2,
+                "examples": [[52.5, 13.4]],
+            },
+        },
+        "additionalProperties": False,
+        "dependentRequired": {"time": ["zone"], "days": ["zone"], "sun": ["place"]},
+        "anyOf": [{"required": ["zone"]}, {"required": ["sun"]}],
+    }
+    return {"title": "While", **full}
 
 
 def _actions(full: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

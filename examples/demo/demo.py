@@ -144,7 +144,12 @@ async def demo(args: argparse.Namespace, console: Console) -> bool:
     """Run the demo; returns whether an alert came (without --once it ends by Ctrl-C)."""
     show = Show(console, time.monotonic())
     port = free_port()
-    settings = load_settings(policies=args.policies, listen=f"127.0.0.1:{port}", dim=args.dim)
+    settings = load_settings(
+        policies=args.policies,
+        listen=f"127.0.0.1:{port}",
+        dim=args.dim,
+        store="sqlite://",  # in memory: each demo is the first
+    )
     agent = Agent(settings)
     watcher = Connection(
         BrokerUrl("127.0.0.1", port, tls=False),

@@ -1,6 +1,6 @@
 """The agent: wires broker, devices, policies, engine and actions together.
 
-device ─embedding─▶ Devices ─▶ inbox ─▶ Scorer ─▶ Engine ─decision─▶ alerts ─▶ ActionRunner
+device ─embedding─▶ Devices ─▶ inbox ─▶ Scorer ─▶ Engine ─decision─▶ Ledger ─▶ Outbox ─▶ actions
 policies/*.yaml ─▶ compile ─▶ prototype set ─▶ SetKeeper ─▶ device
 """
 
@@ -10,6 +10,7 @@ import json
 import time
 from collections import Counter, deque
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from moteye_protocol.prototype_set import set_hash, version
 
 from moteye import policies
 from moteye.actions.alert import Alert
+from moteye.actions.outbox import Outbox, rows_of
 from moteye.actions.runner import ActionRunner
 from moteye.config import Settings
 from moteye.core.compile import CompiledSet, compile_policies
@@ -26,16 +28,18 @@ from moteye.core.engine import Decision, Engine, Observation
 from moteye.core.policy import Policy
 from moteye.core.scoring import Scorer, prob_q8
 from moteye.errors import DeviceTimeout, LinkError, PolicyErrors
+from moteye.ledger import Ledger
 from moteye.link.broker import embedded_broker
-from moteye.link.connection import Connection
+from moteye.link.connection import Ack, Connection
 from moteye.link.devices import Device, Devices
 from moteye.link.swap import SetKeeper
+from moteye.schedule import WhileSchedule
+from moteye.store import default_url
 from moteye.text.space import Space, load_space
 
 log = structlog.get_logger("moteye.agent")
 AGENT_TOPIC = f"{wire.TOPIC_ROOT}/_agent"
 INBOX_LIMIT = 2048
-ALERT_LIMIT = 256
 RECENT_FRAMES = 32
 
 
@@ -44,6 +48,13 @@ class _Item:
     device: Device
     message: models.Embedding
     time_ms: int
+    ack: Ack
+
+    @property
+    def observation(self) -> Observation:
+        """What the engine gets to see of it."""
+        message = self.message
+        return Observation(self.device.id, message.s, message.n, message.frame, self.time_ms)
 
 
 class Agent:
@@ -57,12 +68,17 @@ class Agent:
         self.ready = asyncio.Event()
         self.counters: Counter[str] = Counter()
         self.engine = Engine()
+        self.ledger = Ledger(
+            settings.store or default_url(),
+            self.engine,
+            record_days=settings.record_days,
+            record_bytes=settings.record_mb * 1_000_000,
+        )
         self._space: Space | None = None
         self._compiled: CompiledSet | None = None
         self._set_number = 0
         self._inbox: deque[_Item] = deque()
         self._inbox_filled = asyncio.Event()
-        self._alerts: asyncio.Queue[Decision] = asyncio.Queue(ALERT_LIMIT)
         self._recent: dict[str, deque[tuple[int, npt.NDArray[np.int8]]]] = {}
         self._device_scorers: dict[tuple[bytes, int], Scorer] = {}
         self._connection = Connection(
@@ -73,12 +89,13 @@ class Agent:
                 for name, (_, sender, qos, _) in wire.TOPICS.items()
                 if sender == "device"
             ],
-            on_message=self._receive,
+            on_message_to_ack=self._receive,
             on_connect=self._announce,
             status_topic=f"{AGENT_TOPIC}/status",
+            keep_session=settings.broker is not None,
         )
         self.devices = Devices(self._publish)
-        self._runner = ActionRunner(self._connection.publish, self._picture)
+        self._outbox = Outbox(ActionRunner(self._connection.publish, self._picture), self)
         self._keeper: SetKeeper | None = None
 
     async def run(self) -> None:
@@ -91,13 +108,16 @@ class Agent:
         self._space = await asyncio.to_thread(load_space, self.settings.space)
         self._keeper = SetKeeper(self.devices, self._publish, self._space.encoder_hash)
         await self.load_policies(await asyncio.to_thread(policies.load, self.settings.policies))
+        self._outbox.add(await self.ledger.open())
         async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(self.ledger.close)
             if self.settings.broker is None:
                 await stack.enter_async_context(embedded_broker(*self.settings.listen_address))
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             tasks.create_task(self._connection.run(), name="connection")
             tasks.create_task(self._judge(), name="judge")
-            tasks.create_task(self._act(), name="act")
+            tasks.create_task(self._outbox.run(), name="outbox")
+            tasks.create_task(self.ledger.keep_house(), name="housekeeping")
             tasks.create_task(self._keeper.run(), name="sets")
             tasks.create_task(self._watch_policies(), name="policies")
             await self._connection.connected.wait()
@@ -111,6 +131,7 @@ class Agent:
             log.warning("no policies", path=str(self.settings.policies))
             self._compiled = None
             self.engine.replace(())
+            await self.ledger.policies_changed()
             return
         self._set_number += 1
         compiled = await asyncio.to_thread(
@@ -122,9 +143,11 @@ class Agent:
             encoder_hash=space.encoder_hash,
             number=self._set_number,
             dim=self.settings.dim,
+            schedule_of=WhileSchedule,
         )
         self._compiled = compiled
         self.engine.replace(compiled.policies)
+        await self.ledger.policies_changed()
         self._device_scorers.clear()
         data = compiled.built.data
         log.info(
@@ -155,21 +178,25 @@ class Agent:
     async def _publish(self, topic: str, payload: bytes) -> None:
         await self._connection.publish(topic, payload, qos=1)
 
-    async def _receive(self, topic: str, payload: bytes, retain: bool) -> None:
+    async def _receive(self, topic: str, payload: bytes, retain: bool, ack: Ack) -> None:
         arrival_ms = int(time.time() * 1000)
         taken = self.devices.receive(topic, payload, retain)
+        if taken is not None and isinstance(taken[1], models.Embedding):
+            self._enqueue(taken[0], taken[1], arrival_ms, ack)
+            return
+        ack()
         if taken is None:
             return
         device, message = taken
         match message:
             case models.Status():
                 log.info("device", device=device.id, state=message.state, session=message.s)
-            case models.Embedding():
-                self._enqueue(device, message, arrival_ms)
             case models.Detections():
                 self._compare(device, message)
 
-    def _enqueue(self, device: Device, message: models.Embedding, arrival_ms: int) -> None:
+    def _enqueue(
+        self, device: Device, message: models.Embedding, arrival_ms: int, ack: Ack
+    ) -> None:
         if self._space is None or message.encoder != self._space.encoder_hash:
             self.counters["embedding.other_space"] += 1
             if self.counters["embedding.other_space"] == 1:
@@ -178,14 +205,15 @@ class Agent:
                     device=device.id,
                     encoder=message.encoder.hex(),
                 )
+            ack()
             return
         vector = np.frombuffer(message.e, np.int8)
         recent = self._recent.setdefault(device.id, deque(maxlen=RECENT_FRAMES))
         recent.append((message.frame, vector))
         if len(self._inbox) >= INBOX_LIMIT:
             self._make_room()
-        time_ms = device.presence.event_time_ms(message.at, arrival_ms)
-        self._inbox.append(_Item(device, message, time_ms))
+        time_ms = self.ledger.time_of(device.id, device.presence, message.at, arrival_ms)
+        self._inbox.append(_Item(device, message, time_ms, ack))
         self._inbox_filled.set()
 
     def _make_room(self) -> None:
@@ -194,54 +222,67 @@ class Agent:
         for index, item in enumerate(self._inbox):
             if item.message.why == "heartbeat":
                 del self._inbox[index]
+                item.ack()
                 return
-        self._inbox.popleft()
+        self._inbox.popleft().ack()
 
     async def _judge(self) -> None:
-        """Score what has arrived in one product, and hand the decisions on."""
+        """Score what has arrived in one product; write it all down; then acknowledge and act."""
         while True:
             await self._inbox_filled.wait()
             self._inbox_filled.clear()
             items = list(self._inbox)
             self._inbox.clear()
-            compiled = self._compiled
-            if compiled is None or not items:
-                continue
-            batch = np.stack([np.frombuffer(item.message.e, np.int8) for item in items])
-            margins = compiled.scorer.margins_q8(batch)
-            for item, row in zip(items, margins, strict=True):
-                message = item.message
-                seen = Observation(
-                    item.device.id, message.s, message.n, message.frame, item.time_ms
-                )
-                for decision in self.engine.observe(seen, row):
-                    await self._decided(decision)
+            new = [item for item in items if self.ledger.is_new(item.observation)]
+            decisions = self._decide(new)
+            rows = [row for decision in decisions for row in self._actions_of(decision)]
+            await self.ledger.commit(decisions, rows)
+            for item in items:
+                item.ack()
+            self._outbox.add(rows)
+            for decision in decisions:
+                if not decision.fired:
+                    log.info(
+                        "suppressed",
+                        policy=decision.policy,
+                        camera=decision.device,
+                        phrase=decision.phrase,
+                        reason=decision.reason,
+                    )
 
-    async def _decided(self, decision: Decision) -> None:
-        if decision.fired:
-            await self._alerts.put(decision)
-        else:
-            log.info(
-                "suppressed",
-                policy=decision.policy,
-                camera=decision.device,
-                phrase=decision.phrase,
-                reason=decision.reason,
-            )
+    def _decide(self, items: list[_Item]) -> list[Decision]:
+        for item in items:
+            self.ledger.saw(item.observation, item.message.encoder, item.message.e)
+        compiled = self._compiled
+        if compiled is None or not items:
+            return []
+        batch = np.stack([np.frombuffer(item.message.e, np.int8) for item in items])
+        margins = compiled.scorer.margins_q8(batch)
+        seen = [item.observation for item in items]
+        return [d for found in self.engine.observe_batch(seen, margins) for d in found]
 
-    async def _act(self) -> None:
-        while True:
-            decision = await self._alerts.get()
-            policy = self._policy(decision.policy)
-            if policy is None:  # removed while the alert waited
-                continue
-            probability = int(prob_q8(np.array([decision.margin_q8], np.int16))[0]) / 255
-            alert, succeeded = await self._runner.run(
-                Alert.of(decision, probability), list(policy.then)
-            )
-            if not succeeded:
-                self.engine.release(decision.policy, decision.device, decision.time_ms)
-            await self._tell("alert", alert.json(), qos=1)
+    def _actions_of(self, decision: Decision) -> list[dict[str, Any]]:
+        policy = self._policy(decision.policy)
+        if policy is None or not decision.fired:
+            return []
+        probability = int(prob_q8(np.array([decision.margin_q8], np.int16))[0]) / 255
+        return rows_of(decision, Alert.of(decision, probability), list(policy.then))
+
+    async def delivered(self, rows: list[dict[str, Any]]) -> None:
+        """The outbox has tried: write down what came of it."""
+        await self.ledger.delivered(rows)
+
+    async def tell(self, alert: Alert) -> None:
+        """Tell subscribers of an alert."""
+        await self._tell("alert", alert.json(), qos=1)
+
+    def undelivered(self, policy: str, device: str, fired_ms: int) -> None:
+        """An alert came to nobody: it does not count for the cooldown."""
+        self.ledger.release(policy, device, fired_ms)
+
+    def in_force(self, policy: str) -> bool:
+        """Whether there is a policy of that name."""
+        return self._policy(policy) is not None
 
     def _policy(self, name: str) -> Policy | None:
         compiled = self._compiled.policies if self._compiled else ()

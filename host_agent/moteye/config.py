@@ -40,6 +40,16 @@ class Settings(BaseSettings):
     space: Annotated[str, Field(description="the embedding space, by its device model")] = "fast"
     dim: Annotated[int, Field(description="dimension that decisions use")] = 64
 
+    store: Annotated[
+        str | None,
+        Field(
+            description="sqlite:///path, postgresql://…, sqlite:// (memory); "
+            "none: a file in the user's state folder"
+        ),
+    ] = None
+    record_days: Annotated[float, Field(description="how long events are kept", ge=0)] = 30.0
+    record_mb: Annotated[int, Field(description="most megabytes of recorded events", ge=1)] = 500
+
     @field_validator("dim")
     @classmethod
     def _nested(cls, value: int) -> int:

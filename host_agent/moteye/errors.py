@@ -3,7 +3,9 @@
 MoteyeError
 ├── ConfigError        the configuration file, environment or flags
 ├── PolicyErrors       one or more policy files: each problem has file, line, column and a
-suggestion ├── SpaceError         the shipped encoder, text tower or bank does not fit together
+│                      suggestion
+├── StoreError         the database cannot be opened, read or written
+├── SpaceError         the shipped encoder, text tower or bank does not fit together
 ├── LinkError          the broker cannot be reached or refuses
 │   └── DeviceRefused  a device answered a command with a code
 ├── DeviceTimeout      a device did not answer in time
@@ -32,6 +34,10 @@ class SpaceError(MoteyeError):
     """Model files that do not belong together; the text names the file and what it should hold."""
 
 
+class StoreError(MoteyeError):
+    """The database does not open, or did not take a batch; the text names it."""
+
+
 class LinkError(MoteyeError):
     """The broker cannot be reached, or the conversation with it broke."""
 
@@ -41,7 +47,14 @@ class DeviceTimeout(MoteyeError):
 
 
 class ActionError(MoteyeError):
-    """An action did not succeed; the text says what was tried and what came back."""
+    """An action did not succeed; the text says what was tried and what came back.
+
+    `permanent`: trying again will not help.
+    """
+
+    def __init__(self, text: str, *, permanent: bool = False) -> None:
+        super().__init__(text)
+        self.permanent = permanent
 
 
 class DeviceRefused(LinkError):

@@ -114,9 +114,11 @@ async def listening(port: int) -> AsyncIterator[Listener]:
 
 
 @asynccontextmanager
-async def running_agent(policies: Path, *, port: int, embedded: bool) -> AsyncIterator[Agent]:
+async def running_agent(
+    policies: Path, *, port: int, embedded: bool, store: str = "sqlite://", **settings
+) -> AsyncIterator[Agent]:
     where = {"listen": f"127.0.0.1:{port}"} if embedded else {"broker": f"mqtt://127.0.0.1:{port}"}
-    agent = Agent(load_settings(policies=policies, **where))
+    agent = Agent(load_settings(policies=policies, store=store, **where, **settings))
     task = asyncio.create_task(agent.run())
     ready = asyncio.create_task(agent.ready.wait())
     await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)

@@ -63,4 +63,4 @@ class Alert:
         try:
             return _TEMPLATES.from_string(template).render(asdict(self))
         except (TemplateError, TypeError, ValueError) as error:
-            raise ActionError(f"template {template!r}: {error}") from error
+            raise ActionError(f"template {template!r}: {error}", permanent=True) from error

@@ -40,7 +40,7 @@ class ActionRunner:
         succeeded = False
         for action in sorted(actions, key=lambda action: not isinstance(action, SaveAction)):
             try:
-                alert = await self._one(alert, action)
+                alert = await self.perform(alert, action)
                 succeeded = True
             except MoteyeError as error:
                 log.error(
@@ -48,7 +48,11 @@ class ActionRunner:
                 )
         return alert, succeeded
 
-    async def _one(self, alert: Alert, action: Action) -> Alert:
+    async def perform(self, alert: Alert, action: Action) -> Alert:
+        """Do one action; returns the alert, with its picture if that was the action.
+
+        Raises ActionError or LinkError.
+        """
         match action:
             case LogAction():
                 log.info("alert", policy=alert.policy, message=alert.render(action.message))
@@ -72,7 +76,7 @@ class ActionRunner:
             "idempotency-key": alert.id,
             **action.headers,
         }
-        reason = ""
+        reason, permanent = "", False
         async with httpx.AsyncClient(timeout=action.timeout, follow_redirects=False) as client:
             for attempt in range(WEBHOOK_ATTEMPTS):
                 if attempt:
@@ -88,9 +92,10 @@ class ActionRunner:
                     return
                 reason = f"HTTP {response.status_code}"
                 if response.status_code < 500 and response.status_code != 429:
+                    permanent = True
                     break
         host = httpx.URL(action.url).host
-        raise ActionError(f"webhook to {host}: {reason}")
+        raise ActionError(f"webhook to {host}: {reason}", permanent=permanent)
 
     async def _save(self, alert: Alert, action: SaveAction) -> Alert:
         folder = Path(alert.render(action.dir)).expanduser()

@@ -20,6 +20,13 @@ BrokerOption = Annotated[
 PoliciesOption = Annotated[
     Path | None, typer.Option("--policies", help="policy file or folder [default: policies]")
 ]
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        help="sqlite:///path, postgresql://… or sqlite:// [default: a file in the state folder]",
+    ),
+]
 
 
 def set_up_logs(*, as_json: bool = False, level: int = logging.INFO) -> None:

@@ -8,7 +8,13 @@ from typing import Annotated
 import typer
 
 from moteye.agent import Agent
-from moteye.cli.common import BrokerOption, ConfigOption, PoliciesOption, set_up_logs
+from moteye.cli.common import (
+    BrokerOption,
+    ConfigOption,
+    PoliciesOption,
+    StoreOption,
+    set_up_logs,
+)
 from moteye.config import load_settings
 from moteye.errors import MoteyeError
 
@@ -20,11 +26,12 @@ def run(
     listen: Annotated[
         str | None, typer.Option(help="host:port of the embedded broker [default: 127.0.0.1:1883]")
     ] = None,
+    store: StoreOption = None,
     log_json: Annotated[bool, typer.Option("--log-json", help="logs as JSON lines")] = False,
 ) -> None:
     """Run the agent: watch devices, judge policies, act. Stops cleanly on SIGINT and SIGTERM."""
     set_up_logs(as_json=log_json)
-    settings = load_settings(config, broker=broker, policies=policies, listen=listen)
+    settings = load_settings(config, broker=broker, policies=policies, listen=listen, store=store)
     asyncio.run(run_until_signal(Agent(settings)))
 
 

@@ -31,7 +31,7 @@ def score(
     rows = []
     for item in compiled.policies:
         for phrase, column, needed in zip(
-            item.policy.see, item.columns, item.enter_q8, strict=True
+            item.policy.phrases, item.columns, item.enter_q8, strict=True
         ):
             margin = margins[column : column + 1]
             rows.append(

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from moteye.core.calibration import Background, Logistic, Threshold, threshold
-from moteye.core.engine import CompiledPolicy
-from moteye.core.policy import Policy
+from moteye.core.layout import CompiledPolicy, Schedule
+from moteye.core.policy import Hours, Policy
 from moteye.core.prototypes import BuiltSet, build_set
 from moteye.core.scoring import Scorer
 
@@ -39,12 +39,14 @@ def compile_policies(
     encoder_hash: bytes,
     number: int,
     dim: int,
+    schedule_of: Callable[[Hours], Schedule] | None = None,
 ) -> CompiledSet:
     """Compile at least one policy.
 
-    `vectors_of` maps phrases to float32[K, 256] in the encoder's space.
+    `vectors_of` maps phrases to float32[K, 256] in the encoder's space; `schedule_of` makes a
+    `while:` ready, which takes the time-zone and sun tables that live outside the rules.
     """
-    phrases = sorted({phrase for policy in policies for phrase in policy.see})
+    phrases = sorted({phrase for policy in policies for phrase in policy.phrases})
     built = build_set(
         phrases,
         vectors_of(phrases),
@@ -55,7 +57,7 @@ def compile_policies(
         dim=dim,
     )
     column = {phrase: index for index, phrase in enumerate(phrases)}
-    columns = {p.name: np.array([column[phrase] for phrase in p.see]) for p in policies}
+    columns = {p.name: np.array([column[phrase] for phrase in p.phrases]) for p in policies}
     thresholds = {
         policy.name: _thresholds(policy, columns[policy.name], built) for policy in policies
     }
@@ -65,6 +67,7 @@ def compile_policies(
             columns=columns[policy.name],
             enter_q8=np.array([t.margin_q8 for t in thresholds[policy.name]], np.int32),
             fingerprint=fingerprint(policy, encoder_hash),
+            schedule=schedule_of(policy.hours) if schedule_of and policy.hours else None,
         )
         for policy in policies
     )
@@ -87,7 +90,8 @@ def _thresholds(
 def fingerprint(policy: Policy, encoder_hash: bytes) -> str:
     """Names what decides a policy's state.
 
-    The same text for the same policy on the same encoder.
+    The same text for the same policy on the same encoder; keys that are left out do not count, so
+    that a later version with more keys goes on with the state.
     """
-    judged = policy.model_dump_json(exclude={"then", "description"})
+    judged = policy.model_dump_json(exclude={"then", "description"}, exclude_defaults=True)
     return hashlib.sha256(judged.encode() + encoder_hash).hexdigest()[:16]

@@ -8,8 +8,18 @@ import fnmatch
 import re
 from io import StringIO
 from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -24,7 +34,8 @@ MAX_PHRASES = 64
 MAX_PHRASE_CHARS = 120
 
 
-def _duration_s(value: object) -> float:
+def duration_s(value: object) -> float:
+    """Seconds of a text like 1m30s. Raises ValueError with `reason|suggestion`."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         raise ValueError(f"a duration needs a unit|write {value}s or {value}m")
     if not isinstance(value, str) or not _DURATION.fullmatch(value.strip()):
@@ -57,6 +68,15 @@ def _phrases(value: object) -> list[str]:
     return list(dict.fromkeys(" ".join(phrase.split()) for phrase in phrases))
 
 
+def _see(value: object) -> object:
+    """A phrase, a list of which any counts, or a map of `any`, `all` and `not`."""
+    if not isinstance(value, dict):
+        return _phrases(value)
+    if not ("any" in value or "all" in value) and set(value) <= {"not"}:
+        raise ValueError("`not` alone never begins|say in any: or all: what to see")
+    return value
+
+
 def _one_or_many(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -83,7 +103,7 @@ def _action(value: object) -> object:
 
 Duration = Annotated[
     float,
-    BeforeValidator(_duration_s, json_schema_input_type=str),
+    BeforeValidator(duration_s, json_schema_input_type=str),
     Field(
         ge=0,
         json_schema_extra={"pattern": "^([0-9]+(\\.[0-9]+)?(ms|[smhd]))+$", "examples": ["10s"]},
@@ -135,6 +155,104 @@ Action = Annotated[
 _MAIN_SETTING = {"log": "message", "mqtt": "topic", "webhook": "url", "save": "dir"}
 
 
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)\s*-\s*(?:([01]\d|2[0-3]):([0-5]\d)|24:00)")
+
+
+def _hours(value: object) -> object:
+    if isinstance(value, str):
+        raise ValueError("a map is wanted|while: {time: 22:00-06:00, zone: Europe/Berlin}")
+    return value
+
+
+def _days(value: object) -> list[str]:
+    """`mon`, `mon-fri` or a list of these → days of the week in their order."""
+    found: set[str] = set()
+    for part in value if isinstance(value, list) else [value]:
+        if not isinstance(part, str):
+            raise ValueError(f"{part!r} is not a day|mon, tue, … or mon-fri")
+        first, _, last = part.strip().lower().partition("-")
+        for name in (first, last or first):
+            if name not in DAYS:
+                raise ValueError(f"{name!r} is not a day|mon, tue, … or mon-fri")
+        begin, end = DAYS.index(first), DAYS.index(last or first)
+        found |= {DAYS[(begin + step) % 7] for step in range((end - begin) % 7 + 1)}
+    return [day for day in DAYS if day in found]
+
+
+def _windows(value: object) -> list[str]:
+    windows = value if isinstance(value, list) else [value]
+    for window in windows:
+        if not isinstance(window, str) or not _WINDOW.fullmatch(window.strip()):
+            raise ValueError(f"{window!r} is no time window|from-to, for example 22:00-06:00")
+    if not windows:
+        raise ValueError("no time window|from-to, for example 22:00-06:00")
+    return ["-".join(part.strip() for part in window.split("-")) for window in windows]
+
+
+def _zone(value: object) -> str:
+    if isinstance(value, str) and value in available_timezones():
+        return value
+    close = difflib.get_close_matches(str(value), sorted(available_timezones()), n=1)
+    raise ValueError(
+        f"unknown time zone {value!r}|"
+        + (f"did you mean {close[0]}?" if close else "an IANA name, for example Europe/Berlin")
+    )
+
+
+def _place(value: object) -> list[float]:
+    numbers = [float(n) for n in value if _is_number(n)] if isinstance(value, list) else []
+    if len(numbers) != 2 or not (-90 <= numbers[0] <= 90 and -180 <= numbers[1] <= 180):
+        raise ValueError("not a place|[latitude, longitude], for example [52.5, 13.4]")
+    return numbers
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+class Hours(_Strict):
+    """When a policy may alert: days and time windows in a zone, and the sun at a place."""
+
+    days: Annotated[list[str], BeforeValidator(_days)] = list(DAYS)
+    time: Annotated[list[str], BeforeValidator(_windows)] = []
+    zone: Annotated[str, BeforeValidator(_zone)] = ""
+    sun: Literal["up", "down"] | None = None
+    place: Annotated[list[float], BeforeValidator(_place)] = []
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Hours":
+        if not self.zone and (self.time or len(self.days) < 7):
+            raise ValueError("`zone` is missing|for example zone: Europe/Berlin")
+        if self.sun and not self.place:
+            raise ValueError("`place` is missing|place: [latitude, longitude]")
+        if not self.sun and not self.zone:
+            raise ValueError("nothing said|days, time or sun")
+        return self
+
+
+class See(_Strict):
+    """Several phrases at once: one of `any`, every one of `all`, none of `not`."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, validate_by_name=True, validate_by_alias=True
+    )
+    any: Annotated[list[str], BeforeValidator(_phrases)] = []
+    all: Annotated[list[str], BeforeValidator(_phrases)] = []
+    none: Annotated[list[str], BeforeValidator(_phrases)] = Field(default=[], alias="not")
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "See":
+        seen: set[str] = set()
+        for phrase in (*self.any, *self.all, *self.none):
+            if phrase in seen:
+                raise ValueError(f"{phrase!r} stands in two of any, all and not|keep one")
+            seen.add(phrase)
+        if len(seen) > MAX_PHRASES:
+            raise ValueError(f"{len(seen)} phrases|at most {MAX_PHRASES}")
+        return self
+
+
 class Policy(_Strict):
     """What to watch for, how sure to be, and what to do.
 
@@ -148,13 +266,53 @@ class Policy(_Strict):
     )
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")] = ""
     description: str = ""
-    see: Annotated[list[str], BeforeValidator(_phrases)]
+    see: Annotated[
+        Annotated[list[str], Tag("see-list")] | Annotated[See, Tag("see-map")],
+        Discriminator(lambda value: "see-map" if isinstance(value, (dict, See)) else "see-list"),
+        BeforeValidator(_see),
+    ]
     new: bool = False
+    instant: bool = False
     certainty: Annotated[str | float, BeforeValidator(_certainty)] = "likely"
     hold_s: Duration = Field(default=0.0, alias="for")
+    gone_s: Duration = Field(default=0.0, alias="gone")
     cooldown_s: Duration = Field(default=60.0, alias="cooldown")
     cameras: Annotated[list[str], BeforeValidator(_one_or_many), Field(min_length=1)] = ["*"]
+    hours: Annotated[Hours, BeforeValidator(_hours)] | None = Field(default=None, alias="while")
+    defer: bool = False
     then: Annotated[list[Action], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Policy":
+        if self.gone_s and (self.new or self.hold_s):
+            raise ValueError(
+                "`gone` does not go with `new` or `for`|gone: 10m alone says it: was seen, then not"
+            )
+        if self.instant and self.hold_s:
+            raise ValueError("`instant` does not go with `for`|leave one of them out")
+        if self.defer and self.hours is None:
+            raise ValueError("`defer` needs a `while` to wait for|while: {time: 08:00-22:00, …}")
+        return self
+
+    @property
+    def any_of(self) -> list[str]:
+        """Phrases of which one must be seen."""
+        return self.see.any if isinstance(self.see, See) else self.see
+
+    @property
+    def all_of(self) -> list[str]:
+        """Phrases that must all be seen."""
+        return self.see.all if isinstance(self.see, See) else []
+
+    @property
+    def none_of(self) -> list[str]:
+        """Phrases of which none may be seen."""
+        return self.see.none if isinstance(self.see, See) else []
+
+    @property
+    def phrases(self) -> list[str]:
+        """All phrases: `any`, then `all`, then `not`."""
+        return [*self.any_of, *self.all_of, *self.none_of]
 
     def watches(self, device: str) -> bool:
         """Whether a device's id fits one of the `cameras` patterns."""
@@ -206,8 +364,9 @@ def _plain(node: Any) -> Any:
 
 def _problem(path: str, tree: CommentedMap, found: Any) -> Problem:
     unknown = found["type"] == "extra_forbidden"
-    line, column = _position(tree, found["loc"], at_key=unknown)
-    key = str(found["loc"][-1]) if found["loc"] else ""
+    location = tuple(part for part in found["loc"] if part not in ("see-list", "see-map"))
+    line, column = _position(tree, location, at_key=unknown)
+    key = str(location[-1]) if location else ""
     if unknown:
         known = _keys_at(found["loc"])
         close = difflib.get_close_matches(key, known, n=1)
@@ -230,6 +389,7 @@ _PLAIN_WORDS: dict[str | tuple[str, str], tuple[str, str]] = {
         "not a name",
         "lower-case letters, digits, - and _, for example new-plant",
     ),
+    ("sun", "literal_error"): ("neither up nor down", "write sun: up or sun: down"),
     ("then", "list_type"): ("a list of actions is wanted", "then: [log]"),
     "list_type": ("a list is wanted", "for example [a, b]"),
     "dict_type": ("a map is wanted", "for example {name: value}"),
@@ -254,6 +414,8 @@ def _keys_at(location: tuple[Any, ...]) -> list[str]:
         "mqtt": MqttAction,
         "webhook": WebhookAction,
         "save": SaveAction,
+        "see-map": See,
+        "while": Hours,
     }
     model = next((models[part] for part in location[:-1] if part in models), Policy)
     return [field.alias or name for name, field in model.model_fields.items() if name != "kind"]

@@ -24,6 +24,15 @@ class SequenceWindow:
                 self._seen = {seen for seen in self._seen if seen > floor}
         return True
 
+    def numbers(self) -> list[int]:
+        """The numbers taken within the window, for a store."""
+        return sorted(self._seen)[-wire.SEQ_WINDOW :]
+
+    @classmethod
+    def of_numbers(cls, numbers: list[int]) -> "SequenceWindow":
+        """The window that `numbers` came from."""
+        return cls(max(numbers, default=-1), set(numbers))
+
 
 @dataclass
 class Presence:

@@ -15,6 +15,7 @@ import aiomqtt
 import structlog
 
 from moteye.errors import ConfigError, LinkError
+from moteye.link.acks import AckQueue
 
 log = structlog.get_logger("moteye.link")
 BACKOFF_CAP_S = 30.0
@@ -22,6 +23,8 @@ HEALTHY_S = 60.0
 KEEPALIVE_S = 15
 PUBLISH_TIMEOUT_S = 10.0
 Handler = Callable[[str, bytes, bool], Awaitable[None]]
+Ack = Callable[[], None]
+AckingHandler = Callable[[str, bytes, bool, Ack], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,10 @@ class Connection:
     `on_message(topic, payload, retain)` is awaited for each message in order; `on_connect()`
     after every successful subscription, before the first message. Retained `online`/`offline`
     JSON on `status_topic` is kept true.
+
+    With `on_message_to_ack` in place of `on_message` a QoS 1 message is acknowledged only when the
+    handler says so, by calling the fourth argument, now or later. `keep_session` makes the broker
+    hold what comes meanwhile.
     """
 
     def __init__(
@@ -73,14 +80,18 @@ class Connection:
         *,
         client_id: str,
         subscriptions: list[tuple[str, int]],
-        on_message: Handler,
+        on_message: Handler | None = None,
+        on_message_to_ack: AckingHandler | None = None,
         on_connect: Callable[[], Awaitable[None]] | None = None,
         status_topic: str | None = None,
+        keep_session: bool = False,
     ) -> None:
         self._url = url
         self._client_id = client_id
         self._subscriptions = subscriptions
         self._on_message = on_message
+        self._on_message_to_ack = on_message_to_ack
+        self._keep_session = keep_session
         self._on_connect = on_connect
         self._status_topic = status_topic
         self._client: aiomqtt.Client | None = None
@@ -125,7 +136,7 @@ class Connection:
     async def _session(self) -> None:
         status = self._status_topic
         will = aiomqtt.Will(status, b'{"state":"offline"}', 1, True) if status else None
-        async with aiomqtt.Client(
+        client = aiomqtt.Client(
             self._url.host,
             self._url.port,
             username=self._url.user,
@@ -136,7 +147,14 @@ class Connection:
             timeout=PUBLISH_TIMEOUT_S,
             will=will,
             max_queued_incoming_messages=10_000,
-        ) as client:
+            clean_session=not self._keep_session,
+        )
+        # aiomqtt acknowledges as soon as a message is queued; paho, below it, can wait. Said before
+        # connecting, since what the broker held comes right behind the CONNACK.
+        paho = client._client
+        paho.manual_ack_set(self._on_message_to_ack is not None)
+        acks = AckQueue(lambda message_id: paho.ack(message_id, 1))
+        async with client:
             await client.subscribe(self._subscriptions)
             self._client = client
             self.connects += 1
@@ -149,8 +167,19 @@ class Connection:
                     await self._on_connect()
                 async for message in client.messages:
                     payload = message.payload if isinstance(message.payload, bytes) else b""
-                    await self._on_message(str(message.topic), payload, bool(message.retain))
+                    topic, retain = str(message.topic), bool(message.retain)
+                    if self._on_message_to_ack is not None:
+                        ack = acks.expect(message.mid) if message.qos == 1 else _nothing
+                        await self._on_message_to_ack(topic, payload, retain, ack)
+                    elif self._on_message is not None:
+                        await self._on_message(topic, payload, retain)
             except asyncio.CancelledError:
                 if status:
                     await client.publish(status, b'{"state":"stopped"}', 1, retain=True)
                 raise
+            finally:
+                acks.close()
+
+
+def _nothing() -> None:
+    """A QoS 0 message is not acknowledged."""

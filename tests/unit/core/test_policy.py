@@ -50,6 +50,33 @@ BROKEN = [
     ("see: a\nthen:\n  - webhook: {url: http://a, timeout: 5}\n", 3, 39, "needs a unit", "5s"),
     ("see: a\nthen:\n  - save\n", 3, 5, "'dir' is missing", "save: alerts"),
     ("see: a\nthen: [{log: x, save: y}]\n", 2, 8, "not an action", ""),
+    ("see: {not: a}\nthen: [log]\n", 1, 6, "`not` alone", "any: or all:"),
+    ("see: {any: a, nott: b}\nthen: [log]\n", 1, 15, "unknown key 'nott'", "did you mean not?"),
+    ("see: {any: a, not: a}\nthen: [log]\n", 1, 6, "'a' stands in two", "keep one"),
+    ("see: {any: 5}\nthen: [log]\n", 1, 12, "5 is not a phrase", "quotes"),
+    ("see: {all: []}\nthen: [log]\n", 1, 12, "one to 64 phrases", "for example"),
+    ("see: a\nthen: [log]\ngone: 10\n", 3, 7, "needs a unit", "10m"),
+    ("see: a\nthen: [log]\nnew: true\ngone: 9m\n", 1, 1, "`gone` does not go", "gone: 10m alone"),
+    ("see: a\nthen: [log]\ninstant: 1\n", 3, 10, "neither true nor false", "true or false"),
+    ("see: a\nthen: [log]\ninstant: true\nfor: 3s\n", 1, 1, "`instant` does not go", "leave one"),
+    ("see: a\nthen: [log]\ndefer: true\n", 1, 1, "`defer` needs a `while`", "while: {time"),
+    ("see: a\nthen: [log]\nwhile: 22:00-06:00\n", 3, 8, "a map is wanted", "zone: Europe/"),
+    ("see: a\nthen: [log]\nwhile: {time: 22:30, zone: UTC}\n", 3, 15, "no time window", "06:00"),
+    ("see: a\nthen: [log]\nwhile: {time: 1350, zone: UTC}\n", 3, 15, "no time window", "06:00"),
+    ("see: a\nthen: [log]\nwhile: {time: 22:00-06:00}\n", 3, 8, "`zone` is missing", "Berlin"),
+    ("see: a\nthen: [log]\nwhile: {zone: Europe/Belin}\n", 3, 15, "unknown time zone", "Berlin?"),
+    ("see: a\nthen: [log]\nwhile: {zone: UTC, days: mo}\n", 3, 26, "'mo' is not a day", "mon-fri"),
+    ("see: a\nthen: [log]\nwhile: {sun: up}\n", 3, 8, "`place` is missing", "latitude"),
+    (
+        "see: a\nthen: [log]\nwhile: {sun: dawn, place: [1, 2]}\n",
+        3,
+        14,
+        "neither up nor",
+        "sun: up",
+    ),
+    ("see: a\nthen: [log]\nwhile: {sun: up, place: [91, 2]}\n", 3, 25, "not a place", "52.5"),
+    ("see: a\nthen: [log]\nwhile: {}\n", 3, 8, "nothing said", "days, time or sun"),
+    ("see: a\nthen: [log]\nwhile: {zone: UTC, tme: x}\n", 3, 20, "'tme'", "did you mean time?"),
 ]
 
 
@@ -66,6 +93,20 @@ def test_every_key_is_read():
     assert isinstance(policy.then[2], WebhookAction)
     assert policy.then[2].timeout == 0.5
     assert isinstance(policy.then[3], SaveAction)
+
+
+def test_phrases_of_any_all_and_not_stay_apart():
+    text = "see: {any: [a, b], all: c, not: d}\nthen: [log]\n"
+    policy = parse_policy(text, "p", "p")
+    assert (policy.any_of, policy.all_of, policy.none_of) == (["a", "b"], ["c"], ["d"])
+    assert policy.phrases == ["a", "b", "c", "d"]
+
+
+def test_t40_times_are_texts_and_days_are_words():
+    text = "see: a\nwhile: {days: [fri-mon], time: [22:30-06:00, '09:30 - 24:00'], zone: UTC}\n"
+    hours = parse_policy(text + "then: [log]\n", "p", "p").hours
+    assert hours.days == ["mon", "fri", "sat", "sun"]
+    assert hours.time == ["22:30-06:00", "09:30-24:00"]
 
 
 def test_plain_words_stay_words():

@@ -1,0 +1,262 @@
+"""`moteye why`, `decisions` and `backtest`: what was decided, and what would have been."""
+
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from moteye import policies
+from moteye.cli.common import ConfigOption, PoliciesOption, StoreOption
+from moteye.config import Settings, load_settings
+from moteye.core.compile import CompiledSet, compile_policies
+from moteye.core.decisions import Decision, Gate
+from moteye.core.policy import Policy, duration_s
+from moteye.core.scoring import prob_q8
+from moteye.errors import ConfigError
+from moteye.history import Comparison, Replay, compare, explain_at, lead_ms
+from moteye.schedule import WhileSchedule
+from moteye.store import Store, default_url
+from moteye.text.space import Space, load_space
+
+SHOWN_DIFFERENCES = 20
+SinceOption = Annotated[str, typer.Option("--since", help="how far back, for example 12h or 30d")]
+
+
+def why(
+    what: Annotated[str, typer.Argument(help="a policy's name, or the id of an alert or decision")],
+    at: Annotated[
+        str | None, typer.Option(help="a moment, 2026-11-21T10:15:00 or 10:15 (local time)")
+    ] = None,
+    camera: Annotated[str | None, typer.Option(help="only this device")] = None,
+    config: ConfigOption = None,
+    policies: PoliciesOption = None,
+    store: StoreOption = None,
+) -> None:
+    """Say why an alert came, or why none did: each gate with its number."""
+    settings = load_settings(config, policies=policies, store=store)
+    record = Store(settings.store or default_url(), read_only=True)
+    console = Console(highlight=False)
+    by_id = record.decisions(prefix=what, limit=5) if len(what) >= 4 and at is None else []
+    if by_id:
+        for decision in by_id:
+            _show_decision(console, record, decision)
+        return
+    at_ms = _moment_ms(at) if at else int(time.time() * 1000)
+    found, compiled, space = _compiled(settings.policies, settings)
+    if what not in (policy.name for policy in found):
+        raise ConfigError(
+            f"{what!r} is neither a decision on record nor a policy; "
+            f"policies in {settings.policies}: {', '.join(policy.name for policy in found)}"
+        )
+    events = record.events(since_ms=at_ms - lead_ms(compiled, what), until_ms=at_ms)
+    explained = explain_at(compiled, space.encoder_hash, events, policy=what, camera=camera)
+    if not explained:
+        console.print(f"no frame of a camera that {what} watches on record by {_time(at_ms)}")
+    for one in explained:
+        ago_s = (at_ms - one.seen.time_ms) / 1000
+        console.print(
+            f"[bold]{what}[/] on {one.seen.device}, {_time(one.seen.time_ms)} "
+            f"(frame {one.seen.frame}, {ago_s:.1f} s before)"
+        )
+        console.print(f"  best phrase: {escape(one.phrase)}, probability {one.probability:.2f}")
+        _show_gates(console, one.gates)
+        missing = [gate.text for gate in one.gates if not gate.passed]
+        console.print(
+            f"  missing: {escape('; '.join(missing))}" if missing else "  nothing missing"
+        )
+    for decision in record.decisions(policy=what, until_ms=at_ms, limit=1):
+        console.print("the last decision before that:")
+        _show_decision(console, record, decision)
+
+
+def decisions(
+    policy: Annotated[str | None, typer.Option(help="only this policy")] = None,
+    since: SinceOption = "24h",
+    fired: Annotated[bool, typer.Option("--fired", help="only alerts")] = False,
+    limit: Annotated[int, typer.Option(help="the latest so many")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a decision")] = False,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+) -> None:
+    """List decisions, fired and suppressed, and what became of their actions."""
+    settings = load_settings(config, store=store)
+    record = Store(settings.store or default_url(), read_only=True)
+    found = record.decisions(policy=policy, since_ms=_since_ms(since))
+    found = [decision for decision in found if decision.fired or not fired][-limit:]
+    if as_json:
+        for decision in found:
+            print(json.dumps({**asdict(decision), "actions": _actions(record, decision)}))
+        return
+    table = Table(title=f"decisions of the last {since}", title_justify="left")
+    for heading in ("id", "time", "policy", "camera", "phrase", "p", "", "reason", "actions"):
+        table.add_column(heading, overflow="fold")
+    for decision in found:
+        table.add_row(
+            decision.id[:8],
+            _time(decision.time_ms),
+            decision.policy,
+            decision.device,
+            escape(decision.phrase),
+            f"{_probability(decision):.2f}",
+            "[green]fired[/]" if decision.fired else "no",
+            escape(decision.reason),
+            escape(", ".join(_actions(record, decision)) or "-"),
+        )
+    Console().print(table)
+
+
+def backtest(
+    policy: Annotated[Path, typer.Option("--policy", help="a policy file or a folder of them")],
+    since: SinceOption = "30d",
+    as_json: Annotated[bool, typer.Option("--json", help="the result as one JSON object")] = False,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+) -> None:
+    """Run edited policies over the recording: what would have fired, and what differs."""
+    settings = load_settings(config, store=store)
+    record = Store(settings.store or default_url(), read_only=True)
+    found, compiled, space = _compiled(policy, settings)
+    since_ms = _since_ms(since)
+    began = time.perf_counter()
+    replay = Replay(compiled, space.encoder_hash)
+    decided = list(replay.feed(record.events(since_ms=since_ms)))
+    took_s = time.perf_counter() - began
+    names = {item.name for item in found}
+    recorded = [d for d in record.decisions(since_ms=since_ms) if d.policy in names]
+    result = compare(decided, recorded)
+    if as_json:
+        print(_comparison_json(result, replay, took_s))
+        return
+    _show_comparison(Console(highlight=False), result, found, since)
+    if replay.skipped:
+        print(f"skipped {replay.skipped:,} events of another encoder")
+    rate = replay.seen / took_s if took_s else 0
+    print(f"{replay.seen:,} events in {took_s:.1f} s ({rate:,.0f} events/s)")
+
+
+def _show_comparison(console: Console, result: Comparison, found: list[Policy], since: str) -> None:
+    table = Table(title=f"the last {since}", title_justify="left")
+    for heading in ("policy", "would fire", "as on record", "gained", "lost"):
+        table.add_column(heading, justify="left" if heading == "policy" else "right")
+    for policy in found:
+        fires, gained, lost = (
+            sum(decision.policy == policy.name for decision in some)
+            for some in (result.fired, result.gained, result.lost)
+        )
+        cells = (fires, fires - gained, gained, lost)
+        table.add_row(policy.name, *(str(cell) for cell in cells))
+    console.print(table)
+    reasons = ", ".join(f"{name} {count}" for name, count in result.suppressed.most_common())
+    console.print(f"suppressed: {sum(result.suppressed.values())} ({reasons or 'none'})")
+    for word, some in (("gained", result.gained), ("lost", result.lost)):
+        for decision in some[:SHOWN_DIFFERENCES]:
+            console.print(
+                f"  {word}  {_time(decision.time_ms)}  {decision.policy} on {decision.device}: "
+                f"{escape(decision.phrase)}, probability {_probability(decision):.2f}"
+            )
+        if len(some) > SHOWN_DIFFERENCES:
+            console.print(f"  … and {len(some) - SHOWN_DIFFERENCES} more {word}")
+
+
+def _comparison_json(result: Comparison, replay: Replay, took_s: float) -> str:
+    return json.dumps(
+        {
+            "events": replay.seen,
+            "skipped": replay.skipped,
+            "seconds": round(took_s, 3),
+            "same": result.same,
+            "suppressed": dict(result.suppressed),
+            **{
+                word: [[d.policy, d.device, d.time_ms, d.phrase] for d in some]
+                for word, some in (
+                    ("fired", result.fired),
+                    ("gained", result.gained),
+                    ("lost", result.lost),
+                )
+            },
+        }
+    )
+
+
+def _show_decision(console: Console, record: Store, decision: Decision) -> None:
+    word = "[green]fired[/]" if decision.fired else "[yellow]suppressed[/]"
+    console.print(
+        f"[bold]{decision.policy}[/] on {decision.device}, {_time(decision.time_ms)}, "
+        f"frame {decision.frame}: {word}: {escape(decision.reason)}  ({decision.id[:8]})"
+    )
+    console.print(f"  {escape(decision.phrase)}, probability {_probability(decision):.2f}")
+    _show_gates(console, decision.gates)
+    for action in _actions(record, decision):
+        console.print(f"  action {escape(action)}")
+
+
+def _show_gates(console: Console, gates: Iterable[Gate]) -> None:
+    for gate in gates:
+        console.print(f"  {'[green]✓[/]' if gate.passed else '[red]✗[/]'} {escape(gate.text)}")
+
+
+def _actions(record: Store, decision: Decision) -> list[str]:
+    """What became of the actions, one text each."""
+    if not decision.fired:
+        return []
+    words = {"done": "delivered", "wait": "waits", "dead": "given up"}
+    return [
+        f"{json.loads(row['action'])['kind']} {words.get(row['state'], row['state'])}"
+        + (f" after {row['attempts']} tries: {row['error']}" if row["error"] else "")
+        for row in record.outbox_of(decision)
+    ]
+
+
+def _compiled(path: Path, settings: Settings) -> tuple[list[Policy], CompiledSet, Space]:
+    found = policies.load(path)
+    if not found:
+        raise ConfigError(f"no policies in {path}")
+    space = load_space(settings.space)
+    compiled = compile_policies(
+        found,
+        space.phrase_vectors,
+        space.background,
+        space.logistic,
+        encoder_hash=space.encoder_hash,
+        number=1,
+        dim=settings.dim,
+        schedule_of=WhileSchedule,
+    )
+    return found, compiled, space
+
+
+def _probability(decision: Decision) -> float:
+    return int(prob_q8(np.array([decision.margin_q8], np.int16))[0]) / 255
+
+
+def _since_ms(text: str) -> int:
+    try:
+        return int(time.time() * 1000) - int(1000 * duration_s(text))
+    except ValueError as error:
+        reason, _, hint = str(error).partition("|")
+        raise ConfigError(f"--since {text}: {reason} ({hint})") from None
+
+
+def _moment_ms(text: str) -> int:
+    today = datetime.now().astimezone()
+    try:
+        if len(text) <= 8 and ":" in text:
+            text = f"{today:%Y-%m-%d}T{text}"
+        return int(datetime.fromisoformat(text).astimezone().timestamp() * 1000)
+    except ValueError:
+        raise ConfigError(
+            f"--at {text}: not a moment; for example 2026-11-21T10:15:00 or 10:15"
+        ) from None
+
+
+def _time(time_ms: int) -> str:
+    return f"{datetime.fromtimestamp(time_ms / 1000).astimezone():%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,92 @@
+"""Decisions: what became of an episode or of a candidate, and every gate with its number."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+from moteye.core.track import Look, Track
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One condition on the way to an alert; `text` carries its number."""
+
+    name: str
+    passed: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What became of one episode, or of a candidate that did not become one.
+
+    `id` is the same whenever the same frame decides for the same policy. `due_ms` is when its
+    actions are wanted, 0 for at once.
+    """
+
+    id: str
+    policy: str
+    device: str
+    fired: bool
+    reason: str
+    phrase: str
+    margin_q8: int
+    threshold_q8: int
+    frame: int
+    session: int
+    time_ms: int
+    gates: tuple[Gate, ...] = ()
+    due_ms: int = 0
+
+    def json(self) -> str:
+        """One line; equal decisions give equal bytes."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+
+def decision_id(policy: str, device: str, session: int, frame: int) -> str:
+    """16 hex digits that name the decision of one policy on one frame."""
+    text = f"{policy}\n{device}\n{session}\n{frame}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def gates_of(
+    look: Look, track: Track, time_ms: int, *, hits: int, held_ms: float
+) -> tuple[Gate, ...]:
+    """Every gate between a frame and an alert, in the order in which they are asked.
+
+    `hits` frames in a row and `held_ms` count the frame itself.
+    """
+    policy = look.compiled.policy
+    needed = look.frames_needed
+    gates = [_margin_gate(look, track, hits=hits)]
+    verb = "absent" if policy.gone_s else "seen"
+    frames = f"{verb} in {min(hits, needed)} of {needed} frame{'s' if needed > 1 else ''}"
+    gates.append(Gate("frames", hits >= needed, frames))
+    if look.hold_ms:
+        word, wanted = ("gone for" if policy.gone_s else "held"), look.hold_ms
+        text = f"{word} {held_ms / 1000:.1f} of {wanted / 1000:.1f} s"
+        gates.append(Gate("held", held_ms >= wanted, text))
+    if policy.new or policy.gone_s:
+        there = "absent" if policy.gone_s else "there"
+        text = f"known: it was {there} when watching began"
+        gates.append(Gate("known", not track.from_start, text if track.from_start else "new"))
+    left_s = 0.0
+    if track.fired_ms is not None:
+        left_s = policy.cooldown_s - max(0, time_ms - track.fired_ms) / 1000
+    text = f"cooldown: {left_s:.0f} s left" if left_s > 0 else "no cooldown"
+    gates.append(Gate("cooldown", left_s <= 0, text))
+    if look.compiled.schedule is not None:
+        closed = look.compiled.schedule.closed(time_ms)
+        gates.append(Gate("while", not closed, f"while: {closed}" if closed else "while holds"))
+    return tuple(gates)
+
+
+def _margin_gate(look: Look, track: Track, *, hits: int) -> Gate:
+    blocker = look.blocker()
+    margin, needed = look.margin_q8 / 256, look.threshold_q8 / 256
+    turned = look.compiled.policy.gone_s > 0
+    passed = hits > 0
+    if blocker and passed is turned:
+        return Gate("margin", passed, blocker)
+    relation = "below" if look.margin_q8 < look.threshold_q8 else "at or above"
+    return Gate("margin", passed, f"margin {margin:.2f} {relation} {needed:.2f}")

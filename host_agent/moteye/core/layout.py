@@ -1,0 +1,93 @@
+"""Compiled policies, and where their phrases stand in the score matrix."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from moteye.core.policy import Policy
+
+_NEVER = 1 << 20
+
+
+class Schedule(Protocol):
+    """When a policy may alert: `while:` made ready. A function of the time handed in."""
+
+    def closed(self, time_ms: int) -> str:
+        """Why it may not alert at `time_ms`; empty when it may."""
+
+    def opens_ms(self, time_ms: int) -> int:
+        """The first minute from `time_ms` on at which it may."""
+
+
+@dataclass(frozen=True)
+class CompiledPolicy:
+    """A policy and where its phrases stand in the score matrix.
+
+    `columns` int64[P] for `policy.phrases`; `enter_q8` int32[P], the margin from which each counts.
+    """
+
+    policy: Policy
+    columns: npt.NDArray[np.int64]
+    enter_q8: npt.NDArray[np.int32]
+    fingerprint: str
+    schedule: Schedule | None = None
+
+
+class Layout:
+    """All policies' phrases side by side, so that one pass over a batch serves all of them."""
+
+    def __init__(self, policies: tuple[CompiledPolicy, ...]) -> None:
+        self._count = len(policies)
+        self._turned = np.array([compiled.policy.gone_s > 0 for compiled in policies], np.bool_)
+        self._any = _Group(policies, lambda policy: policy.any_of)
+        self._all = _Group(policies, lambda policy: policy.all_of)
+        self._none = _Group(policies, lambda policy: policy.none_of)
+
+    def over(self, margins_q8: npt.NDArray[np.int16]) -> npt.NDArray[np.int32]:
+        """Margins int16[B, K] → int32[B, P]: how far above its threshold each policy stands.
+
+        The best of `any`, no more than the worst of `all`, and below 0 when one of `not` is seen.
+        With `gone:` the sign is turned: >= 0 where the words do not hold.
+        """
+        over = np.full((len(margins_q8), self._count), _NEVER, np.int32)
+        for group, reduce, sign in (
+            (self._any, np.maximum.reduceat, 1),
+            (self._all, np.minimum.reduceat, 1),
+            (self._none, np.minimum.reduceat, -1),
+        ):
+            if group.policies.size:
+                margins = margins_q8[:, group.columns].astype(np.int32) - group.enter_q8
+                values = reduce(margins if sign > 0 else -1 - margins, group.starts, axis=1)
+                over[:, group.policies] = np.minimum(over[:, group.policies], values)
+        over[:, self._turned] = -1 - over[:, self._turned]
+        return over
+
+
+class _Group:
+    """The columns of one of `any`, `all` and `not`, policy after policy."""
+
+    def __init__(
+        self,
+        policies: tuple[CompiledPolicy, ...],
+        phrases_of: Callable[[Policy], list[str]],
+    ) -> None:
+        columns: list[int] = []
+        enter: list[int] = []
+        starts: list[int] = []
+        owners: list[int] = []
+        for index, compiled in enumerate(policies):
+            wanted = phrases_of(compiled.policy)
+            if not wanted:
+                continue
+            owners.append(index)
+            starts.append(len(columns))
+            place = {phrase: at for at, phrase in enumerate(compiled.policy.phrases)}
+            columns += [int(compiled.columns[place[phrase]]) for phrase in wanted]
+            enter += [int(compiled.enter_q8[place[phrase]]) for phrase in wanted]
+        self.columns = np.array(columns, np.int64)
+        self.enter_q8 = np.array(enter, np.int32)
+        self.starts = np.array(starts, np.int64)
+        self.policies = np.array(owners, np.int64)

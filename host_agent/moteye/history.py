@@ -1,0 +1,167 @@
+"""The recording, through the engine again: replay, comparison, and what was missing at a moment.
+
+The clock is that of the events: a month takes as long as its events take to compute.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from moteye.core.compile import CompiledSet
+from moteye.core.decisions import Decision, Gate
+from moteye.core.engine import Engine, Observation
+from moteye.core.scoring import prob_q8
+from moteye.store import RecordedEvent
+
+BATCH = 4096
+SAME_MS = 10_000  # alerts of one camera this close are the same happening
+_DAY_MS = 86_400_000
+
+
+class Replay:
+    """One engine over recorded events.
+
+    `seen` and `skipped` count embeddings; those of another encoder are skipped.
+    """
+
+    def __init__(self, compiled: CompiledSet, encoder_hash: bytes) -> None:
+        self.engine = Engine()
+        self.engine.replace(compiled.policies)
+        self.seen = 0
+        self.skipped = 0
+        self._scorer = compiled.scorer
+        self._encoder_hash = encoder_hash
+
+    def feed(self, events: Iterable[RecordedEvent]) -> Iterator[Decision]:
+        """The decisions that `events` lead to, in their order."""
+        batch: list[RecordedEvent] = []
+        for event in events:
+            if event.kind == "e" and event.encoder != self._encoder_hash:
+                self.skipped += 1
+            elif event.kind == "e":
+                batch.append(event)
+            if batch and (event.kind != "e" or len(batch) == BATCH):
+                yield from self._judge(batch)
+                batch = []
+            if event.kind == "s":
+                self.engine.start()
+            elif event.kind == "r":
+                self.engine.release(event.data.decode(), event.device, event.time_ms)
+        if batch:
+            yield from self._judge(batch)
+
+    def margins_q8(
+        self, events: list[RecordedEvent]
+    ) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
+        """int16[B, K] of embeddings."""
+        vectors = np.frombuffer(b"".join(event.data for event in events), np.int8)
+        return self._scorer.margins_q8(vectors.reshape(len(events), -1))
+
+    def _judge(self, events: list[RecordedEvent]) -> Iterator[Decision]:
+        self.seen += len(events)
+        seen = [observation_of(event) for event in events]
+        for found in self.engine.observe_batch(seen, self.margins_q8(events)):
+            yield from found
+
+
+def observation_of(event: RecordedEvent) -> Observation:
+    """What the engine gets to see of a recorded embedding."""
+    return Observation(event.device, event.session, event.number, event.frame, event.time_ms)
+
+
+@dataclass
+class Comparison:
+    """What a replay decided beside what is on record, by policy and camera.
+
+    `same` pairs of alerts, `gained` only in the replay, `lost` only on record; `suppressed` counts
+    the replay's by gate.
+    """
+
+    fired: list[Decision] = field(default_factory=list)
+    same: int = 0
+    gained: list[Decision] = field(default_factory=list)
+    lost: list[Decision] = field(default_factory=list)
+    suppressed: Counter[str] = field(default_factory=Counter)
+
+
+def compare(replayed: Iterable[Decision], recorded: Iterable[Decision]) -> Comparison:
+    """Match alerts of the same policy and camera by their frame, else within SAME_MS."""
+    result = Comparison()
+    for decision in replayed:
+        if decision.fired:
+            result.fired.append(decision)
+        else:
+            result.suppressed[failed_gate(decision)] += 1
+    left: dict[tuple[str, str], list[Decision]] = {}
+    for decision in recorded:
+        if decision.fired:
+            left.setdefault((decision.policy, decision.device), []).append(decision)
+    for decision in result.fired:
+        others = left.get((decision.policy, decision.device), [])
+        match = min(others, key=lambda other: abs(other.time_ms - decision.time_ms), default=None)
+        if match is not None and abs(match.time_ms - decision.time_ms) <= SAME_MS:
+            others.remove(match)
+            result.same += 1
+        else:
+            result.gained.append(decision)
+    result.lost = sorted(
+        (decision for others in left.values() for decision in others), key=lambda d: d.time_ms
+    )
+    return result
+
+
+def failed_gate(decision: Decision) -> str:
+    """The name of the gate that suppressed a decision."""
+    return next((gate.name for gate in decision.gates if not gate.passed), "other")
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What one policy made of one camera's last frame at a moment."""
+
+    policy: str
+    seen: Observation
+    phrase: str
+    probability: float
+    gates: tuple[Gate, ...]
+
+
+def explain_at(
+    compiled: CompiledSet,
+    encoder_hash: bytes,
+    events: Iterable[RecordedEvent],
+    *,
+    policy: str,
+    camera: str | None = None,
+) -> list[Explanation]:
+    """The last frame of each camera among `events`, gate by gate, after all frames before it."""
+    chosen = next(item for item in compiled.policies if item.policy.name == policy)
+    events = list(events)
+    last = {
+        event.device: index
+        for index, event in enumerate(events)
+        if event.kind == "e"
+        and event.encoder == encoder_hash
+        and chosen.policy.watches(event.device)
+        and camera in (None, event.device)
+    }
+    held_back = set(last.values())
+    replay = Replay(compiled, encoder_hash)
+    for _ in replay.feed(event for i, event in enumerate(events) if i not in held_back):
+        pass
+    found = []
+    for _, index in sorted(last.items()):
+        margins = replay.margins_q8([events[index]])[0]
+        seen = observation_of(events[index])
+        look, gates = replay.engine.explain(chosen, seen, margins)
+        probability = int(prob_q8(np.array([look.margin_q8], np.int16))[0]) / 255
+        found.append(Explanation(policy, seen, look.phrase, probability, gates))
+    return found
+
+
+def lead_ms(compiled: CompiledSet, policy: str) -> int:
+    """How far before a moment a replay begins, so that the policy's state is that of then."""
+    chosen = next(item.policy for item in compiled.policies if item.policy.name == policy)
+    return _DAY_MS + int(1000 * (chosen.cooldown_s + chosen.hold_s + chosen.gone_s))

@@ -1,0 +1,210 @@
+"""The agent's memory: what the engine has seen and decided, kept in step with the store.
+
+A batch of events, what it changed, the decisions and the actions they ask for are one
+transaction. When the store fails, alerts go on without it, and the next batch tries again.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import structlog
+
+from moteye.core.decisions import Decision
+from moteye.core.engine import Engine, Observation
+from moteye.core.presence import Presence, SequenceWindow
+from moteye.errors import StoreError
+from moteye.store import Batch, RecordedEvent, Store
+from moteye.store.store import MEMORY
+
+log = structlog.get_logger("moteye.ledger")
+T = TypeVar("T")
+HOUSEKEEPING_S = 600.0
+KEPT_ROWS = 10_000  # decisions and actions that wait for a store that fails
+
+
+class Ledger:
+    """Durable state of one agent. `await open()` first, `await close()` last.
+
+    `record_days` and `record_bytes` bound the recording of events.
+    """
+
+    def __init__(self, url: str, engine: Engine, *, record_days: float, record_bytes: int) -> None:
+        self.counters: Counter[str] = Counter()
+        self._url = url
+        self._engine = engine
+        self._record_ms = int(record_days * 86_400_000)
+        self._record_bytes = record_bytes
+        self._store: Store | None = None
+        # SQLite is written by one thread, one transaction after the other.
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._windows: dict[str, tuple[int, SequenceWindow]] = {}
+        self._offsets: dict[str, int | None] = {}
+        self._touched: set[str] = set()
+        self._batch = Batch()
+
+    async def open(self) -> list[dict[str, Any]]:
+        """Open the store, go on where the last run ended; returns the outbox rows that wait.
+
+        Policies must be in force already: tracks of others are forgotten.
+        """
+        self._store = await self._on_worker(self._opened)
+        try:
+            tracks = await self._on_worker(self._store.tracks)
+            devices = await self._on_worker(self._store.devices)
+            waiting = await self._on_worker(self._store.waiting)
+        except StoreError as error:
+            self._degraded(error)
+            tracks, devices, waiting = {}, {}, []
+        known = {compiled.fingerprint for compiled in self._engine.policies}
+        self._engine.restore({key: track for key, track in tracks.items() if key[0] in known})
+        self._engine.start()
+        for device, (session, numbers, offset) in devices.items():
+            self._windows[device] = (session, SequenceWindow.of_numbers(numbers))
+            self._offsets[device] = offset
+        self._batch.events.append(RecordedEvent("s", time_ms=int(time.time() * 1000)))
+        return waiting
+
+    async def close(self) -> None:
+        """Write what is left and close."""
+        await self.commit()
+        if self._store is not None:
+            await self._on_worker(self._store.close)
+        self._worker.shutdown()
+
+    async def policies_changed(self) -> None:
+        """Forget the tracks of policies that are gone."""
+        if self._store is None:
+            return
+        known = {compiled.fingerprint for compiled in self._engine.policies}
+        store = self._store
+        try:
+            await self._on_worker(lambda: store.keep_tracks(known))
+        except StoreError as error:
+            self._degraded(error)
+
+    def time_of(self, device: str, presence: Presence, up_ms: int, arrival_ms: int) -> int:
+        """Host time of a moment in device time; goes on with the offset of the last run."""
+        session, _ = self._windows.get(device, (-1, None))
+        if presence.clock_offset_ms is None and session == presence.session:
+            presence.clock_offset_ms = self._offsets.get(device)
+        time_ms = presence.event_time_ms(up_ms, arrival_ms)
+        self._offsets[device] = presence.clock_offset_ms
+        return time_ms
+
+    def is_new(self, seen: Observation) -> bool:
+        """Whether an embedding was not taken yet, by this run or by the one before."""
+        session, window = self._windows.get(seen.device, (-1, None))
+        if window is None or session != seen.session:
+            window = SequenceWindow()
+            self._windows[seen.device] = (seen.session, window)
+        self._touched.add(seen.device)
+        if window.accept(seen.number):
+            return True
+        self.counters["embedding.twin"] += 1
+        return False
+
+    def saw(self, seen: Observation, encoder: bytes, embedding: bytes) -> None:
+        """Record one event of the next batch, in the order in which the engine sees it."""
+        self._batch.events.append(
+            RecordedEvent(
+                "e",
+                seen.device,
+                seen.session,
+                seen.number,
+                seen.frame,
+                seen.time_ms,
+                encoder,
+                embedding,
+            )
+        )
+
+    def release(self, policy: str, device: str, fired_ms: int) -> None:
+        """No action of an alert was delivered: give its cooldown back, and record that."""
+        self._engine.release(policy, device, fired_ms)
+        event = RecordedEvent("r", device, time_ms=fired_ms, data=policy.encode())
+        self._batch.events.append(event)
+
+    async def commit(
+        self, decisions: Iterable[Decision] = (), outbox: Iterable[dict[str, Any]] = ()
+    ) -> None:
+        """Write all that happened since the last commit, with `decisions` and `outbox`."""
+        batch, self._batch = self._batch, Batch()
+        batch.tracks.update(self._engine.take_changed())
+        batch.decisions += decisions
+        batch.outbox += [dict(row) for row in outbox]
+        for device in self._touched:
+            session, window = self._windows[device]
+            batch.devices[device] = (session, window.numbers(), self._offsets.get(device))
+        self._touched.clear()
+        if not batch or self._store is None:
+            return
+        try:
+            await self._on_worker(lambda: self._written(batch))
+            self.counters["batches"] += 1
+        except StoreError as error:
+            self._degraded(error)
+            self._keep(batch)
+
+    async def delivered(self, rows: list[dict[str, Any]]) -> None:
+        """Write what became of outbox rows."""
+        await self.commit(outbox=rows)
+
+    async def keep_house(self) -> None:
+        """Retention and log size, now and then, until cancelled."""
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_S)
+            store = self._store
+            if store is None:
+                continue
+            before_ms = int(time.time() * 1000) - self._record_ms
+            try:
+                dropped = await self._on_worker(
+                    lambda store=store, before_ms=before_ms: store.prune(  # type: ignore[misc]
+                        before_ms=before_ms, most_bytes=self._record_bytes
+                    )
+                )
+                await self._on_worker(store.checkpoint)
+                if dropped:
+                    log.info("old events dropped", events=dropped)
+            except StoreError as error:
+                self._degraded(error)
+
+    def _opened(self) -> Store:
+        try:
+            return Store(self._url)
+        except StoreError as error:
+            self._degraded(error)
+            return Store(MEMORY)
+
+    def _written(self, batch: Batch) -> None:
+        store = self._store
+        assert store is not None
+        try:
+            store.commit(batch)
+        except StoreError:
+            if store.recover():  # a broken file was put aside: the fresh one gets all tracks
+                batch.tracks = {**self._engine.snapshot(), **batch.tracks}
+            store.commit(batch)
+
+    def _keep(self, batch: Batch) -> None:
+        """State and decisions wait for the next batch; the recording has a gap."""
+        later = self._batch
+        later.tracks = {**batch.tracks, **later.tracks}
+        later.devices = {**batch.devices, **later.devices}
+        later.decisions = (batch.decisions + later.decisions)[-KEPT_ROWS:]
+        later.outbox = (batch.outbox + later.outbox)[-KEPT_ROWS:]
+        self.counters["events.not_recorded"] += len(batch.events)
+
+    def _degraded(self, error: StoreError) -> None:
+        self.counters["store.failed"] += 1
+        if self.counters["store.failed"] == 1:
+            log.error("the store fails; alerts go on without it", reason=str(error))
+
+    async def _on_worker(self, work: Callable[[], T]) -> T:
+        # Shielded: what is half said when the agent is told to stop is still written.
+        loop = asyncio.get_running_loop()
+        return await asyncio.shield(loop.run_in_executor(self._worker, work))

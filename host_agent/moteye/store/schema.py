@@ -1,0 +1,95 @@
+"""The tables. One schema for SQLite and PostgreSQL; `VERSION` grows when it changes."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+VERSION = 1
+metadata = MetaData()
+_Sequence = BigInteger().with_variant(Integer, "sqlite")
+
+meta = Table("meta", metadata, Column("key", String, primary_key=True), Column("value", String))
+
+tracks = Table(
+    "tracks",
+    metadata,
+    Column("fingerprint", String, primary_key=True),
+    Column("device", String, primary_key=True),
+    Column("state", Text, nullable=False),
+)
+
+devices = Table(
+    "devices",
+    metadata,
+    Column("device", String, primary_key=True),
+    Column("session", BigInteger, nullable=False),
+    Column("numbers", Text, nullable=False),  # sequence numbers taken lately, as JSON
+    Column("clock_offset_ms", BigInteger),
+)
+
+# kind: "e" an embedding, "s" the agent began, "r" an alert of which no action was delivered.
+events = Table(
+    "events",
+    metadata,
+    Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    Column("kind", String(1), nullable=False),
+    Column("device", String, nullable=False),
+    Column("session", BigInteger, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("frame", BigInteger, nullable=False),
+    Column("time_ms", BigInteger, nullable=False),
+    Column("encoder", LargeBinary, nullable=False),
+    Column("data", LargeBinary, nullable=False),  # int8[256]; for "r" the policy's name
+    Index("events_time", "time_ms"),
+    sqlite_autoincrement=True,
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    Column("id", String, nullable=False),
+    Column("policy", String, nullable=False),
+    Column("device", String, nullable=False),
+    Column("fired", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("phrase", Text, nullable=False),
+    Column("margin_q8", Integer, nullable=False),
+    Column("threshold_q8", Integer, nullable=False),
+    Column("frame", BigInteger, nullable=False),
+    Column("session", BigInteger, nullable=False),
+    Column("time_ms", BigInteger, nullable=False),
+    Column("gates", Text, nullable=False),
+    Column("due_ms", BigInteger, nullable=False),
+    Index("decisions_id", "id"),
+    Index("decisions_time", "time_ms"),
+    sqlite_autoincrement=True,
+)
+
+# state: "wait", "done", "dead" (given up, or refused for good), "unknown" (begun, end not known).
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("job", String, primary_key=True),  # the decision's id and time
+    Column("position", Integer, primary_key=True),  # of the action in `then:`
+    Column("decision", String, nullable=False),
+    Column("policy", String, nullable=False),
+    Column("device", String, nullable=False),
+    Column("fired_ms", BigInteger, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("alert", Text, nullable=False),
+    Column("state", String, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_ms", BigInteger, nullable=False),
+    Column("error", Text, nullable=False),
+    Index("outbox_state", "state"),
+)

@@ -1,0 +1,373 @@
+"""One database, SQLite or PostgreSQL: a batch is a transaction.
+
+All methods block; call them from one thread at a time.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.pool import StaticPool
+
+from moteye.core.decisions import Decision, Gate
+from moteye.core.track import Track
+from moteye.errors import StoreError
+from moteye.store import schema
+
+log = structlog.get_logger("moteye.store")
+MEMORY = "sqlite://"
+EVENT_BYTES = 400  # what a recorded event takes on disk, indices and all (measured: 366)
+_PAGE = 4096
+
+
+@dataclass(frozen=True)
+class RecordedEvent:
+    """One entry of the recording; `kind` "e" embedding, "s" start, "r" release.
+
+    `data` is int8[256] as bytes for an embedding, the policy's name for a release.
+    """
+
+    kind: str
+    device: str = ""
+    session: int = 0
+    number: int = 0
+    frame: int = 0
+    time_ms: int = 0
+    encoder: bytes = b""
+    data: bytes = b""
+
+
+@dataclass
+class Batch:
+    """Everything that one transaction writes.
+
+    `devices` are (session, numbers, clock offset) by device; `outbox` rows as the table has them.
+    """
+
+    tracks: dict[tuple[str, str], Track] = field(default_factory=dict)
+    devices: dict[str, tuple[int, list[int], int | None]] = field(default_factory=dict)
+    events: list[RecordedEvent] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    outbox: list[dict[str, Any]] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return any((self.tracks, self.devices, self.events, self.decisions, self.outbox))
+
+
+def default_url() -> str:
+    """A SQLite file in the user's state folder (XDG)."""
+    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return f"sqlite:///{Path(base).expanduser() / 'moteye' / 'moteye.db'}"
+
+
+class Store:
+    """Opens, and where a SQLite file is broken puts it aside and begins a fresh one.
+
+    `url`: sqlite:///path, postgresql://…, or a bare path. Raises StoreError when it cannot open.
+    """
+
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
+        self._url = _url(url)
+        self._read_only = read_only
+        self.moved_aside: Path | None = None
+        self._open()
+
+    @property
+    def path(self) -> Path | None:
+        """The SQLite file; None for memory and for a server."""
+        name = self._url.database
+        on_disk = self._url.get_backend_name() == "sqlite" and name not in (None, "", ":memory:")
+        return Path(str(name)) if on_disk else None
+
+    def close(self) -> None:
+        """Close all connections; SQLite folds its log into the file."""
+        self._engine.dispose()
+
+    def commit(self, batch: Batch) -> None:
+        """Write all of `batch`, or raise StoreError and write nothing of it."""
+        try:
+            with self._engine.begin() as connection:
+                self._write(connection, batch)
+        except sa.exc.SQLAlchemyError as error:
+            raise StoreError(f"{self._shown}: {_reason(error)}") from error
+
+    def recover(self) -> bool:
+        """After a failure: look at the file again; whether a fresh one had to be begun.
+
+        Raises StoreError when not even that is possible.
+        """
+        before = self.moved_aside
+        self._engine.dispose()
+        self._open()
+        return self.moved_aside != before
+
+    def tracks(self) -> dict[tuple[str, str], Track]:
+        """All tracks, by (fingerprint, device)."""
+        rows = self._all(sa.select(schema.tracks))
+        return {(r.fingerprint, r.device): Track.of_plain(json.loads(r.state)) for r in rows}
+
+    def keep_tracks(self, fingerprints: set[str]) -> None:
+        """Forget the tracks of all other policies."""
+        gone = schema.tracks.c.fingerprint.not_in(sorted(fingerprints))
+        self._execute(sa.delete(schema.tracks).where(gone))
+
+    def devices(self) -> dict[str, tuple[int, list[int], int | None]]:
+        """(session, sequence numbers taken lately, clock offset) of every device."""
+        rows = self._all(sa.select(schema.devices))
+        return {r.device: (r.session, json.loads(r.numbers), r.clock_offset_ms) for r in rows}
+
+    def waiting(self) -> list[dict[str, Any]]:
+        """Outbox rows that are still to be done, oldest first."""
+        table = schema.outbox
+        query = sa.select(table).where(table.c.state == "wait")
+        rows = self._all(query.order_by(table.c.due_ms, table.c.job, table.c.position))
+        return [dict(row._mapping) for row in rows]
+
+    def outcome(self, rows: list[dict[str, Any]]) -> None:
+        """Write what became of outbox rows."""
+        batch = Batch(outbox=rows)
+        self.commit(batch)
+
+    def outbox_of(self, decision: Decision) -> list[dict[str, Any]]:
+        """What became of the actions of one decision."""
+        table = schema.outbox
+        query = sa.select(table).where(
+            table.c.decision == decision.id, table.c.fired_ms == decision.time_ms
+        )
+        return [dict(row._mapping) for row in self._all(query.order_by(table.c.position))]
+
+    def decisions(
+        self,
+        *,
+        since_ms: int = 0,
+        until_ms: int | None = None,
+        policy: str | None = None,
+        prefix: str | None = None,
+        limit: int | None = None,
+    ) -> list[Decision]:
+        """Decisions on record in the order of their making; `limit` keeps the latest."""
+        table = schema.decisions
+        query = sa.select(table).where(table.c.time_ms >= since_ms)
+        if until_ms is not None:
+            query = query.where(table.c.time_ms <= until_ms)
+        if policy is not None:
+            query = query.where(table.c.policy == policy)
+        if prefix is not None:
+            query = query.where(table.c.id.startswith(prefix, autoescape=True))
+        query = query.order_by(table.c.seq.desc())
+        rows = self._all(query.limit(limit) if limit else query)
+        return [_decision(row) for row in reversed(rows)]
+
+    def events(self, *, since_ms: int = 0, until_ms: int | None = None) -> Iterator[RecordedEvent]:
+        """The recording in the order in which the engine saw it, page by page (short reads)."""
+        table, last = schema.events, 0
+        columns = [table.c[name] for name in RecordedEvent.__dataclass_fields__]
+        while True:
+            query = sa.select(table.c.seq, *columns).where(table.c.seq > last)
+            query = query.where(table.c.time_ms >= since_ms)
+            if until_ms is not None:
+                query = query.where(table.c.time_ms <= until_ms)
+            rows = self._all(query.order_by(table.c.seq).limit(_PAGE))
+            for row in rows:
+                yield RecordedEvent(*row[1:])
+            if len(rows) < _PAGE:
+                return
+            last = rows[-1].seq
+
+    def cameras(self) -> set[str]:
+        """Every device that was ever seen."""
+        return {row.device for row in self._all(sa.select(schema.devices.c.device))}
+
+    def prune(self, *, before_ms: int, most_bytes: int) -> int:
+        """Drop events taken before `before_ms`, then the oldest beyond `most_bytes`; how many."""
+        table = schema.events
+        dropped = self._execute(sa.delete(table).where(table.c.time_ms < before_ms))
+        keep = most_bytes // EVENT_BYTES
+        edge = self._all(sa.select(table.c.seq).order_by(table.c.seq.desc()).offset(keep).limit(1))
+        if edge:
+            dropped += self._execute(sa.delete(table).where(table.c.seq <= edge[0].seq))
+        return dropped
+
+    def checkpoint(self) -> None:
+        """Fold SQLite's log into the file, so that it does not grow (T54)."""
+        if self._url.get_backend_name() == "sqlite":
+            with self._engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    @property
+    def _shown(self) -> str:
+        return self._url.render_as_string(hide_password=True)
+
+    def _open(self) -> None:
+        path = self.path
+        if path is not None and self._read_only and not path.is_file():
+            raise StoreError(f"{path} is not there: `moteye run` writes it; or name --store")
+        if path is not None and not self._read_only:
+            try:
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise StoreError(f"{self._shown}: {error}") from error
+        try:
+            self._connect()
+        except sa.exc.DatabaseError as error:
+            if path is None or self._read_only or not _is_corrupt(error):
+                raise StoreError(f"{self._shown}: {_reason(error)}") from error
+            self._engine.dispose()
+            self.moved_aside = _move_aside(path)
+            log.error(
+                "the store was broken: begun anew",
+                reason=_reason(error),
+                kept_as=str(self.moved_aside),
+            )
+            try:
+                self._connect()
+            except sa.exc.SQLAlchemyError as again:
+                raise StoreError(f"{self._shown}: {_reason(again)}") from again
+        except (sa.exc.SQLAlchemyError, ImportError) as error:
+            raise StoreError(f"{self._shown}: {error}") from error
+
+    def _connect(self) -> None:
+        options: dict[str, Any] = {}
+        if self._url.get_backend_name() == "sqlite":
+            if self.path is None:
+                options["poolclass"] = StaticPool
+            options["connect_args"] = {"check_same_thread": False, "timeout": 5.0}
+        self._engine = sa.create_engine(self._url, **options)
+        if self._url.get_backend_name() == "sqlite":
+            sa.event.listen(self._engine, "connect", _prepare_sqlite)
+        with self._engine.begin() as connection:
+            if self.path is not None:
+                found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+                if found != "ok":
+                    raise sa.exc.DatabaseError(
+                        "quick_check", None, Exception(f"malformed: {found}")
+                    )
+            if not self._read_only:
+                schema.metadata.create_all(connection)
+                first = _insert(connection, schema.meta).values(
+                    key="schema", value=str(schema.VERSION)
+                )
+                connection.execute(first.on_conflict_do_nothing())
+            version = connection.scalar(
+                sa.select(schema.meta.c.value).where(schema.meta.c.key == "schema")
+            )
+        if version != str(schema.VERSION):
+            raise StoreError(
+                f"{self._shown} has schema {version}, this version of moteye wants "
+                f"{schema.VERSION}; move it away, or name another with --store"
+            )
+
+    def _write(self, connection: sa.Connection, batch: Batch) -> None:
+        rows: list[dict[str, Any]]
+        if batch.tracks:
+            rows = [
+                {"fingerprint": fingerprint, "device": device, "state": json.dumps(track.plain())}
+                for (fingerprint, device), track in batch.tracks.items()
+            ]
+            _upsert(connection, schema.tracks, rows)
+        if batch.devices:
+            rows = [
+                {
+                    "device": device,
+                    "session": session,
+                    "numbers": json.dumps(numbers),
+                    "clock_offset_ms": offset,
+                }
+                for device, (session, numbers, offset) in batch.devices.items()
+            ]
+            _upsert(connection, schema.devices, rows)
+        if batch.events:
+            connection.execute(sa.insert(schema.events), [asdict(e) for e in batch.events])
+        if batch.decisions:
+            connection.execute(
+                sa.insert(schema.decisions), [_decision_row(d) for d in batch.decisions]
+            )
+        if batch.outbox:
+            _upsert(connection, schema.outbox, batch.outbox)
+
+    def _all(self, query: sa.Select[Any]) -> list[Any]:
+        try:
+            with self._engine.connect() as connection:
+                return list(connection.execute(query).all())
+        except sa.exc.SQLAlchemyError as error:
+            raise StoreError(f"{self._shown}: {_reason(error)}") from error
+
+    def _execute(self, statement: sa.Delete) -> int:
+        try:
+            with self._engine.begin() as connection:
+                return connection.execute(statement).rowcount
+        except sa.exc.SQLAlchemyError as error:
+            raise StoreError(f"{self._shown}: {_reason(error)}") from error
+
+
+def _url(text: str) -> sa.URL:
+    if "://" not in text:
+        text = f"sqlite:///{Path(text).expanduser()}"
+    try:
+        url = sa.make_url(text)
+    except sa.exc.ArgumentError as error:
+        raise StoreError(f"{text!r} is no store: sqlite:///path or postgresql://…") from error
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    if url.get_backend_name() not in ("sqlite", "postgresql"):
+        raise StoreError(f"a store is sqlite:///path or postgresql://…, not {url.drivername}")
+    return url
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "wal_autocheckpoint = 1000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _insert(connection: sa.Connection, table: sa.Table) -> Any:
+    """`INSERT` with `ON CONFLICT`, which both databases have but SQLAlchemy keeps apart."""
+    maker = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    return maker(table)
+
+
+def _upsert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+    statement = _insert(connection, table)
+    keys = [column.name for column in table.primary_key]
+    others = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in keys}
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=others), rows)
+
+
+def _decision_row(decision: Decision) -> dict[str, Any]:
+    row = asdict(decision)
+    gates = [[gate.name, gate.passed, gate.text] for gate in decision.gates]
+    return {**row, "gates": json.dumps(gates, ensure_ascii=False)}
+
+
+def _decision(row: Any) -> Decision:
+    values = dict(row._mapping)
+    del values["seq"]
+    gates = tuple(Gate(*gate) for gate in json.loads(values.pop("gates")))
+    return Decision(**values, gates=gates)
+
+
+def _is_corrupt(error: sa.exc.DatabaseError) -> bool:
+    text = str(error.orig)
+    return any(word in text for word in ("malformed", "not a database", "corrupt", "disk I/O"))
+
+
+def _move_aside(path: Path) -> Path:
+    """Rename the file and its log; nothing is deleted."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    target = path.with_name(f"{path.name}.corrupt-{stamp}-{time.time_ns() % 1_000_000}")
+    path.rename(target)
+    for suffix in ("-wal", "-shm"):
+        beside = path.with_name(path.name + suffix)
+        if beside.exists():
+            beside.rename(target.with_name(target.name + suffix))
+    return target
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error)

@@ -1,0 +1,34 @@
+"""What all tests share: a state folder of their own, and both databases."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from moteye.store import schema
+from support.postgres import postgres_server
+
+
+@pytest.fixture(autouse=True)
+def _state_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    with tempfile.TemporaryDirectory(prefix="moteye-pg-") as folder:
+        Path(folder).chmod(0o755)
+        with postgres_server(Path(folder) / "pg") as url:
+            yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request, tmp_path):
+    """A database that holds nothing yet."""
+    if request.param == "sqlite":
+        return str(tmp_path / "deep" / "moteye.db")
+    found = request.getfixturevalue("postgres")
+    engine = sa.create_engine(found.replace("postgresql:", "postgresql+psycopg:"))
+    schema.metadata.drop_all(engine)
+    engine.dispose()
+    return found

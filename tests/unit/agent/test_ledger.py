@@ -1,0 +1,117 @@
+"""The ledger where storage fails: alerts go on, and what was not written follows later."""
+
+import numpy as np
+from moteye.core.decisions import Decision
+from moteye.core.engine import CompiledPolicy, Engine, Observation
+from moteye.core.policy import parse_policy
+from moteye.core.presence import Presence
+from moteye.errors import StoreError
+from moteye.ledger import Ledger
+from moteye.store import Store
+
+DECISION = Decision("ab12", "p", "cam", True, "seen", "a cat", 700, 300, 4, 1, 5000)
+
+
+def engine() -> Engine:
+    policy = parse_policy("see: a\ncooldown: 1h\nthen: [log]\n", "p", "p")
+    made = Engine()
+    made.replace((CompiledPolicy(policy, np.array([0]), np.array([300], np.int32), "f"),))
+    return made
+
+
+def ledger(url, state: Engine) -> Ledger:
+    return Ledger(str(url), state, record_days=30, record_bytes=10**8)
+
+
+def look(ledger: Ledger, state: Engine, number: int, margin: int) -> list[Decision]:
+    seen = Observation("cam", 1, number, number, 1000 * number)
+    if not ledger.is_new(seen):
+        return []
+    ledger.saw(seen, b"8 bytes.", bytes(256))
+    return state.observe(seen, np.array([margin], np.int16))
+
+
+async def test_the_next_run_knows_twins_cooldowns_and_clock(tmp_path):
+    first = engine()
+    book = ledger(tmp_path / "s.db", first)
+    await book.open()
+    presence = Presence(session=1)
+    assert book.time_of("cam", presence, 100, 5100) == 5100
+    decisions = [d for n in (1, 2, 3) for d in look(book, first, n, 900)]
+    assert [d.fired for d in decisions] == [True]
+    await book.commit(decisions)
+    await book.close()
+    second = engine()
+    book = ledger(tmp_path / "s.db", second)
+    await book.open()
+    assert book.time_of("cam", Presence(session=1), 200, 99_999) == 5200, "no later than before"
+    assert look(book, second, 2, 900) == [], "a twin of the last run"
+    assert book.counters["embedding.twin"] == 1
+    margins = [-900, -900, 900, 900]
+    found = [d for n, margin in enumerate(margins, 4) for d in look(book, second, n, margin)]
+    assert [(d.fired, d.reason) for d in found] == [(False, "cooldown: 3595 s left")]
+    await book.close()
+
+
+async def test_t55_without_a_place_to_write_alerts_go_on_in_memory(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    state = engine()
+    book = ledger(tmp_path / "file" / "s.db", state)
+    assert await book.open() == []
+    assert book.counters["store.failed"] == 1
+    assert [d.fired for n in (1, 2, 3) for d in look(book, state, n, 900)] == [True]
+    await book.commit([DECISION])
+    await book.close()
+
+
+async def test_t55_what_a_full_disk_refused_is_written_when_there_is_room(tmp_path, monkeypatch):
+    state = engine()
+    book = ledger(tmp_path / "s.db", state)
+    await book.open()
+    await book.commit()
+    kept = Store.commit
+
+    def full(self, batch):
+        raise StoreError("database or disk is full")
+
+    monkeypatch.setattr(Store, "commit", full)
+    decisions = [d for n in (1, 2, 3) for d in look(book, state, n, 900)]
+    assert [d.fired for d in decisions] == [True]
+    await book.commit(decisions)
+    await book.commit()
+    monkeypatch.setattr(Store, "commit", kept)
+    await book.commit()
+    await book.close()
+    store = Store(str(tmp_path / "s.db"))
+    assert [d.id for d in store.decisions()] == [decisions[0].id]
+    assert store.tracks()["f", "cam"].fired_ms == decisions[0].time_ms
+    assert book.counters["events.not_recorded"] == 3
+
+
+async def test_t53_a_store_that_breaks_under_way_is_begun_anew_with_all_tracks(tmp_path):
+    state = engine()
+    book = ledger(tmp_path / "s.db", state)
+    await book.open()
+    await book.commit([d for n in (1, 2, 3) for d in look(book, state, n, 900)])
+    assert book._store is not None
+    book._store.checkpoint()
+    book._store._engine.dispose()
+    (tmp_path / "s.db").write_bytes(b"x" * 8192)
+    await book.commit([d for n in (4, 5) for d in look(book, state, n, -900)])
+    await book.close()
+    again = Store(str(tmp_path / "s.db"))
+    assert again.tracks()["f", "cam"].fired_ms == 2000
+    assert [e.number for e in again.events()] == [4, 5]
+    assert list(tmp_path.glob("s.db.corrupt-*"))
+
+
+async def test_an_alert_that_nobody_got_is_recorded_for_the_replay(tmp_path):
+    state = engine()
+    book = ledger(tmp_path / "s.db", state)
+    await book.open()
+    decisions = [d for n in (1, 2) for d in look(book, state, n, 900)]
+    book.release("p", "cam", decisions[0].time_ms)
+    await book.close()
+    store = Store(str(tmp_path / "s.db"))
+    assert [event.kind for event in store.events()] == ["s", "e", "e", "r"]
+    assert store.tracks()["f", "cam"].fired_ms is None

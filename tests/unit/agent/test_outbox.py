@@ -1,0 +1,181 @@
+"""The outbox with a virtual clock and a receiver that fails on purpose."""
+
+import asyncio
+import contextlib
+import json
+from contextlib import asynccontextmanager
+
+import pytest
+from moteye.actions import outbox as outbox_module
+from moteye.actions.alert import Alert
+from moteye.actions.outbox import MOST_ATTEMPTS, Outbox, rows_of
+from moteye.core.decisions import Decision
+from moteye.core.policy import parse_policy
+from moteye.errors import ActionError, LinkError
+
+DECISION = Decision("ab12", "p", "cam", True, "seen", "a cat", 700, 300, 4, 1, 5000)
+
+
+class Receiver:
+    """In place of a runner: fails as often as `fail` says, by kind of action."""
+
+    def __init__(self, **fail) -> None:
+        self.fail = fail
+        self.calls: list[tuple[str, str]] = []
+
+    async def perform(self, alert, action):
+        self.calls.append((action.kind, alert.id))
+        left = self.fail.get(action.kind, 0)
+        if isinstance(left, Exception):
+            raise left
+        if left:
+            self.fail[action.kind] = left - 1
+            raise LinkError("no broker")
+        return alert.with_picture("shot.png") if action.kind == "save" else alert
+
+
+class Agent:
+    def __init__(self) -> None:
+        self.written: dict[tuple[str, int], dict] = {}
+        self.told: list[Alert] = []
+        self.released: list[tuple] = []
+        self.policies = {"p", "q"}
+
+    async def delivered(self, rows):
+        self.written |= {(row["job"], row["position"]): dict(row) for row in rows}
+
+    async def tell(self, alert):
+        self.told.append(alert)
+
+    def undelivered(self, *alert):
+        self.released.append(alert)
+
+    def in_force(self, policy):
+        return policy in self.policies
+
+
+def rows(text: str, decision: Decision = DECISION) -> list[dict]:
+    actions = list(parse_policy(f"see: x\nthen:\n{text}", "p", "p").then)
+    return rows_of(decision, Alert.of(decision, 0.9), actions)
+
+
+@asynccontextmanager
+async def at_work(receiver: Receiver, agent: Agent):
+    clock = [1_000_000]
+    outbox = Outbox(receiver, agent, now_ms=lambda: clock[0], jitter=lambda: 1.0)
+    task = asyncio.create_task(outbox.run())
+
+    async def until(condition):
+        async with asyncio.timeout(20):
+            while not condition():
+                for _ in range(20):
+                    await asyncio.sleep(0)
+                if outbox._heap:
+                    clock[0] = max(clock[0], outbox._heap[0][0])
+                    outbox._changed.set()
+
+    yield outbox, until, clock
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_a_failed_action_is_tried_again_later_with_the_same_id_and_the_others_are_not():
+    receiver, agent = Receiver(webhook=3), Agent()
+    async with at_work(receiver, agent) as (outbox, until, clock):
+        outbox.add(rows("  - mqtt: t\n  - webhook: http://x/\n"))
+        await until(lambda: receiver.calls.count(("webhook", "ab12")) == 4)
+        await until(lambda: agent.written["ab12-5000", 1]["state"] == "done")
+        assert clock[0] == 1_000_000 + 1000 * (2 + 4 + 8)
+    assert receiver.calls.count(("mqtt", "ab12")) == 1
+    assert len(agent.told) == 1
+    assert agent.released == []
+
+
+async def test_t37_an_alert_that_no_action_delivered_gives_its_cooldown_back():
+    receiver, agent = Receiver(mqtt=10**6), Agent()
+    async with at_work(receiver, agent) as (outbox, until, _):
+        outbox.add(rows("  - mqtt: t\n"))
+        await until(lambda: agent.released)
+    assert agent.released == [("p", "cam", 5000)]
+    row = agent.written["ab12-5000", 0]
+    assert (row["state"], row["attempts"], row["error"]) == ("dead", MOST_ATTEMPTS, "no broker")
+
+
+async def test_t37_one_delivered_action_is_enough_for_the_cooldown():
+    receiver, agent = Receiver(webhook=ActionError("HTTP 404", permanent=True)), Agent()
+    async with at_work(receiver, agent) as (outbox, until, _):
+        outbox.add(rows("  - log\n  - webhook: http://x/\n"))
+        await until(lambda: agent.told)
+    assert [row["state"] for row in agent.written.values()] == ["done", "dead"]
+    assert agent.released == []
+
+
+async def test_what_was_waiting_is_done_by_the_next_run():
+    agent = Agent()
+    async with at_work(Receiver(webhook=10**6), agent) as (outbox, until, _):
+        outbox.add(rows("  - mqtt: t\n  - webhook: http://x/\n"))
+        await until(lambda: agent.written)
+    waiting = [row for row in agent.written.values() if row["state"] == "wait"]
+    assert len(waiting) == 1
+    receiver = Receiver()
+    async with at_work(receiver, agent) as (outbox, until, _):
+        outbox.add(waiting)
+        await until(lambda: agent.written["ab12-5000", 1]["state"] == "done")
+    assert receiver.calls == [("webhook", "ab12")]
+    assert len(agent.told) == 1, "subscribers were told by the first run"
+
+
+async def test_pictures_come_first_and_every_action_names_them():
+    receiver, agent = Receiver(), Agent()
+    async with at_work(receiver, agent) as (outbox, until, _):
+        outbox.add(rows("  - mqtt: t\n  - save: x\n"))
+        await until(lambda: agent.told)
+    assert [kind for kind, _ in receiver.calls] == ["save", "mqtt"]
+    assert agent.told[0].picture == "shot.png"
+    assert json.loads(agent.written["ab12-5000", 0]["alert"])["picture"] == "shot.png"
+
+
+async def test_actions_of_a_policy_that_was_removed_are_dropped():
+    receiver, agent = Receiver(), Agent()
+    agent.policies.clear()
+    async with at_work(receiver, agent) as (outbox, until, _):
+        outbox.add(rows("  - mqtt: t\n"))
+        await until(lambda: agent.written)
+    assert agent.written["ab12-5000", 0]["state"] == "dead"
+    assert receiver.calls == agent.told == []
+
+
+async def test_a_slow_receiver_does_not_hold_up_other_policies(monkeypatch):
+    from dataclasses import replace
+
+    entered = asyncio.Event()
+
+    class Stuck(Receiver):
+        async def perform(self, alert, action):
+            if alert.policy == "p":
+                entered.set()
+                await asyncio.Event().wait()
+            return await super().perform(alert, action)
+
+    agent = Agent()
+    async with at_work(Stuck(), agent) as (outbox, until, _):
+        outbox.add(rows("  - mqtt: t\n"))
+        outbox.add(rows("  - mqtt: t\n", replace(DECISION, policy="q", id="q1")))
+        await until(lambda: agent.told)
+    assert entered.is_set()
+    assert [alert.policy for alert in agent.told] == ["q"]
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.5, 1.0])
+def test_backoff_grows_to_its_cap_with_jitter(jitter, monkeypatch):
+    outbox = Outbox(Receiver(), Agent(), now_ms=lambda: 0, jitter=lambda: jitter)
+    (row,) = rows("  - mqtt: t\n")
+    delays = []
+    for attempt in range(1, MOST_ATTEMPTS):
+        row["attempts"] = attempt
+        outbox._failed(row, "mqtt", LinkError("x"))
+        delays.append(row["due_ms"] / 1000)
+    assert delays == sorted(delays)
+    assert all(delay <= outbox_module.RETRY_CAP_S for delay in delays)
+    assert delays[0] == pytest.approx(2 * (0.5 + jitter / 2))

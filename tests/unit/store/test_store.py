@@ -1,0 +1,196 @@
+"""The store on real SQLite files, and its statements in PostgreSQL's dialect."""
+
+import random
+import sqlite3
+
+import pytest
+from moteye.core.decisions import Decision, Gate
+from moteye.core.track import Peak, Track
+from moteye.errors import StoreError
+from moteye.store import Batch, RecordedEvent, Store, default_url
+
+TRACK = Track(1, 0, 5, 9, False, True, False, 77, None, Peak("é", 3, -4, 5, 6, 7))
+DECISION = Decision(
+    *("ab12", "p", "cam", True, "seen", "a cat", 700, 300, 4, 1, 5000),
+    gates=(Gate("margin", True, "margin 2.73 at or above 1.17"),),
+)
+ROW = {
+    "job": "j",
+    "position": 0,
+    "decision": "ab12",
+    "policy": "p",
+    "device": "cam",
+    "fired_ms": 5000,
+    "action": "{}",
+    "alert": "{}",
+    "state": "wait",
+    "attempts": 0,
+    "due_ms": 0,
+    "error": "",
+}
+
+
+def event(number: int, time_ms: int = 0) -> RecordedEvent:
+    return RecordedEvent("e", "cam", 1, number, number, time_ms or number, bytes(8), bytes(256))
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "deep" / "moteye.db"
+
+
+def test_what_is_written_is_read_by_the_next_run(store_url):
+    store = Store(store_url)
+    batch = Batch({("f", "cam"): TRACK}, {"cam": (3, [1, 2], -5)}, [event(1)], [DECISION], [ROW])
+    store.commit(batch)
+    store.close()
+    again = Store(store_url)
+    assert again.tracks() == {("f", "cam"): TRACK}
+    assert again.devices() == {"cam": (3, [1, 2], -5)}
+    assert list(again.events()) == [event(1)]
+    assert again.decisions() == [DECISION]
+    assert again.waiting() == [ROW]
+    assert again.cameras() == {"cam"}
+
+
+def test_a_batch_is_written_whole_or_not_at_all(store_url):
+    store = Store(store_url)
+    with pytest.raises(StoreError):
+        store.commit(Batch({("f", "cam"): TRACK}, events=[event(1)], outbox=[{**ROW, "job": None}]))
+    assert store.tracks() == {}
+    assert list(store.events()) == []
+
+
+def test_sqlite_keeps_a_log_and_syncs_at_checkpoints(path):
+    store = Store(str(path))
+    with store._engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 1
+
+
+def test_decisions_are_found_by_policy_time_and_id(store_url):
+    store = Store(store_url)
+    from dataclasses import replace
+
+    many = [replace(DECISION, id=f"{n:04x}", time_ms=n, policy="pq"[n % 2]) for n in range(10)]
+    store.commit(Batch(decisions=many))
+    assert [d.time_ms for d in store.decisions(policy="q")] == [1, 3, 5, 7, 9]
+    assert [d.time_ms for d in store.decisions(since_ms=3, until_ms=5)] == [3, 4, 5]
+    assert [d.time_ms for d in store.decisions(limit=2)] == [8, 9]
+    assert [d.time_ms for d in store.decisions(prefix="0007")] == [7]
+
+
+def test_events_come_page_by_page_in_the_order_of_the_engine(store_url):
+    store = Store(store_url)
+    order = list(range(1, 9001))
+    random.Random(1).shuffle(order)
+    store.commit(Batch(events=[event(n, n) for n in order]))
+    assert [e.number for e in store.events()] == order
+    assert [e.number for e in store.events(since_ms=8999)] == [n for n in order if n >= 8999]
+
+
+def test_retention_drops_by_age_and_by_size(store_url):
+    store = Store(store_url)
+    store.commit(Batch(events=[event(n, n * 1000) for n in range(1, 101)]))
+    assert store.prune(before_ms=11_000, most_bytes=10**9) == 10
+    assert store.prune(before_ms=0, most_bytes=400 * 20) == 70
+    assert [e.number for e in store.events()] == list(range(81, 101))
+
+
+@pytest.mark.parametrize("damage", ["garbage", "header", "pages", "half", "empty-log"])
+def test_t53_a_corrupt_file_is_moved_aside_and_a_fresh_one_opened(path, damage):
+    store = Store(str(path))
+    store.commit(Batch(events=[event(n) for n in range(1, 500)]))
+    store.checkpoint()
+    store.close()
+    data = bytearray(path.read_bytes())
+    match damage:
+        case "garbage":
+            data = bytearray(random.Random(0).randbytes(len(data)))
+        case "header":
+            data[:100] = bytes(100)
+        case "pages":
+            for page in range(4096, len(data), 4096):
+                data[page : page + 8] = b"\xff" * 8
+        case "half":
+            data = data[: len(data) // 2]
+        case "empty-log":
+            data[:16] = b"not a database!!"
+    path.write_bytes(data)
+    again = Store(str(path))
+    assert again.moved_aside is not None
+    assert again.moved_aside.read_bytes() == data
+    assert list(again.events()) == []
+    again.commit(Batch(events=[event(1)]))
+    assert list(again.events()) == [event(1)]
+
+
+def test_t53_a_file_that_breaks_while_it_is_used_is_begun_anew(path):
+    store = Store(str(path))
+    store.commit(Batch(events=[event(n) for n in range(1, 500)]))
+    store.checkpoint()
+    path.write_bytes(b"x" * 8192)
+    store._engine.dispose()  # the old connection has all pages in its cache
+    with pytest.raises(StoreError):
+        store.commit(Batch(events=[event(1)]))
+    assert store.recover()
+    store.commit(Batch(events=[event(1)]))
+    assert list(store.events()) == [event(1)]
+
+
+def test_t54_the_log_stays_small_under_steady_writes_and_a_long_reader(path):
+    store = Store(str(path))
+    store.commit(Batch(events=[event(n) for n in range(1, 3000)]))
+    reading = store.events()
+    next(reading)
+    for n in range(3000, 5000):
+        store.commit(Batch(events=[event(n)]))
+    log = path.with_name(path.name + "-wal")
+    assert log.stat().st_size < 8_000_000
+    store.checkpoint()
+    assert log.stat().st_size == 0
+
+
+def test_a_store_of_another_version_is_refused_and_left_alone(path):
+    Store(str(path)).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE meta SET value = '99' WHERE key = 'schema'")
+    with pytest.raises(StoreError, match="schema 99"):
+        Store(str(path))
+    assert path.exists()
+
+
+@pytest.mark.parametrize("url", ["mysql://x/y", "::", "nope://"])
+def test_other_databases_are_refused(url, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if url == "::":
+        assert Store(url).path is not None  # a bare path is a file
+        return
+    with pytest.raises(StoreError):
+        Store(url)
+
+
+def test_the_default_is_a_file_in_the_state_folder(monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", "/somewhere")
+    assert default_url() == "sqlite:////somewhere/moteye/moteye.db"
+
+
+def test_a_second_write_of_a_row_replaces_the_first(store_url):
+    store = Store(store_url)
+    store.commit(Batch({("f", "cam"): Track()}, {"cam": (1, [1], None)}, outbox=[ROW]))
+    store.commit(
+        Batch({("f", "cam"): TRACK}, {"cam": (2, [2], 5)}, outbox=[{**ROW, "attempts": 3}])
+    )
+    assert store.tracks() == {("f", "cam"): TRACK}
+    assert store.devices() == {"cam": (2, [2], 5)}
+    assert [row["attempts"] for row in store.waiting()] == [3]
+    store.keep_tracks({"g"})
+    assert store.tracks() == {}
+    store.checkpoint()
+
+
+def test_the_actions_of_a_decision_are_found(store_url):
+    store = Store(store_url)
+    store.commit(Batch(decisions=[DECISION], outbox=[ROW, {**ROW, "position": 1, "state": "dead"}]))
+    assert [row["state"] for row in store.outbox_of(DECISION)] == ["wait", "dead"]
+    assert len(store.waiting()) == 1
