@@ -53,7 +53,7 @@ def replayed(record: Store, folder) -> list[str]:
         space.logistic,
         encoder_hash=space.encoder_hash,
         number=1,
-        dim=256,
+        dim=64,
     )
     replay = Replay(compiled, space.encoder_hash)
     return [decision.json() for decision in replay.feed(record.events())]

@@ -43,7 +43,7 @@ def compiled_of(space, folder):
         space.logistic,
         encoder_hash=space.encoder_hash,
         number=1,
-        dim=256,
+        dim=64,
         schedule_of=WhileSchedule,
     )
 
@@ -142,7 +142,7 @@ def test_why_answers_for_a_moment_when_nothing_fired(space, recording, tmp_path)
         assert done.exit_code == 0, done.output
         return " ".join(done.output.split())
 
-    assert "best phrase: a cup of coffee, probability 0.0" in why(30)
+    assert "best phrase: a cup of coffee, probability 0." in why(30)
     assert "below" in why(30).split("missing: ")[1]
     assert "seen in 2 of 2 frames" in why(57)
     assert "of 30.0 s" in why(57).split("missing: ")[1]
