@@ -52,7 +52,8 @@ def _tuple(values: Any) -> str:
 def c_constants(wire: dict[str, Any]) -> str:
     """`device/kernels/wire.h`: the numbers that the C side needs, and the logistic table."""
     lines = [f"// {BANNER}", "#ifndef MOTEYE_WIRE_H", "#define MOTEYE_WIRE_H", ""]
-    lines.append(f"#define MOTEYE_MAX_ROWS ({wire['limits']['max_rows'][0]})")
+    limits = wire["limits"]
+    lines += [f"#define MOTEYE_{n.upper()} ({limits[n][0]})" for n in ("max_rows", "max_canaries")]
     for name, value in wire["prototype_set"].items():
         if name == "magic":
             shown = f'"{value}"'

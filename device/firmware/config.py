@@ -57,6 +57,7 @@ _KEYS = {
     "keepalive_s": (60, _integer(1, 65535)),
     "healthy_s": (300, _integer(1, 86400)),
     "max_set_bytes": (MAX_SET_BYTES, _integer(1024, MAX_SET_BYTES)),
+    "trial_s": (30, _integer(1, 3600)),
     "stdin": (True, _SWITCH),
 }
 

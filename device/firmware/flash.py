@@ -3,7 +3,7 @@
 #   sector_bytes, size
 #   erase(offset)               one sector to 0xFF
 #   program(offset, data)       whole words of 4 bytes; bits go from 1 to 0 only
-#   read_into(offset, buffer)
+#   read_into(offset, buffer)   fills the buffer
 #
 # A board brings a class of its own. Here: a file of fixed size, and memory for where no file can
 # be had.

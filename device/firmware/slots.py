@@ -1,5 +1,5 @@
-# Two slots for prototype sets in flash, and the log that says what is in them. Rules only: the flash
-# is passed in (flash.py). A power cut at any moment leaves the state before or the state after.
+# Two slots for prototype sets in flash, and the log that says what is in them. Rules only: the
+# flash is passed in (flash.py). A power cut at any moment leaves the state before or the one after.
 #
 #   log      2 sectors of records of 256 bytes. Each record is the whole state; the one that counts
 #            has the highest generation and a good CRC, so a torn record is no record. When a sector
@@ -186,7 +186,8 @@ class Slots:
         order = (self.active, 1 - self.active)
         return [index for index in order if self.slots[index].state == CONFIRMED]
 
-    # The bytes of a slot, put into the start of `buffer`; a view of them, None where it is too small.
+    # The bytes of a slot, put into the start of `buffer`; a view of them, or None where it is too
+    # small.
     def read(self, index, buffer):
         slot = self.slots[index]
         if slot.size > len(buffer):

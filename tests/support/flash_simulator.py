@@ -1,4 +1,4 @@
-"""NOR flash that loses power: sectors are erased, words are programmed, bits go from 1 to 0 only."""
+"""NOR flash that loses power: sectors erased, words programmed, bits from 1 to 0 only."""
 
 import random
 

@@ -1,6 +1,6 @@
 """From phrase vectors to the 4-bit, calibrated rows of a prototype set. Pure NumPy."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,9 @@ from moteye.core.scoring import Scorer, fixed_cosines, scaled_rows
 
 Float = npt.NDArray[np.floating]
 REPORT_MARGIN_Q8 = -512  # a device reports rows from a probability of .12 on
+CANARIES = 2
+_CANARY_PHOTOS = 512
+_CANARY_GAP_Q8 = 32
 _CLIP_CANDIDATES = (1.0, 0.9, 0.8, 0.7)
 
 
@@ -71,8 +74,36 @@ def build_set(
         shift=tuple(shift),
         report_q8=REPORT_MARGIN_Q8,
     )
+    prototypes = replace(prototypes, canaries=choose_canaries(prototypes, background.embeddings))
     margins = Scorer(prototypes, dim).margins_q8(background.embeddings)
     return BuiltSet(prototypes, prototypes.encode(), margins, used)
+
+
+def choose_canaries(
+    prototypes: PrototypeSet, embeddings: npt.NDArray[np.int8]
+) -> tuple[tuple[int, bytes], ...]:
+    """Up to CANARIES photos of int8[N, 256] that one row answers best at every dimension.
+
+    The first such photos in the bank's order, of different rows: a further phrase seldom changes
+    the choice, so that it seldom travels in a delta.
+    """
+    photos = embeddings[:_CANARY_PHOTOS]
+    clear = np.ones(len(photos), np.bool_)
+    first: npt.NDArray[np.intp] | None = None
+    for dim in wire.SET_DIMS[: prototypes.planes]:
+        margins = Scorer(prototypes, dim).margins_q8(photos).astype(np.int32)
+        best = margins.argmax(axis=1)
+        top = np.sort(margins, axis=1)[:, -2:]
+        clear &= (top[:, -1] - top[:, 0] >= _CANARY_GAP_Q8) | (top.shape[1] == 1)
+        first = best if first is None else first
+        clear &= best == first
+    assert first is not None
+    chosen: dict[int, bytes] = {}
+    for photo in np.flatnonzero(clear):
+        chosen.setdefault(int(first[photo]), photos[photo, : prototypes.dim].tobytes())
+        if len(chosen) == CANARIES:
+            break
+    return tuple(chosen.items())
 
 
 def quantise_rows(

@@ -14,7 +14,7 @@ from moteye.errors import DeviceRefused, DeviceTimeout, LinkError
 from moteye.link.devices import Device, Devices, Publish
 
 log = structlog.get_logger("moteye.swap")
-CONFIRM_TIMEOUT_S = 20.0
+CONFIRM_TIMEOUT_S = 45.0  # a trial may take 30 s by itself
 RETRY_S = 5.0
 
 
@@ -30,7 +30,8 @@ async def swap(devices: Devices, publish: Publish, device: Device, data: bytes) 
     reply = await devices.request(device, "set.begin", sha256=digest, size=len(data))
     if reply.have:
         return
-    for index, start in enumerate(range(0, len(data), wire.CHUNK_BYTES)):
+    for index in _missing(reply, len(data)):
+        start = index * wire.CHUNK_BYTES
         chunk = models.SetChunk(set=name, i=index, data=data[start : start + wire.CHUNK_BYTES])
         await publish(models.topic(device.id, "set_chunk"), models.encode(chunk))
     try:
@@ -44,6 +45,14 @@ async def swap(devices: Devices, publish: Publish, device: Device, data: bytes) 
         ) from error
 
 
+def _missing(reply: models.Reply, size: int) -> list[int]:
+    """The chunks to send: those the device asks for; all, where it does not say (T31)."""
+    count = -(-size // wire.CHUNK_BYTES)
+    if reply.missing is None:
+        return list(range(count))
+    return [index for index in reply.missing if index < count]
+
+
 def _is_confirmed(device: Device, before: models.SetState | None, name: bytes) -> bool:
     """Whether the device has said since `before` that it uses the set.
 
@@ -52,7 +61,7 @@ def _is_confirmed(device: Device, before: models.SetState | None, name: bytes) -
     state = device.set_state
     if state is None or state is before:
         return False
-    if state.state == "refused":
+    if state.state in ("refused", "reverted"):
         raise DeviceRefused(device.id, "the prototype set", state.code)
     return state.state == "confirmed" and state.set == name
 

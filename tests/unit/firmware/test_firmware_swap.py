@@ -1,0 +1,250 @@
+"""The swap on the device: every (state, event), the gate on every way in, the trial."""
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from support.firmware_host import TRIAL_MS, Device, Factory, flash_size
+from support.flash_simulator import SimulatedFlash
+from support.sets import random_set
+from swap_states import EVENTS, TABLE, WrongEvent, next_state
+
+STATES = ("idle", "receiving", "verified", "trial", "confirmed", "refused", "reverted")
+ENCODER = b"encoder8"
+
+
+def built(seed, *, rows=20, epoch=1, **changes):
+    found = random_set(rows, 64, seed)
+    changes = {"report_q8": -32768, "shift": (12,) * 3, **changes}
+    return replace(found, encoder_hash=ENCODER, epoch=epoch, **changes).encode()
+
+
+def sha(data):
+    return hashlib.sha256(data).digest()
+
+
+@pytest.fixture
+def flash():
+    return SimulatedFlash(flash_size())
+
+
+@pytest.fixture
+def device(flash):
+    return Device(flash, ENCODER)
+
+
+def receive(device, data):
+    code, more = device.begin(data, sha(data))
+    assert code == "ok"
+    return device.send(data, sha(data), more["missing"])
+
+
+def install(device, data):
+    receive(device, data)
+    device.live()
+    assert device.state == ("confirmed", "ok")
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("event", EVENTS)
+def test_every_event_in_every_state(state, event):
+    if (state, event) in TABLE:
+        assert next_state(state, event) in STATES
+    else:
+        with pytest.raises(WrongEvent):
+            next_state(state, event)
+
+
+def test_table_names_only_these_states_and_events_and_all_are_reached():
+    assert {state for state, _ in TABLE} | set(TABLE.values()) == set(STATES)
+    assert {event for _, event in TABLE} == set(EVENTS)
+
+
+def test_swap_goes_through_all_states(device):
+    data = built(1)
+    assert receive(device, data) == "ok"
+    assert device.states == ["receiving", "verified", "trial"]
+    assert device.used == sha(data)[:8]
+    device.live()
+    assert device.states[-1] == "confirmed"
+
+
+def test_t26_trial_waits_for_frames_and_the_broker(device):
+    install(device, built(1))
+    data = built(2)
+    receive(device, data)
+    device.live(frames=2)
+    assert device.state == ("trial", "ok")
+    device.live(frames=1)
+    assert device.state == ("confirmed", "ok")
+
+
+@pytest.mark.parametrize(("frames", "broker", "code"), [(2, True, "frames"), (9, False, "broker")])
+def test_t26_trial_that_does_not_end_goes_back(device, frames, broker, code):
+    old, new = built(1), built(2)
+    install(device, old)
+    device.broker = broker
+    receive(device, new)
+    device.live(frames=frames, ms=TRIAL_MS - 1)
+    assert device.state[0] == "trial"
+    device.live(frames=0, ms=1)
+    assert device.state == ("reverted", code)
+    assert device.used == sha(old)[:8]
+    device.broker = True
+    install(device, new)
+
+
+def test_t27_set_that_fails_its_own_test_is_tried_once(device):
+    install(device, built(1))
+    vector = np.arange(64).astype(np.int8).tobytes()
+    bad = built(2, canaries=((0, vector), (1, vector)))  # both cannot be the best
+    assert receive(device, bad) == "ok"
+    assert device.state == ("reverted", "canary")
+    for _ in range(100):
+        assert device.begin(bad, sha(bad))[0] == "failed_before"
+    assert device.used == sha(built(1))[:8]
+    assert device.states.count("reverted") == 1
+
+
+def test_row_that_does_not_answer_to_itself_is_refused(device):
+    receive(device, built(2, report_q8=32767, mult=np.zeros((3, 20), np.uint16)))
+    assert device.state == ("reverted", "self_test")
+    assert device.used is None
+
+
+def test_t28_good_set_installs_after_failed_trials(device):
+    for seed in range(4):
+        receive(device, built(seed, report_q8=32767, mult=np.zeros((3, 20), np.uint16)))
+        assert device.state == ("reverted", "self_test")
+    install(device, built(9))
+
+
+@pytest.mark.parametrize("epoch", [4, 5, 6])
+@pytest.mark.parametrize("way", ["wire", "resume", "revert", "boot", "factory"])
+def test_t29_lower_epoch_is_refused_on_every_way(flash, way, epoch):
+    device = Device(flash, ENCODER)
+    install(device, built(1, epoch=4 if way in ("boot",) else 5))
+    data = built(2, epoch=epoch)
+    if way == "wire":
+        receive(device, data)
+    elif way == "resume":
+        device.begin(data, sha(data))
+        device.send(data, sha(data), [0])
+        device = Device(flash, ENCODER)
+        receive(device, data)
+    elif way == "revert":
+        device.broker = False
+        receive(device, data)
+        device.live(ms=TRIAL_MS)
+        assert device.used == sha(built(1, epoch=5))[:8]
+        device.broker = True
+        receive(device, data)
+    elif way == "boot":
+        # the set before it has the lower epoch 4: no way back to it once the last one is damaged
+        install(device, built(3, epoch=5))
+        flash.bytes[flash.bytes.index(built(3, epoch=5)) + 100] ^= 1
+        device = Device(flash, ENCODER)
+        assert device.used is None
+        receive(device, data)
+    else:
+        flash.bytes[flash.bytes.index(built(1, epoch=5)) + 100] ^= 1
+        device = Device(flash, ENCODER, factory=Factory(data))
+        assert device.used == (sha(data)[:8] if epoch >= 5 else None)
+        return
+    if epoch < 5:
+        assert device.state == ("refused", "rollback")
+        return
+    device.live()
+    assert device.state == ("confirmed", "ok")
+    assert device.swap.fields()["floor"] == epoch
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (lambda d: d[:99] + b"\0" + d[100:], "bad_set"),
+        (lambda d: d[:8] + bytes(8) + d[16:], "wrong_encoder"),
+    ],
+)
+def test_t30_set_that_does_not_fit_is_refused(device, fault, code):
+    old = built(1)
+    install(device, old)
+    receive(device, fault(built(2)))
+    assert device.state == ("refused", code)
+    assert device.used == sha(old)[:8]
+
+
+def test_t31_transfer_goes_on_after_a_restart(flash):
+    data = built(1, rows=60)
+    device = Device(flash, ENCODER)
+    _, more = device.begin(data, sha(data))
+    device.send(data, sha(data), [1])
+    again = Device(flash, ENCODER)
+    assert again.state[0] == "receiving"
+    _, rest = again.begin(data, sha(data))
+    assert rest["missing"] == [index for index in more["missing"] if index != 1]
+    again.send(data, sha(data), rest["missing"])
+    again.live()
+    assert again.state == ("confirmed", "ok")
+
+
+def test_restart_in_a_trial_tries_again_three_times_at_most(flash):
+    old, data = built(1), built(2)
+    install(Device(flash, ENCODER), old)
+    device = Device(flash, ENCODER)
+    receive(device, data)
+    for _ in range(2):
+        device = Device(flash, ENCODER)
+        assert device.state[0] == "trial"
+        assert device.used == sha(data)[:8]
+    device = Device(flash, ENCODER)
+    assert device.state == ("refused", "interrupted")
+    assert device.used == sha(old)[:8]
+    assert device.begin(data, sha(data))[0] == "failed_before"
+
+
+def test_abort_ends_a_transfer_and_a_trial(device):
+    data = built(1)
+    device.begin(data, sha(data))
+    assert device.swap.abort(sha(data)[:8]) == "ok"
+    assert device.state == ("idle", "ok")
+    receive(device, data)
+    assert device.swap.abort(sha(data)[:8]) == "ok"
+    assert device.state == ("reverted", "aborted")
+    install(device, data)
+
+
+def test_other_transfer_is_busy_until_the_first_is_silent(device):
+    first, second = built(1), built(2)
+    device.begin(first, sha(first))
+    assert device.begin(second, sha(second))[0] == "busy"
+    device.now_ms += 30_000
+    assert device.begin(second, sha(second))[0] == "ok"
+
+
+def test_t33_every_result_carries_the_hash_of_its_set(device):
+    sets = [built(seed) for seed in range(3)]
+    vector = np.arange(-60, 68).astype(np.int8).tobytes()
+    for turn in range(60):
+        data = sets[turn % 3]
+        receive(device, data)
+        device.swap.looked(vector)
+        expected = Device(SimulatedFlash(flash_size()), ENCODER).swap.admit(data, sha(data))[1]
+        expected.prototypes.match(vector, expected.margins)
+        assert (device.used, device.swap.active.margins) == (sha(data)[:8], expected.margins)
+        device.live()
+
+
+def test_flash_that_fails_ends_the_transfer_and_nothing_else(device, flash):
+    old, data = built(1), built(2)
+    install(device, old)
+    device.begin(data, sha(data))
+    program = flash.program
+    flash.program = lambda offset, data: None
+    assert device.send(data, sha(data), [0]) == "internal"
+    assert device.state == ("refused", "internal")
+    flash.program = program
+    assert device.used == sha(old)[:8]
+    device.now_ms += 30_000
+    install(device, data)
