@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test check fix generate firmware evaluate train train-smoke clean
+.PHONY: help setup demo test powercut check fix generate firmware evaluate train train-smoke clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
@@ -25,6 +25,9 @@ demo: setup ## the main job: a plant arrives, one alert (ONCE=1 ends after it)
 test: setup ## all tests
 	@scripts/need mosquitto=mosquitto
 	@$(BIN)/python -m pytest $(ARGS)
+
+powercut: $(STAMP) ## cut the power at every flash operation of a swap; prints the report
+	@$(BIN)/python tests/power/powercut.py $(ARGS)
 
 check: $(STAMP) ## formatting, lints, types, generated files
 	@$(BIN)/ruff format --check .

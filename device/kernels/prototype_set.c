@@ -93,7 +93,8 @@ static int check_header(const uint8_t *file, size_t size, const prototype_set_he
     }
     static const uint8_t zero[sizeof(h->reserved)];
     if (h->plane_count < 1 || h->plane_count > PROTOTYPE_SET_MAX_PLANES || h->count < 1 ||
-        h->count > MOTEYE_MAX_ROWS || h->canary_count > MOTEYE_MAX_CANARIES || memcmp(h->reserved, zero, sizeof(zero)) != 0) {
+        h->count > MOTEYE_MAX_ROWS || h->canary_count > MOTEYE_MAX_CANARIES ||
+        memcmp(h->reserved, zero, sizeof(zero)) != 0) {
         return MOTEYE_ERR_HEADER;
     }
     for (int i = 0; i < h->plane_count; i++) {
