@@ -106,7 +106,10 @@ class Inbox:
         self._messages.publish("frame", fields)
 
     def _set_begin(self, args):
-        return self._swap.begin(args.get("sha256"), args.get("size"), self._messages.uptime.ms())
+        now_ms = self._messages.uptime.ms()
+        return self._swap.begin(
+            args.get("sha256"), args.get("size"), now_ms, args.get("base"), args.get("delta")
+        )
 
     def _set_abort(self, args):
         return self._swap.abort(args.get("set")), {}

@@ -7,6 +7,7 @@ import array
 import gc
 import hashlib
 
+import delta
 import vision
 from log import log
 from micropython import const
@@ -26,6 +27,7 @@ _MAX_TRIALS = const(3)  # of one set that ends for reasons that need not be its 
 class ActiveSet:
     # Raises ValueError(reason).
     def __init__(self, data, digest, encoder_hash, dim):
+        self.data = data
         self.prototypes = vision.Prototypes(data, encoder_hash, dim)
         self.hash = digest[:8]
         self.version = "%d-%s" % (self.prototypes.number, digest.hex()[:8])
@@ -52,6 +54,7 @@ class Swap:
         self._state = "idle"
         self._code = "ok"
         self._kept = False
+        self._added = None  # rows that a delta has brought
         self._previous = None  # the set to go back to, in a trial
         self._frames = 0
         self._trial_end_ms = 0
@@ -61,6 +64,7 @@ class Swap:
         self._seen = b""
         self._got = self._of = 0
         self._heard_ms = 0
+        self._added = None
 
     # --- the start
 
@@ -162,8 +166,9 @@ class Swap:
 
     # --- the transfer
 
-    # set.begin: (code, further keys of the reply).
-    def begin(self, sha256, size, now_ms):
+    # set.begin: (code, further keys of the reply). With a delta, and the hash of the set it is for,
+    # the set is made here, and no chunk need come.
+    def begin(self, sha256, size, now_ms, base=None, changes=None):
         if not isinstance(sha256, bytes) or len(sha256) != 32:
             return "bad_argument", {}
         if not isinstance(size, int) or isinstance(size, bool) or size < SET_HEADER_BYTES:
@@ -186,6 +191,10 @@ class Swap:
             return "ok", {"have": True}
         if transfer is not None and size != transfer.size:
             return "bad_argument", {}
+        if changes is not None:
+            code = self._make(sha256, size, base, changes)
+            if code != "ok":
+                return code, {}
         try:
             if transfer is None:
                 self._slots.begin(sha256, size)
@@ -196,8 +205,42 @@ class Swap:
             return "internal", {}
         self._heard_ms = now_ms
         self._step("begin", "ok")
+        if changes is not None:
+            return self._keep_made(now_ms)
         missing = [index for index in range(self._of) if not self._seen[index]]
         return "ok", {"have": False, "chunks": self._of, "missing": missing}
+
+    # Makes the announced set of the one in use and a delta, in the buffer that is free.
+    def _make(self, sha256, size, base, changes):
+        if not isinstance(changes, bytes):
+            return "bad_argument"
+        if self.active is None or self.active.hash != base:
+            return "wrong_base"
+        out = memoryview(self._buffers[1 - self._used])
+        try:
+            made, self._added = delta.apply(self.active.data, changes, out)
+        except delta.DeltaError as error:
+            log("swap: delta: %s" % error)
+            return "bad_delta"
+        if made != size or hashlib.sha256(out[:made]).digest() != sha256:
+            return "bad_delta"
+        return "ok"
+
+    # Stores what _make() made as if it had come in chunks, so that a power cut finds it the same.
+    def _keep_made(self, now_ms):
+        made = memoryview(self._buffers[1 - self._used])[: self._slots.transfer().size]
+        try:
+            for index in range(self._of):
+                if not self._seen[index]:
+                    self._slots.put(index, made[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES])
+                    self._seen[index] = 1
+                    self._got += 1
+        except (OSError, SlotsError) as error:
+            self._storage_failed(error)
+            return "internal", {}
+        chunks = self._of
+        self._finish(now_ms)
+        return "ok", {"have": False, "chunks": chunks, "missing": []}
 
     def _open(self, now_ms):
         self._seen = self._slots.seen()
@@ -283,7 +326,8 @@ class Swap:
         self._frames = 0
         self._trial_end_ms = now_ms + self._trial_ms
         self._step("try", "ok")
-        code = self_test(found, data, self._dim, sample_rows(found.prototypes.count))
+        rows = sample_rows(found.prototypes.count) if self._added is None else self._added
+        code = self_test(found, data, self._dim, rows)
         if code != "ok":
             self._revert(code, True)
         gc.collect()

@@ -8,6 +8,7 @@ MAX_DEPTH = 6  # levels: nesting of arrays and maps
 MAX_ITEMS = 512  # items: items in one array or map
 MAX_SET_BYTES = 262144  # bytes: largest prototype set; a device may take less and says so in its birth
 MAX_ROWS = 4096  # rows: rows of a prototype set
+MAX_DELTA_BYTES = 3072  # bytes: largest delta; it travels inside `set.begin`
 MAX_CANARIES = 8  # embeddings: canaries of a prototype set
 MAX_FRAME_BYTES = 921600  # bytes: largest picture a device hands over (640x480 RGB)
 MAX_DEVICE_ID_CHARS = 64  # characters: device id: lower-case ASCII letters, digits, - and _
@@ -46,6 +47,8 @@ CODES = {
     "bad_hash": "the bytes that arrived do not have the announced SHA-256; send the set again",
     "no_transfer": "no transfer is under way for this prototype set; send set.begin first",
     "forbidden": "the owner of this device keeps frames on it; set `frames: true` in its configuration to allow it",
+    "wrong_base": "the delta is not for the set in use; send the whole set",
+    "bad_delta": "the delta does not give the announced set; send the whole set",
     "rollback": "the set's epoch is lower than that of a set confirmed before; build it with a higher one",
     "failed_before": "this set failed its trial on this device; change it, or look into the device's log",
     "canary": "the trial failed: an embedding that the set carries is not answered by the class it names; build the set again",
@@ -62,6 +65,8 @@ STATUS_VALUES = ("online", "offline", "stopped", "sleeping")
 SWAP_VALUES = ("idle", "receiving", "verified", "trial", "confirmed", "refused", "reverted")
 REASON_VALUES = ("first", "change", "settle", "heartbeat")
 
+DELTA_MAGIC = b"MEPD"
+DELTA_FORMAT = 1
 SET_MAGIC = b"MEPS"
 SET_FORMAT = 1
 SET_BITS = 4

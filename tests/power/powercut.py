@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 from moteye_protocol.prototype_set import decode
+from moteye_protocol.set_delta import encode_delta
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests"))
@@ -51,7 +52,17 @@ def built(seed: int, *, epoch: int, works: bool = True) -> bytes:
 
 GOOD = [built(seed, epoch=seed) for seed in range(12)]
 BAD = built(99, epoch=99, works=False)
-KNOWN = {sha(data)[:8]: data for data in (*GOOD, BAD)}
+_WHOLE = decode(GOOD[5])
+SHORTER = replace(  # without its rows 7 and 20
+    _WHOLE,
+    epoch=4,
+    names=tuple(np.delete(_WHOLE.names, [7, 20]).tolist()),
+    codes=np.delete(_WHOLE.codes, [7, 20], 0),
+    scale=np.delete(_WHOLE.scale, [7, 20], 1),
+    mult=np.delete(_WHOLE.mult, [7, 20], 1),
+    offset=np.delete(_WHOLE.offset, [7, 20], 1),
+).encode()
+KNOWN = {sha(data)[:8]: data for data in (*GOOD, BAD, SHORTER)}
 
 
 def install(flash: SimulatedFlash, data: bytes, *, chunks: int | None = None) -> Device:
@@ -105,6 +116,15 @@ def aborted(flash: SimulatedFlash) -> None:
     install(flash, GOOD[3])
 
 
+def changed(flash: SimulatedFlash) -> None:
+    install(flash, SHORTER)
+    device = Device(flash, ENCODER)
+    delta = encode_delta(SHORTER, GOOD[5])
+    code, _ = device.swap.begin(sha(GOOD[5]), len(GOOD[5]), 0, sha(SHORTER)[:8], delta)
+    assert code == "ok"
+    device.live()
+
+
 def many(flash: SimulatedFlash) -> None:
     """So many that both sectors of the log are filled, twice."""
     for data in GOOD[1:7]:
@@ -115,6 +135,7 @@ SCENARIOS: dict[str, Scenario] = {
     "full": full,
     "second install": second,
     "resumed": resumed,
+    "delta": changed,
     "reverted": reverted,
     "reverted by deadline": timed_out,
     "aborted": aborted,

@@ -9,6 +9,7 @@ import hashlib
 import structlog
 from moteye_protocol import models, wire
 from moteye_protocol.prototype_set import set_hash
+from moteye_protocol.set_delta import encode_delta
 
 from moteye.errors import DeviceRefused, DeviceTimeout, LinkError
 from moteye.link.devices import Device, Devices, Publish
@@ -16,10 +17,15 @@ from moteye.link.devices import Device, Devices, Publish
 log = structlog.get_logger("moteye.swap")
 CONFIRM_TIMEOUT_S = 45.0  # a trial may take 30 s by itself
 RETRY_S = 5.0
+KNOWN_SETS = 8
 
 
-async def swap(devices: Devices, publish: Publish, device: Device, data: bytes) -> None:
+async def swap(
+    devices: Devices, publish: Publish, device: Device, data: bytes, base: bytes | None = None
+) -> None:
     """Send `data` and wait until the device says that it uses it.
+
+    `base` is the set in use, where it is known: a delta goes out instead when that is smaller.
 
     Raises DeviceRefused with the device's code, DeviceTimeout when it never says, LinkError
     without a broker.
@@ -27,7 +33,10 @@ async def swap(devices: Devices, publish: Publish, device: Device, data: bytes) 
     name = set_hash(data)
     before = device.set_state
     digest = hashlib.sha256(data).digest()
-    reply = await devices.request(device, "set.begin", sha256=digest, size=len(data))
+    manifest = {"sha256": digest, "size": len(data)}
+    reply = await _begin_with_delta(devices, device, manifest, data, base)
+    if reply is None:
+        reply = await devices.request(device, "set.begin", **manifest)
     if reply.have:
         return
     for index in _missing(reply, len(data)):
@@ -43,6 +52,36 @@ async def swap(devices: Devices, publish: Publish, device: Device, data: bytes) 
         raise DeviceTimeout(
             f"{device.id} did not confirm set {name.hex()} within {CONFIRM_TIMEOUT_S:.0f} s"
         ) from error
+
+
+async def _begin_with_delta(
+    devices: Devices,
+    device: Device,
+    manifest: dict[str, object],
+    data: bytes,
+    base: bytes | None,
+) -> models.Reply | None:
+    """The reply to a `set.begin` that carries a delta; None where the whole set has to go."""
+    delta = smaller_delta(base, data) if base is not None else None
+    if base is None or delta is None:
+        return None
+    try:
+        return await devices.request(
+            device, "set.begin", **manifest, base=set_hash(base), delta=delta
+        )
+    except DeviceRefused as error:
+        if error.code not in ("wrong_base", "bad_delta"):
+            raise
+        log.warning("delta refused, the whole set goes", device=device.id, code=error.code)
+        return None
+
+
+def smaller_delta(base: bytes, data: bytes) -> bytes | None:
+    """The delta from `base` to `data`, where it is smaller and fits into one command."""
+    delta = encode_delta(base, data)
+    if delta is None or len(delta) > wire.MAX_DELTA_BYTES or len(delta) >= len(data):
+        return None
+    return delta
 
 
 def _missing(reply: models.Reply, size: int) -> list[int]:
@@ -77,12 +116,16 @@ class SetKeeper:
         self._publish = publish
         self._encoder_hash = encoder_hash
         self._wanted: bytes | None = None
+        self._known: dict[bytes, bytes] = {}  # sets of this run by hash, newest last
         self._running: dict[str, asyncio.Task[None]] = {}
         self._refused: dict[str, tuple[int, bytes]] = {}
 
     def want(self, data: bytes) -> None:
         """The set that devices should use from now on."""
         self._wanted = data
+        self._known[set_hash(data)] = data
+        while len(self._known) > KNOWN_SETS:
+            del self._known[next(iter(self._known))]
         self._devices.changed.set()
 
     async def run(self) -> None:
@@ -114,7 +157,8 @@ class SetKeeper:
         assert data is not None
         name = set_hash(data)
         try:
-            await swap(self._devices, self._publish, device, data)
+            base = self._known.get(device.set_hash or b"")
+            await swap(self._devices, self._publish, device, data, base)
             log.info("prototype set in use", device=device.id, set=name.hex(), bytes=len(data))
         except DeviceRefused as error:
             log.error("prototype set refused", device=device.id, reason=str(error))

@@ -4,12 +4,14 @@ import asyncio
 import hashlib
 import time
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from moteye_protocol import models, wire
-from moteye_protocol.prototype_set import set_hash, version
+from moteye_protocol.prototype_set import decode, set_hash, version
+from moteye_protocol.set_delta import encode_delta
 from system.device.device_bench import DEVICE, hosting, prototype_set, until
 
 
@@ -191,6 +193,35 @@ async def test_t31_transfer_goes_on_after_a_power_cut(host, make_device, encoder
         await host.next("set_state", lambda state: state.state == "confirmed")
     states = [state.state for state in host.of("set_state")]
     assert states[-3:] == ["verified", "trial", "confirmed"]
+
+
+async def test_delta_swaps_a_set_in_one_message(host, make_device, encoder_hash):
+    whole = decode(prototype_set(encoder_hash, rows=101, dim=256, number=2))
+    rows = [row for row in range(101) if row != 40]
+    base = replace(
+        whole,
+        number=1,
+        names=tuple(whole.names[row] for row in rows),
+        codes=whole.codes[rows],
+        scale=whole.scale[:, rows],
+        mult=whole.mult[:, rows],
+        offset=whole.offset[:, rows],
+    ).encode()
+    target = whole.encode()
+    async with make_device() as device:
+        await host.next("birth")
+        await swapped(host, base)
+        delta = encode_delta(base, target)
+        reply = await host.begin(target, base=set_hash(base), delta=delta)
+        assert (reply.code, reply.missing) == ("ok", [])
+        state = await host.next(
+            "set_state", lambda s: s.state == "confirmed" and s.set == set_hash(target)
+        )
+        assert state.version == version(2, target)
+        await host.next("detections", lambda d: d.set == set_hash(target))
+        await device.kill()
+        await device.restart()
+        await host.next("birth", lambda b: b.s > state.s and b.set == set_hash(target))
 
 
 async def test_t26_trial_without_frames_goes_back(host, make_device, encoder_hash):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from moteye_protocol.set_delta import encode_delta
 from support.firmware_host import TRIAL_MS, Device, Factory, flash_size
 from support.flash_simulator import SimulatedFlash
 from support.sets import random_set
@@ -248,3 +249,67 @@ def test_flash_that_fails_ends_the_transfer_and_nothing_else(device, flash):
     assert device.used == sha(old)[:8]
     device.now_ms += 30_000
     install(device, data)
+
+
+def of_rows(rows, **changes):
+    pool = random_set(60, 64, 4)
+    parts = {
+        "names": tuple(pool.names[row] for row in rows),
+        "codes": pool.codes[rows],
+        "scale": pool.scale[:, rows],
+        "mult": pool.mult[:, rows],
+        "offset": pool.offset[:, rows],
+        "report_q8": -32768,
+        "shift": (12,) * 3,
+        "encoder_hash": ENCODER,
+    }
+    return replace(pool, **{**parts, **changes}).encode()
+
+
+def begin_with_delta(device, base, data, changes=None):
+    changes = encode_delta(base, data) if changes is None else changes
+    return device.swap.begin(sha(data), len(data), device.now_ms, sha(base)[:8], changes)
+
+
+def test_delta_swaps_a_set_without_a_chunk(device, flash):
+    base, target = of_rows([0, 1, 2]), of_rows([0, 3, 1, 2], epoch=5)
+    install(device, base)
+    code, more = begin_with_delta(device, base, target)
+    assert (code, more["missing"]) == ("ok", [])
+    device.live()
+    assert device.state == ("confirmed", "ok")
+    assert Device(flash, ENCODER).used == sha(target)[:8]
+
+
+def test_delta_for_another_set_is_refused_and_the_whole_one_goes(device):
+    base, target = of_rows([0, 1, 2]), of_rows([0, 3, 1, 2])
+    install(device, of_rows([0, 1]))
+    assert begin_with_delta(device, base, target)[0] == "wrong_base"
+    assert begin_with_delta(device, of_rows([0, 1]), target, b"MEPD")[0] == "bad_delta"
+    other = encode_delta(of_rows([0, 1]), of_rows([5]))
+    assert begin_with_delta(device, of_rows([0, 1]), target, other)[0] == "bad_delta"
+    assert device.used == sha(of_rows([0, 1]))[:8]
+    install(device, target)
+
+
+def test_every_row_that_a_delta_adds_must_answer_to_itself(device):
+    offset = np.full((3, 22), 0, np.int16)
+    base = of_rows(list(range(20)), report_q8=-200, offset=offset[:, :20])
+    mult = random_set(60, 64, 4).mult[:, [*range(20), 33, 34]]
+    mult[:, 20] = 0
+    offset[:, 20] = -300
+    target = of_rows([*range(20), 33, 34], mult=mult, offset=offset, report_q8=-200)
+    install(device, base)
+    begin_with_delta(device, base, target)
+    assert device.state == ("reverted", "self_test")
+    assert device.used == sha(base)[:8]
+
+
+def test_delta_goes_on_what_was_received_before(device):
+    base, target = of_rows([0, 1, 2]), of_rows(list(range(40)))
+    install(device, base)
+    device.begin(target, sha(target))
+    device.send(target, sha(target), [1])
+    assert begin_with_delta(device, base, target)[0] == "ok"
+    device.live()
+    assert device.used == sha(target)[:8]
