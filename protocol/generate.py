@@ -32,6 +32,8 @@ def python_constants(wire: dict[str, Any]) -> str:
     for name, values in wire["states"].items():
         lines.append(f"{name.upper()}_VALUES = {_tuple(values)}")
     lines.append("")
+    algorithms = "".join(f'"{name}", ' for name in wire["signing"]["algorithms"]).strip()
+    lines += [f"SIGNING_ALGORITHMS = ({algorithms})"]
     lines += [f'DELTA_MAGIC = b"{wire["delta"]["magic"]}"']
     lines += [f"DELTA_FORMAT = {wire['delta']['format']}"]
     for name, value in wire["prototype_set"].items():

@@ -47,7 +47,10 @@ class Device:
         )
         self._frames = FrameRing() if config["frames"] else None
         self._make_swap()
-        self._inbox = Inbox(self._messages, self._swap, self._frames, eye, self._publish_state)
+        self._keys = tuple([bytes.fromhex(key) for key in config["keys"]])
+        self._inbox = Inbox(
+            self._messages, self._swap, self._frames, eye, self._publish_state, self._keys
+        )
 
     def _make_client(self):
         config = self._config
@@ -229,6 +232,7 @@ class Device:
                 "set_version": active.version if active else "",
                 "frames": self._config["frames"],
                 "max_set": self._config["max_set_bytes"],
+                "keys": len(self._config["keys"]),
                 "ops": OPERATIONS,
                 "interval": self._config["interval_ms"],
             },

@@ -137,9 +137,14 @@ class Swap:
                 if bytes(data[8:16]) != self._encoder_hash:
                     return "wrong_encoder", None
             return "bad_set", None
-        if found.epoch < self._slots.floor:
-            return "rollback", None
-        return "ok", found
+        code = self.fits(self._encoder_hash, found.epoch)
+        return code, found if code == "ok" else None
+
+    # The code for a set of this encoder and epoch: of the one at the gate, or announced.
+    def fits(self, encoder_hash, epoch):
+        if encoder_hash != self._encoder_hash:
+            return "wrong_encoder"
+        return "rollback" if epoch < self._slots.floor else "ok"
 
     # --- what is told
 

@@ -26,6 +26,7 @@ from moteye.core.engine import Decision, Engine, Observation
 from moteye.core.policy import Policy
 from moteye.core.scoring import Scorer, prob_q8
 from moteye.errors import DeviceTimeout, LinkError, PolicyErrors
+from moteye.keys import load_keys
 from moteye.link.broker import embedded_broker
 from moteye.link.connection import Connection
 from moteye.link.devices import Device, Devices
@@ -37,6 +38,7 @@ AGENT_TOPIC = f"{wire.TOPIC_ROOT}/_agent"
 INBOX_LIMIT = 2048
 ALERT_LIMIT = 256
 RECENT_FRAMES = 32
+EPOCH_S = 86_400  # sets of an earlier day than the one confirmed are not used
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ class Agent:
             on_connect=self._announce,
             status_topic=f"{AGENT_TOPIC}/status",
         )
-        self.devices = Devices(self._publish)
+        self._keys = load_keys(settings.keys)
+        self.devices = Devices(self._publish, self._keys.signing_key if self._keys else None)
         self._runner = ActionRunner(self._connection.publish, self._picture)
         self._keeper: SetKeeper | None = None
 
@@ -122,6 +125,7 @@ class Agent:
             encoder_hash=space.encoder_hash,
             number=self._set_number,
             dim=self.settings.dim,
+            epoch=int(time.time()) // EPOCH_S if self._keys else 0,
         )
         self._compiled = compiled
         self.engine.replace(compiled.policies)

@@ -58,7 +58,7 @@ class DeviceMessage(Message):
 
 
 class Birth(DeviceMessage):
-    """Who a device is. Sent retained at every connect."""
+    """Who a device is. Sent retained at every connect. `keys`: how many it checks with."""
 
     topic = "birth"
     fw: str
@@ -70,6 +70,7 @@ class Birth(DeviceMessage):
     set_version: str
     frames: bool
     max_set: Counter
+    keys: Counter = 0
     ops: list[str]
     interval: Counter
 

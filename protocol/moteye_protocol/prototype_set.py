@@ -121,6 +121,12 @@ def set_hash(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()[:8]
 
 
+def header_of(data: bytes) -> tuple[bytes, int, int]:
+    """Encoder hash, epoch and number of a set."""
+    encoder_hash, epoch, number = HEADER.unpack_from(data)[5:8]
+    return encoder_hash, epoch, number
+
+
 def version(number: int, data: bytes) -> str:
     """`<number>-<hash8>`, which sorts by number and names the content."""
     return f"{number}-{hashlib.sha256(data).hexdigest()[:8]}"

@@ -47,6 +47,8 @@ CODES = {
     "bad_hash": "the bytes that arrived do not have the announced SHA-256; send the set again",
     "no_transfer": "no transfer is under way for this prototype set; send set.begin first",
     "forbidden": "the owner of this device keeps frames on it; set `frames: true` in its configuration to allow it",
+    "unsigned": "this device has a key and the message is not signed with it; enroll the device, or name the keys file in moteye.yaml",
+    "replayed": "a signed command older than those this device remembers; send a new one",
     "wrong_base": "the delta is not for the set in use; send the whole set",
     "bad_delta": "the delta does not give the announced set; send the whole set",
     "rollback": "the set's epoch is lower than that of a set confirmed before; build it with a higher one",
@@ -65,6 +67,7 @@ STATUS_VALUES = ("online", "offline", "stopped", "sleeping")
 SWAP_VALUES = ("idle", "receiving", "verified", "trial", "confirmed", "refused", "reverted")
 REASON_VALUES = ("first", "change", "settle", "heartbeat")
 
+SIGNING_ALGORITHMS = ("hmac-sha256",)
 DELTA_MAGIC = b"MEPD"
 DELTA_FORMAT = 1
 SET_MAGIC = b"MEPS"

@@ -39,6 +39,7 @@ def compile_policies(
     encoder_hash: bytes,
     number: int,
     dim: int,
+    epoch: int = 0,
 ) -> CompiledSet:
     """Compile at least one policy.
 
@@ -53,6 +54,7 @@ def compile_policies(
         encoder_hash=encoder_hash,
         number=number,
         dim=dim,
+        epoch=epoch,
     )
     column = {phrase: index for index, phrase in enumerate(phrases)}
     columns = {p.name: np.array([column[phrase] for phrase in p.see]) for p in policies}

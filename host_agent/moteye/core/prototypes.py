@@ -45,6 +45,7 @@ def build_set(
     encoder_hash: bytes,
     number: int,
     dim: int,
+    epoch: int = 0,
 ) -> BuiltSet:
     """One row a phrase.
 
@@ -73,6 +74,7 @@ def build_set(
         offset=offset,
         shift=tuple(shift),
         report_q8=REPORT_MARGIN_Q8,
+        epoch=epoch,
     )
     prototypes = replace(prototypes, canaries=choose_canaries(prototypes, background.embeddings))
     margins = Scorer(prototypes, dim).margins_q8(background.embeddings)

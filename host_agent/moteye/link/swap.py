@@ -5,11 +5,13 @@ And keeping every device on the set that the policies ask for.
 
 import asyncio
 import hashlib
+from typing import Any
 
 import structlog
 from moteye_protocol import models, wire
-from moteye_protocol.prototype_set import set_hash
+from moteye_protocol.prototype_set import header_of, set_hash
 from moteye_protocol.set_delta import encode_delta
+from moteye_protocol.signing import manifest, sign_manifest
 
 from moteye.errors import DeviceRefused, DeviceTimeout, LinkError
 from moteye.link.devices import Device, Devices, Publish
@@ -32,11 +34,10 @@ async def swap(
     """
     name = set_hash(data)
     before = device.set_state
-    digest = hashlib.sha256(data).digest()
-    manifest = {"sha256": digest, "size": len(data)}
-    reply = await _begin_with_delta(devices, device, manifest, data, base)
+    reply = await _begin_with_delta(devices, device, data, base)
     if reply is None:
-        reply = await devices.request(device, "set.begin", **manifest)
+        arguments = begin_arguments(data, key=devices.key(device))
+        reply = await devices.request(device, "set.begin", **arguments)
     if reply.have:
         return
     for index in _missing(reply, len(data)):
@@ -55,25 +56,37 @@ async def swap(
 
 
 async def _begin_with_delta(
-    devices: Devices,
-    device: Device,
-    manifest: dict[str, object],
-    data: bytes,
-    base: bytes | None,
+    devices: Devices, device: Device, data: bytes, base: bytes | None
 ) -> models.Reply | None:
     """The reply to a `set.begin` that carries a delta; None where the whole set has to go."""
     delta = smaller_delta(base, data) if base is not None else None
     if base is None or delta is None:
         return None
     try:
-        return await devices.request(
-            device, "set.begin", **manifest, base=set_hash(base), delta=delta
-        )
+        arguments = begin_arguments(data, base=base, delta=delta, key=devices.key(device))
+        return await devices.request(device, "set.begin", **arguments)
     except DeviceRefused as error:
         if error.code not in ("wrong_base", "bad_delta"):
             raise
         log.warning("delta refused, the whole set goes", device=device.id, code=error.code)
         return None
+
+
+def begin_arguments(
+    data: bytes,
+    *,
+    base: bytes | None = None,
+    delta: bytes | None = None,
+    key: bytes | None = None,
+) -> dict[str, Any]:
+    """What `set.begin` says of a set: signed with `key`, or plain; with a delta from `base`."""
+    name = set_hash(base) if base is not None and delta is not None else None
+    changes = {} if delta is None else {"delta": delta}
+    if key is not None:
+        packed = manifest(data, header_of(data), name)
+        return {"manifest": packed, "mac": sign_manifest(key, packed), **changes}
+    plain: dict[str, Any] = {"sha256": hashlib.sha256(data).digest(), "size": len(data)}
+    return plain if name is None else {**plain, "base": name, **changes}
 
 
 def smaller_delta(base: bytes, data: bytes) -> bytes | None:
