@@ -11,7 +11,7 @@ from moteye_protocol.wire import (
     SET_PLANE_WIDTHS,
 )
 
-_HEAD = "<4sBBHIIh"  # magic, format, flags, rows, number, epoch, report_q8
+_HEAD = "<2sBBHIIh"  # magic, format, flags, rows, number, epoch, report_q8
 _COPY = 0x8000
 _SHIFTS = 1
 _CANARIES = 2
@@ -153,18 +153,19 @@ def apply(base, delta, out):
 
 def _canaries(base, reader, flags, moved, out, at):
     size = sum(SET_PLANE_WIDTHS[: base[6]])
+    kept = 0xFF
+    added = 0
     if flags & _CANARIES:
-        count = reader.take(1)[0]
-        if count > MAX_CANARIES:
-            raise DeltaError("too many canaries")
-        return count, _append(out, at, reader.take(count * (2 + size)))
+        kept, added = reader.take(2)
     names_at, names_bytes = struct.unpack_from("<II", base, 32)
     count = 0
     for index in range(base[49]):
         start = names_at + names_bytes + index * (2 + size)
         row = moved.get(struct.unpack_from("<H", base, start)[0])
-        if row is not None:
+        if kept >> index & 1 and row is not None:
             at = _append(out, at, struct.pack("<H", row))
             at = _append(out, at, base[start + 2 : start + 2 + size])
             count += 1
-    return count, at
+    if count + added > MAX_CANARIES:
+        raise DeltaError("too many canaries")
+    return count + added, _append(out, at, reader.take(added * (2 + size)))

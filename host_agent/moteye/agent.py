@@ -126,6 +126,7 @@ class Agent:
             number=self._set_number,
             dim=self.settings.dim,
             epoch=int(time.time()) // EPOCH_S if self._keys else 0,
+            previous=self._compiled.built.prototypes if self._compiled else None,
         )
         self._compiled = compiled
         self.engine.replace(compiled.policies)

@@ -9,11 +9,12 @@ import struct
 from moteye_protocol import wire
 from moteye_protocol.prototype_set import HEADER, PrototypeSet, decode
 
-HEAD = struct.Struct("<4sBBHIIh")
+HEAD = struct.Struct("<2sBBHIIh")
 MAX_RUN = 0x7FFF
 COPY = 0x8000
 SHIFTS = 1
 CANARIES = 2
+Canaries = tuple[tuple[int, bytes], ...]
 
 
 def encode_delta(base: bytes, target: bytes) -> bytes | None:
@@ -28,7 +29,8 @@ def encode_delta(base: bytes, target: bytes) -> bytes | None:
     wanted = _rows(new)
     sources = [rows.get(row) for row in wanted]
     flags = SHIFTS if HEADER.unpack_from(base)[14] != HEADER.unpack_from(target)[14] else 0
-    if carried(old.canaries, sources) != new.canaries:
+    kept, added = _canaries(old.canaries, new.canaries, sources)
+    if kept != (1 << len(old.canaries)) - 1 or added:
         flags |= CANARIES
     out = bytearray(
         HEAD.pack(
@@ -49,17 +51,21 @@ def encode_delta(base: bytes, target: bytes) -> bytes | None:
         else:
             out += struct.pack("<HH", COPY | length, source)
     if flags & CANARIES:
-        out.append(len(new.canaries))
-        for row, embedding in new.canaries:
+        out += bytes([kept, len(added)])
+        for row, embedding in added:
             out += struct.pack("<H", row) + embedding
     return bytes(out)
 
 
-def carried(
-    canaries: tuple[tuple[int, bytes], ...], sources: list[int | None]
-) -> tuple[tuple[int, bytes], ...]:
-    """The base's canaries with their rows' new numbers; those of removed rows are left out."""
-    return tuple((sources.index(row), e) for row, e in canaries if row in sources)
+def _canaries(old: Canaries, new: Canaries, sources: list[int | None]) -> tuple[int, Canaries]:
+    """Which of the old canaries go on, a bit each, with their rows' new numbers; and the others."""
+    kept = found = 0
+    for index, (row, embedding) in enumerate(old):
+        moved = (sources.index(row), embedding) if row in sources else None
+        if found < len(new) and new[found] == moved:
+            kept |= 1 << index
+            found += 1
+    return kept, new[found:]
 
 
 def _rows(prototypes: PrototypeSet) -> list[bytes]:

@@ -68,7 +68,7 @@ SWAP_VALUES = ("idle", "receiving", "verified", "trial", "confirmed", "refused",
 REASON_VALUES = ("first", "change", "settle", "heartbeat")
 
 SIGNING_ALGORITHMS = ("hmac-sha256",)
-DELTA_MAGIC = b"MEPD"
+DELTA_MAGIC = b"MD"
 DELTA_FORMAT = 1
 SET_MAGIC = b"MEPS"
 SET_FORMAT = 1

@@ -22,15 +22,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from moteye.link.swap import begin_arguments, smaller_delta
+from moteye_protocol import wire
+from moteye_protocol.codec import pack
 from moteye_protocol.prototype_set import decode
 from moteye_protocol.set_delta import encode_delta
+from moteye_protocol.signing import sign_command
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests"))
 
 from support.firmware_host import TRIAL_MS, Device, flash_size, slots  # noqa: E402
 from support.flash_simulator import WORD, PowerCut, SimulatedFlash  # noqa: E402
-from support.sets import random_set  # noqa: E402
+from support.sets import random_set, without_row  # noqa: E402
 
 ENCODER = b"encoder8"
 RANDOM_RUNS = 200
@@ -352,6 +356,7 @@ def main() -> int:
     rows = [prove(name, arguments.seed, arguments.share) for name in SCENARIOS]
     rows.append(prove_repeated(arguments.seed, max(1, int(RANDOM_RUNS * arguments.share))))
     print(table(rows))
+    print(f"one class more in a set of 100: {delta_one_class_bytes()} bytes to the device")
     invalid = [text for row in rows for text in row.invalid]
     for text in invalid[:20]:
         print(text)
@@ -368,8 +373,35 @@ def figures(rows: list[Row], seed: int) -> dict[str, object]:
         "torn_records": sum(row.torn_records for row in rows),
         "invalid_outcomes": sum(len(row.invalid) for row in rows),
         "completed_afterwards": sum(row.completed for row in rows),
+        "delta_one_class_bytes": delta_one_class_bytes(),
+        "set_1000x64_bytes": set_1000x64_bytes(),
         "seed": seed,
     }
+
+
+def set_1000x64_bytes() -> int:
+    """A set of 1,000 classes at 64 dimensions, without names."""
+    data = random_set(1000, 64, 1).encode()
+    return len(data) - int.from_bytes(data[36:40], "little")
+
+
+def delta_one_class_bytes() -> int:
+    """All bytes of payload that add a class to a set of 100, at 256 dimensions, signed."""
+    whole = random_set(101, 256, 2)
+    names = tuple(f"a phrase of {number:09}" for number in range(101))  # 21 characters
+    target = replace(whole, names=names, epoch=20_000).encode()
+    base = without_row(target, 40)
+    delta = smaller_delta(base, target)
+    key = bytes(32)
+    command = {
+        "v": wire.VERSION,
+        "tid": "12345678",
+        "s": 100,
+        "issued": 1_800_000_000_000,
+        "op": "set.begin",
+        "args": begin_arguments(target, base=base, delta=delta, key=key),
+    }
+    return len(sign_command(key, pack(command)))
 
 
 def table(rows: list[Row]) -> str:

@@ -1,7 +1,7 @@
 """A tenth of the power-cut proof, chosen by a fixed seed; `make powercut` does all of it."""
 
 import pytest
-from power.powercut import SCENARIOS, prove, prove_repeated, slots
+from power.powercut import SCENARIOS, delta_one_class_bytes, prove, prove_repeated, slots
 
 SEED = 7
 
@@ -49,3 +49,7 @@ def test_proof_notices_a_transfer_into_the_slot_in_use(monkeypatch):
 
     monkeypatch.setattr(slots.Slots, "begin", into_the_wrong_one)
     assert prove("second install", SEED, 0.1).invalid
+
+
+def test_one_class_more_takes_at_most_400_bytes():
+    assert delta_one_class_bytes() <= 400

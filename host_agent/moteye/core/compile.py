@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from moteye_protocol.prototype_set import PrototypeSet
 
 from moteye.core.calibration import Background, Logistic, Threshold, threshold
 from moteye.core.engine import CompiledPolicy
@@ -40,6 +41,7 @@ def compile_policies(
     number: int,
     dim: int,
     epoch: int = 0,
+    previous: PrototypeSet | None = None,
 ) -> CompiledSet:
     """Compile at least one policy.
 
@@ -55,6 +57,7 @@ def compile_policies(
         number=number,
         dim=dim,
         epoch=epoch,
+        previous=previous,
     )
     column = {phrase: index for index, phrase in enumerate(phrases)}
     columns = {p.name: np.array([column[phrase] for phrase in p.see]) for p in policies}

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 from moteye_protocol import models, wire
+from moteye_protocol.codec import pack
 from moteye_protocol.signing import sign_command
 
 from moteye.core.presence import Presence
@@ -102,7 +103,7 @@ class Devices:
         Raises DeviceRefused for an answer other than ok, DeviceTimeout for none, LinkError
         without a broker.
         """
-        tid = secrets.token_hex(6)
+        tid = secrets.token_urlsafe(6)
         command = models.Command(
             tid=tid,
             s=device.presence.session if device.presence.session >= 0 else None,
@@ -113,7 +114,7 @@ class Devices:
         answer: asyncio.Future[models.Reply] = asyncio.get_running_loop().create_future()
         device.replies[tid] = answer
         try:
-            payload = models.encode(command)
+            payload = pack(command.model_dump(exclude={"ttl"}))  # the default
             key = self.key(device)
             if key is not None:
                 payload = sign_command(key, payload)

@@ -4,14 +4,14 @@ import asyncio
 import hashlib
 import time
 import zlib
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from moteye_protocol import models, wire
-from moteye_protocol.prototype_set import decode, set_hash, version
+from moteye_protocol.prototype_set import set_hash, version
 from moteye_protocol.set_delta import encode_delta
+from support.sets import without_row
 from system.device.device_bench import DEVICE, hosting, prototype_set, until
 
 
@@ -196,18 +196,8 @@ async def test_t31_transfer_goes_on_after_a_power_cut(host, make_device, encoder
 
 
 async def test_delta_swaps_a_set_in_one_message(host, make_device, encoder_hash):
-    whole = decode(prototype_set(encoder_hash, rows=101, dim=256, number=2))
-    rows = [row for row in range(101) if row != 40]
-    base = replace(
-        whole,
-        number=1,
-        names=tuple(whole.names[row] for row in rows),
-        codes=whole.codes[rows],
-        scale=whole.scale[:, rows],
-        mult=whole.mult[:, rows],
-        offset=whole.offset[:, rows],
-    ).encode()
-    target = whole.encode()
+    target = prototype_set(encoder_hash, rows=101, dim=256, number=2)
+    base = without_row(target, 40)
     async with make_device() as device:
         await host.next("birth")
         await swapped(host, base)

@@ -285,7 +285,7 @@ def test_delta_for_another_set_is_refused_and_the_whole_one_goes(device):
     base, target = of_rows([0, 1, 2]), of_rows([0, 3, 1, 2])
     install(device, of_rows([0, 1]))
     assert begin_with_delta(device, base, target)[0] == "wrong_base"
-    assert begin_with_delta(device, of_rows([0, 1]), target, b"MEPD")[0] == "bad_delta"
+    assert begin_with_delta(device, of_rows([0, 1]), target, b"MD")[0] == "bad_delta"
     other = encode_delta(of_rows([0, 1]), of_rows([5]))
     assert begin_with_delta(device, of_rows([0, 1]), target, other)[0] == "bad_delta"
     assert device.used == sha(of_rows([0, 1]))[:8]
