@@ -19,6 +19,9 @@ from moteye.link.devices import Device, Devices, Publish
 log = structlog.get_logger("moteye.swap")
 CONFIRM_TIMEOUT_S = 45.0  # a trial may take 30 s by itself
 RETRY_S = 5.0
+RETRY_SLOWLY_S = 60.0
+AT_ONCE = ("busy", "stale_session", "expired", "replayed")  # the time was wrong, not the set
+SLOWLY = ("frames", "broker", "aborted", "internal")  # something beside the set was wrong
 KNOWN_SETS = 8
 
 
@@ -33,7 +36,7 @@ async def swap(
     without a broker.
     """
     name = set_hash(data)
-    before = device.set_state
+    before, session = device.set_state, device.presence.session
     reply = await _begin_with_delta(devices, device, data, base)
     if reply is None:
         arguments = begin_arguments(data, key=devices.key(device))
@@ -47,6 +50,8 @@ async def swap(
     try:
         async with asyncio.timeout(CONFIRM_TIMEOUT_S):
             while not _is_confirmed(device, before, name):
+                if device.presence.session != session:
+                    raise DeviceTimeout(f"{device.id} restarted in the middle of a swap")
                 device.changed.clear()
                 await device.changed.wait()
     except TimeoutError as error:
@@ -175,10 +180,12 @@ class SetKeeper:
             log.info("prototype set in use", device=device.id, set=name.hex(), bytes=len(data))
         except DeviceRefused as error:
             log.error("prototype set refused", device=device.id, reason=str(error))
-            if error.code not in ("busy", "stale_session", "expired"):
-                self._refused[device.id] = (device.presence.session, name)
-            else:
+            if error.code in AT_ONCE:
                 await asyncio.sleep(RETRY_S)
+            elif error.code in SLOWLY:
+                await asyncio.sleep(RETRY_SLOWLY_S)
+            else:
+                self._refused[device.id] = (device.presence.session, name)
         except (DeviceTimeout, LinkError) as error:
             log.warning("prototype set not delivered, trying again", reason=str(error))
             await asyncio.sleep(RETRY_S)
