@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from moteye_protocol.set_delta import encode_delta
 from support.firmware_host import TRIAL_MS, Device, Factory, flash_size
 from support.flash_simulator import SimulatedFlash
@@ -313,3 +315,49 @@ def test_delta_goes_on_what_was_received_before(device):
     assert begin_with_delta(device, base, target)[0] == "ok"
     device.live()
     assert device.used == sha(target)[:8]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["begin", "chunk", "abort", "live", "restart", "wait", "delta"]),
+            st.integers(0, 2),
+            st.integers(0, 3),
+        ),
+        max_size=40,
+    )
+)
+def test_any_messages_in_any_order_leave_a_whole_set_and_a_device_that_goes_on(happenings):
+    sets = [of_rows(list(range(30 + seed)), epoch=seed) for seed in range(3)]
+    flash = SimulatedFlash(flash_size())
+    device = Device(flash, ENCODER)
+    install(device, sets[0])
+    floor = 0
+    for what, which, number in happenings:
+        data = sets[which]
+        if what == "begin":
+            device.begin(data, sha(data))
+        elif what == "chunk":
+            piece = data[number * 1024 : number * 1024 + 1024]
+            device.swap.chunk(sha(data)[:8], number, piece, device.now_ms)
+        elif what == "abort":
+            device.swap.abort(sha(data)[:8])
+        elif what == "live":
+            device.live(frames=number)
+        elif what == "restart":
+            device = Device(flash, ENCODER)
+        elif what == "delta":
+            begin_with_delta(device, sets[number % 3], data)
+        else:
+            device.now_ms += 30_000
+            device.swap.tick(device.now_ms)
+        fields = device.swap.fields()
+        assert fields["set"] in {sha(known)[:8] for known in sets}
+        assert device.swap.active.epoch >= fields["floor"] >= floor
+        floor = fields["floor"]
+    device.live()
+    device.now_ms += 30_000
+    last = of_rows(list(range(40)), epoch=9)
+    install(device, last)
+    assert Device(flash, ENCODER).used == sha(last)[:8]
