@@ -23,6 +23,7 @@ _FIRMWARE = "0.1.0"
 _FIRST_FRAME_MS = const(1000)
 _GOODBYE_MS = const(3000)
 _SWAP_TICK_MS = const(100)
+_TRIAL_INTERVAL_MS = const(100)
 
 
 class Device:
@@ -165,7 +166,10 @@ class Device:
             eye.keep()
             gc.collect()
         self._derive_keepalive()
-        await asyncio.sleep_ms(max(0, self._config["interval_ms"] - (self._uptime.ms() - started)))
+        interval = self._config["interval_ms"]
+        if self._swap.on_trial():
+            interval = min(interval, _TRIAL_INTERVAL_MS)
+        await asyncio.sleep_ms(max(0, interval - (self._uptime.ms() - started)))
 
     def _tell(self, why, sim, at):
         eye = self._eye

@@ -337,6 +337,9 @@ class Swap:
             self._revert(code, True)
         gc.collect()
 
+    def on_trial(self):
+        return self._state == "trial"
+
     # A frame was encoded.
     def looked(self, embedding):
         if self._state == "trial" and self._frames < _TRIAL_FRAMES:
