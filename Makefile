@@ -9,7 +9,7 @@ PORT = unix
 DEVICE = unix
 NEWLIB := /usr/lib/arm-none-eabi/newlib/nano.specs
 
-.PHONY: help setup demo test arm-tools check fix generate firmware evaluate bench-device clean
+.PHONY: help setup demo test arm-tools check fix generate firmware evaluate bench-device powercut clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
@@ -34,6 +34,9 @@ demo: setup ## the main job: a plant arrives, one alert (ONCE=1 ends after it; D
 test: setup arm-tools ## all tests
 	@scripts/need mosquitto=mosquitto initdb=postgresql
 	@$(BIN)/python -m pytest $(ARGS)
+
+powercut: $(STAMP) ## cut the power at every flash operation of a swap; prints the report
+	@$(BIN)/python tests/power/powercut.py $(ARGS)
 
 check: $(STAMP) ## formatting, lints, types, generated files
 	@$(BIN)/ruff format --check .

@@ -32,6 +32,10 @@ def python_constants(wire: dict[str, Any]) -> str:
     for name, values in wire["states"].items():
         lines.append(f"{name.upper()}_VALUES = {_tuple(values)}")
     lines.append("")
+    algorithms = "".join(f'"{name}", ' for name in wire["signing"]["algorithms"]).strip()
+    lines += [f"SIGNING_ALGORITHMS = ({algorithms})"]
+    lines += [f'DELTA_MAGIC = b"{wire["delta"]["magic"]}"']
+    lines += [f"DELTA_FORMAT = {wire['delta']['format']}"]
     for name, value in wire["prototype_set"].items():
         shown = (
             f'b"{value}"'
@@ -52,7 +56,8 @@ def _tuple(values: Any) -> str:
 def c_constants(wire: dict[str, Any]) -> str:
     """`device/kernels/wire.h`: the numbers that the C side needs, and the logistic table."""
     lines = [f"// {BANNER}", "#ifndef MOTEYE_WIRE_H", "#define MOTEYE_WIRE_H", ""]
-    lines.append(f"#define MOTEYE_MAX_ROWS ({wire['limits']['max_rows'][0]})")
+    limits = wire["limits"]
+    lines += [f"#define MOTEYE_{n.upper()} ({limits[n][0]})" for n in ("max_rows", "max_canaries")]
     for name, value in wire["prototype_set"].items():
         if name == "magic":
             shown = f'"{value}"'

@@ -2,6 +2,7 @@
 from log import log
 from moteye_protocol.codec import WireError, unpack
 from moteye_protocol.wire import COMMAND_TTL_MS, VERSION
+from signing import command_is_signed
 
 _REMEMBERED = 16
 _MAX_TID = 32
@@ -9,14 +10,16 @@ _MAX_TID = 32
 
 class Commands:
     # operations: name -> function(args) -> (code, further keys of the reply)
-    # reply(fields); unix_ms() -> int or None
-    def __init__(self, session, operations, reply, unix_ms):
+    # reply(fields); unix_ms() -> int or None. keys: bytes each; with any, commands must be signed.
+    def __init__(self, session, operations, reply, unix_ms, keys=()):
         self.malformed = 0
         self._session = session
         self._operations = operations
         self._reply = reply
         self._unix_ms = unix_ms
-        self._answers = []  # (tid, fields), oldest first
+        self._keys = keys
+        self._answers = []  # (tid, fields, when the command was issued), oldest first
+        self._forgotten_ms = -1  # the latest issue of those that are no longer there
 
     # payload: bytes of a message on `cmd`, None where it was too large. retain: the flag it came
     # with.
@@ -36,14 +39,23 @@ class Commands:
             log("cmd: %s is retained; refused" % tid)
             self._answer(tid, "retained", {})
             return
-        for known, fields in self._answers:
+        if self._keys and not command_is_signed(payload, self._keys):
+            self.refuse("cmd: %s is not signed with a key of this device" % tid)
+            self._answer(tid, "unsigned", {})
+            return
+        for known, fields, _ in self._answers:
             if known == tid:
                 self._reply(fields)
                 return
         code, more = self._judge(command)
-        self._answers.append((tid, self._answer(tid, code, more)))
+        issued = command.get("issued")
+        if code not in ("malformed", "stale_session", "replayed") or not self._keys:
+            answer = self._answer(tid, code, more)
+            self._answers.append((tid, answer, issued if _is_int(issued) else -1))
+        else:
+            self._answer(tid, code, more)
         if len(self._answers) > _REMEMBERED:
-            self._answers.pop(0)
+            self._forgotten_ms = max(self._forgotten_ms, self._answers.pop(0)[2])
 
     # Counts and logs a payload that changed nothing.
     def refuse(self, text):
@@ -74,6 +86,10 @@ class Commands:
             return "malformed", {}
         if session is not None and session != self._session:
             return "stale_session", {}
+        if self._keys and session is None:
+            return "stale_session", {}
+        if self._keys and issued <= self._forgotten_ms:
+            return "replayed", {}
         now = self._unix_ms()
         if now is not None and now - issued > ttl:
             return "expired", {}

@@ -27,6 +27,20 @@ def _is_id(value):
 _TEXT = (lambda value: isinstance(value, str) and value != "", "a string that is not empty")
 _MAYBE_TEXT = (lambda value: value is None or isinstance(value, str), "a string or null")
 _SWITCH = (lambda value: isinstance(value, bool), "true or false")
+
+
+def _are_keys(value):
+    return isinstance(value, list) and len(value) <= 2 and all(_is_key(key) for key in value)
+
+
+def _is_key(value):
+    if not isinstance(value, str) or len(value) != 64:
+        return False
+    return all(char in "0123456789abcdef" for char in value)
+
+
+_KEYS_OF_DEVICE = (_are_keys, "a list of at most 2 keys of 64 hexadecimal digits")
+_SECRET = ("broker.password", "keys")
 _PORT = _integer(1, 65535)
 _is_uart, _ = _integer(0, 15)
 _MAYBE_UART = (lambda value: value is None or _is_uart(value), "an integer from 0 to 15 or null")
@@ -61,6 +75,8 @@ _KEYS = {
     "keepalive_s": (60, _integer(1, 65535)),
     "healthy_s": (300, _integer(1, 86400)),
     "max_set_bytes": (MAX_SET_BYTES, _integer(1024, MAX_SET_BYTES)),
+    "trial_s": (30, _integer(1, 3600)),
+    "keys": ([], _KEYS_OF_DEVICE),
     "stdin": (True, _SWITCH),
 }
 
@@ -104,7 +120,7 @@ def parse(text, file, folder):
             continue
         value = given[key]
         if not check(value):
-            shown = "a value" if key == "broker.password" else json.dumps(value)
+            shown = "a value" if key in _SECRET else json.dumps(value)
             raise ConfigError("%s: %s: expected %s, found %s" % (file, key, expected, shown))
         found[key] = value
     for uart, key in _SOCKET_KEYS.items():

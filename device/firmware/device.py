@@ -5,6 +5,7 @@ import sys
 
 from camera import StreamCamera
 from clock import unix_ms
+from flash import SECTOR_BYTES, open_flash
 from frames import FrameRing
 from gate import Gate
 from inbox import Inbox
@@ -13,6 +14,7 @@ from messages import Messages
 from micropython import const
 from moteye_protocol.wire import MAX_PAYLOAD_BYTES, OPERATIONS
 from mqtt import Client
+from slots import flash_bytes
 from store import Store
 from stream import open_stream, tls_context
 from swap import Swap
@@ -20,6 +22,8 @@ from swap import Swap
 _FIRMWARE = "0.1.0"
 _FIRST_FRAME_MS = const(1000)
 _GOODBYE_MS = const(3000)
+_SWAP_TICK_MS = const(100)
+_TRIAL_INTERVAL_MS = const(100)
 
 
 class Device:
@@ -41,8 +45,11 @@ class Device:
             config["change_below_q8"], config["settle_frames"], config["heartbeat_ms"]
         )
         self._frames = FrameRing() if config["frames"] else None
-        self._swap = self._make_swap(store)
-        self._inbox = Inbox(self._messages, self._swap, self._frames, eye, self._publish_state)
+        self._make_swap()
+        self._keys = tuple([bytes.fromhex(key) for key in config["keys"]])
+        self._inbox = Inbox(
+            self._messages, self._swap, self._frames, eye, self._publish_state, self._keys
+        )
 
     def _make_client(self):
         config = self._config
@@ -73,17 +80,20 @@ class Device:
         client.healthy_ms = config["healthy_s"] * 1000
         return client
 
-    def _make_swap(self, store):
+    def _make_swap(self):
         config = self._config
-        swap = Swap(
-            store, self._eye.hash, config["dim"], config["max_set_bytes"], self._publish_set_state
+        most = config["max_set_bytes"]
+        path = config["data_dir"] + "/flash.bin"
+        flash, lasting = open_flash(path, flash_bytes(most, SECTOR_BYTES))
+        trial_ms = config["trial_s"] * 1000
+        swap = self._swap = Swap(
+            flash, lasting, self._eye.hash, config["dim"], most, trial_ms, self._publish_set_state
         )
         if config["factory_set"]:
             folder, name = config["factory_set"].rsplit("/", 1)
-            swap.boot(Store(folder), name)
+            swap.boot(Store(folder), name, self._uptime.ms())
         else:
-            swap.boot(None, None)
-        return swap
+            swap.boot(None, None, self._uptime.ms())
 
     # --- the program
 
@@ -96,7 +106,9 @@ class Device:
                 break
         self._derive_keepalive()
         linking = asyncio.create_task(self._client.run())
+        swapping = asyncio.create_task(self._watch_swap())
         await self._stop.wait()
+        swapping.cancel()
         seeing.cancel()
         await self.goodbye()
         linking.cancel()
@@ -112,6 +124,11 @@ class Device:
         told = await self._client.settled(self._messages.publish_status("stopped"), _GOODBYE_MS)
         await self._client.disconnect()
         log("device: stopped%s" % ("" if told else "; the broker did not acknowledge it"))
+
+    async def _watch_swap(self):
+        while True:
+            await asyncio.sleep_ms(_SWAP_TICK_MS)
+            self._swap.tick(self._uptime.ms())
 
     async def _see_until_failure(self):
         try:
@@ -133,6 +150,7 @@ class Device:
         if (camera.width, camera.height) != (width, height) and self._client.is_online():
             self._publish_birth()
         eye.encode(camera.buffer, camera.width, camera.height)
+        self._swap.looked(eye.embedding)
         await asyncio.sleep_ms(0)
         sim = eye.similarity_q8()
         why = self._gate.decide(sim, self._uptime.ms())
@@ -141,7 +159,10 @@ class Device:
             eye.keep()
             gc.collect()
         self._derive_keepalive()
-        await asyncio.sleep_ms(max(0, self._config["interval_ms"] - (self._uptime.ms() - started)))
+        interval = self._config["interval_ms"]
+        if self._swap.on_trial():
+            interval = min(interval, _TRIAL_INTERVAL_MS)
+        await asyncio.sleep_ms(max(0, interval - (self._uptime.ms() - started)))
 
     def _tell(self, why, sim, at):
         eye = self._eye
@@ -208,6 +229,7 @@ class Device:
                 "set_version": active.version if active else "",
                 "frames": self._config["frames"],
                 "max_set": self._config["max_set_bytes"],
+                "keys": len(self._config["keys"]),
                 "ops": OPERATIONS,
                 "interval": self._config["interval_ms"],
             },
@@ -215,4 +237,4 @@ class Device:
 
     def _publish_set_state(self):
         if self._client.is_online():
-            self._messages.publish("set_state", self._swap.fields())
+            self._swap.told = self._messages.publish("set_state", self._swap.fields())

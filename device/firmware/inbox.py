@@ -8,6 +8,7 @@ from log import log
 from micropython import const
 from moteye_protocol.codec import WireError, unpack
 from moteye_protocol.wire import VERSION
+from signing import read_manifest
 
 _REASSERT_MS = const(1000)
 
@@ -15,12 +16,13 @@ _REASSERT_MS = const(1000)
 class Inbox:
     # frames: a FrameRing, or None where pictures stay on the device.
     # publish_state(): publishes birth and set/state.
-    def __init__(self, messages, swap, frames, eye, publish_state):
+    def __init__(self, messages, swap, frames, eye, publish_state, keys=()):
         self._messages = messages
         self._swap = swap
         self._frames = frames
         self._eye = eye
         self._publish_state = publish_state
+        self._keys = keys
         self._reasserted_ms = -_REASSERT_MS
         operations = {
             "ping": self._ping,
@@ -29,7 +31,7 @@ class Inbox:
             "set.begin": self._set_begin,
             "set.abort": self._set_abort,
         }
-        self._commands = Commands(messages.session, operations, self._reply, unix_ms)
+        self._commands = Commands(messages.session, operations, self._reply, unix_ms, keys)
 
     # One message. payload: a view, or None where it was too large; topic is None then.
     def take(self, topic, payload, retain):
@@ -106,7 +108,21 @@ class Inbox:
         self._messages.publish("frame", fields)
 
     def _set_begin(self, args):
-        return self._swap.begin(args.get("sha256"), args.get("size"), self._messages.uptime.ms())
+        now_ms = self._messages.uptime.ms()
+        changes = args.get("delta")
+        if args.get("manifest") is None:
+            if self._keys:
+                return "unsigned", {}
+            sha256, size, base = args.get("sha256"), args.get("size"), args.get("base")
+            return self._swap.begin(sha256, size, now_ms, base, changes)
+        code, announced = read_manifest(args["manifest"], args.get("mac"), self._keys)
+        if code != "ok":
+            return code, {}
+        sha256, size, encoder, epoch, base = announced
+        code = self._swap.fits(encoder, epoch)
+        if code != "ok":
+            return code, {}
+        return self._swap.begin(sha256, size, now_ms, base, changes)
 
     def _set_abort(self, args):
         return self._swap.abort(args.get("set")), {}

@@ -21,7 +21,8 @@ class Messages:
     def publish_status(self, state):
         return self.client.publish(self.topics["status"], self.status(state), 1, True)
 
-    # telemetry: may be dropped when the broker is away for long.
+    # telemetry: may be dropped when the broker is away for long. Returns the message, whose state
+    # tells what became of it.
     def publish(self, name, fields, telemetry=False):
         message = {
             "v": VERSION,
@@ -33,4 +34,4 @@ class Messages:
         self._number += 1
         message.update(fields)
         entry = TOPICS[name]
-        self.client.publish(self.topics[name], pack(message), entry[2], entry[3], telemetry)
+        return self.client.publish(self.topics[name], pack(message), entry[2], entry[3], telemetry)

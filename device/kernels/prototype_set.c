@@ -57,6 +57,26 @@ static bool names_ok(const uint8_t *names, size_t size, uint32_t count) {
     return at == size;
 }
 
+static bool canaries_ok(const prototype_set_t *set) {
+    const prototype_set_header_t *h = &set->header;
+    const uint8_t *at = set->file + h->names_offset + h->names_bytes;
+    uint32_t dim = 0;
+    for (uint32_t i = 0; i < h->plane_count; i++) {
+        dim += set->planes[i].width;
+    }
+    uint64_t names_end = (uint64_t)h->names_offset + h->names_bytes;
+    if (names_end + (uint64_t)h->canary_count * (2 + dim) != h->size_bytes) {
+        return false;
+    }
+    for (uint32_t i = 0; i < h->canary_count; i++) {
+        if ((uint32_t)(at[0] | at[1] << 8) >= h->count) {
+            return false;
+        }
+        at += 2 + dim;
+    }
+    return true;
+}
+
 static int check_header(const uint8_t *file, size_t size, const prototype_set_header_t *h) {
     if (memcmp(h->magic, MOTEYE_SET_MAGIC, 4) != 0) {
         return MOTEYE_ERR_MAGIC;
@@ -73,7 +93,8 @@ static int check_header(const uint8_t *file, size_t size, const prototype_set_he
     }
     static const uint8_t zero[sizeof(h->reserved)];
     if (h->plane_count < 1 || h->plane_count > PROTOTYPE_SET_MAX_PLANES || h->count < 1 ||
-        h->count > MOTEYE_MAX_ROWS || memcmp(h->reserved, zero, sizeof(zero)) != 0) {
+        h->count > MOTEYE_MAX_ROWS || h->canary_count > MOTEYE_MAX_CANARIES ||
+        memcmp(h->reserved, zero, sizeof(zero)) != 0) {
         return MOTEYE_ERR_HEADER;
     }
     for (int i = 0; i < h->plane_count; i++) {
@@ -131,7 +152,7 @@ int prototype_set_open(const void *file, size_t size, const uint8_t *encoder_has
         return status;
     }
     uint64_t planes_end = lay_out_planes(&opened);
-    if (h->names_offset != planes_end || (uint64_t)h->names_offset + h->names_bytes != size) {
+    if (h->names_offset != planes_end || !canaries_ok(&opened)) {
         return MOTEYE_ERR_HEADER;
     }
     if (!names_ok(opened.file + h->names_offset, h->names_bytes, h->count)) {

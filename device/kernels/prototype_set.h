@@ -6,7 +6,8 @@
  *            scale   uint8[count], then zeros to a multiple of 4 from the start of the file
  *            mult    uint16[count]
  *            offset  int16[count], then zeros to a multiple of 4
- *   names    count times: length uint8, UTF-8 text; to the end of the file
+ *   names    count times: length uint8, UTF-8 text
+ *   canaries canary_count times: row uint16, embedding int8[dim of all planes]; to the end
  *
  * The CRC covers everything behind the header. The bytes must stay where they are and unchanged
  * while in use. */
@@ -32,7 +33,8 @@ typedef struct {
     uint32_t names_offset, names_bytes;
     uint32_t crc32; // of bytes [64, size_bytes)
     uint8_t shift[PROTOTYPE_SET_MAX_PLANES];
-    uint8_t reserved[15]; // 0
+    uint8_t canary_count;
+    uint8_t reserved[14]; // 0
 } prototype_set_header_t;
 
 typedef struct {

@@ -3,6 +3,7 @@
 #define MOTEYE_WIRE_H
 
 #define MOTEYE_MAX_ROWS (4096)
+#define MOTEYE_MAX_CANARIES (8)
 #define MOTEYE_SET_MAGIC "MEPS"
 #define MOTEYE_SET_FORMAT (1)
 #define MOTEYE_SET_BITS (4)

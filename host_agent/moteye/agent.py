@@ -28,6 +28,7 @@ from moteye.core.engine import Decision, Engine, Observation
 from moteye.core.policy import Policy
 from moteye.core.scoring import Scorer, prob_q8
 from moteye.errors import DeviceTimeout, LinkError, PolicyErrors
+from moteye.keys import load_keys
 from moteye.ledger import Ledger
 from moteye.link.broker import embedded_broker
 from moteye.link.connection import Ack, Connection
@@ -41,6 +42,7 @@ log = structlog.get_logger("moteye.agent")
 AGENT_TOPIC = f"{wire.TOPIC_ROOT}/_agent"
 INBOX_LIMIT = 2048
 RECENT_FRAMES = 32
+EPOCH_S = 86_400  # sets of an earlier day than the one confirmed are not used
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,8 @@ class Agent:
             status_topic=f"{AGENT_TOPIC}/status",
             keep_session=settings.broker is not None,
         )
-        self.devices = Devices(self._publish)
+        self._keys = load_keys(settings.keys)
+        self.devices = Devices(self._publish, self._keys.signing_key if self._keys else None)
         self._outbox = Outbox(ActionRunner(self._connection.publish, self._picture), self)
         self._keeper: SetKeeper | None = None
 
@@ -144,6 +147,8 @@ class Agent:
             number=self._set_number,
             dim=self.settings.dim,
             schedule_of=WhileSchedule,
+            epoch=int(time.time()) // EPOCH_S if self._keys else 0,
+            previous=self._compiled.built.prototypes if self._compiled else None,
         )
         self._compiled = compiled
         self.engine.replace(compiled.policies)

@@ -37,6 +37,9 @@ class Settings(BaseSettings):
         str, Field(description="host:port of the embedded broker", pattern=r"^[^\s:]+:\d{1,5}$")
     ] = "127.0.0.1:1883"
     client_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "moteye-agent"
+    keys: Annotated[
+        Path | None, Field(description="the fleet's keys, made by `moteye keys init`")
+    ] = None
     space: Annotated[str, Field(description="the embedding space, by its device model")] = "fast"
     dim: Annotated[int, Field(description="dimension that decisions use")] = 64
 

@@ -58,7 +58,7 @@ class DeviceMessage(Message):
 
 
 class Birth(DeviceMessage):
-    """Who a device is. Sent retained at every connect."""
+    """Who a device is. Sent retained at every connect. `keys`: how many it checks with."""
 
     topic = "birth"
     fw: str
@@ -70,6 +70,7 @@ class Birth(DeviceMessage):
     set_version: str
     frames: bool
     max_set: Counter
+    keys: Counter = 0
     ops: list[str]
     interval: Counter
 
@@ -129,7 +130,7 @@ class FrameChunk(DeviceMessage):
 
 
 class Reply(DeviceMessage):
-    """Answer to the command with the same `tid`; `chunks` and `have` after `set.begin`."""
+    """Answer to the command with the same `tid`; `chunks`, `have`, `missing` after `set.begin`."""
 
     topic = "reply"
     tid: TransactionId
@@ -137,19 +138,25 @@ class Reply(DeviceMessage):
     code: Code
     chunks: Counter | None = None
     have: bool | None = None
+    missing: Annotated[list[Counter], Field(max_length=wire.MAX_ITEMS)] | None = None
 
 
 class SetState(DeviceMessage):
-    """The prototype set in use, and where a swap stands."""
+    """The prototype set in use, and where a swap stands.
+
+    `floor` is the highest epoch that was ever confirmed; no set of a lower one is used.
+    """
 
     topic = "set_state"
-    state: Literal["idle", "receiving", "confirmed", "refused"]
+    state: Literal["idle", "receiving", "verified", "trial", "confirmed", "refused", "reverted"]
     set: Hash8 | None
     version: str
     dim: int
     got: Counter = 0
     of: Counter = 0
     code: Code = "ok"
+    kept: bool = True
+    floor: Counter = 0
 
 
 class Command(Message):

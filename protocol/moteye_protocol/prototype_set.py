@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from moteye_protocol import wire
 
-HEADER = struct.Struct("<4sBBBB8sIIHhIIII5s15x")
+HEADER = struct.Struct("<4sBBBB8sIIHhIIII5sB14x")
 Int8 = npt.NDArray[np.int8]
 UInt8 = npt.NDArray[np.uint8]
 UInt16 = npt.NDArray[np.uint16]
@@ -36,6 +36,7 @@ class PrototypeSet:
 
     `codes` int8[K, D] in -8..7, D one of 16, 32, 64, 128, 256; P = number of planes that D spans.
     `scale` uint8[P, K], `mult` uint16[P, K], `offset` int16[P, K], `shift` P integers 0..63.
+    `canaries` (row, int8[D] as bytes): embeddings that must find this row best, at any dimension.
     """
 
     encoder_hash: bytes
@@ -48,6 +49,7 @@ class PrototypeSet:
     shift: tuple[int, ...]
     report_q8: int = 0
     epoch: int = 0
+    canaries: tuple[tuple[int, bytes], ...] = ()
     planes: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -65,6 +67,10 @@ class PrototypeSet:
                 raise PrototypeSetError(f"calibration of shape {part.shape}, not {(planes, count)}")
         if int(self.codes.min()) < -8 or int(self.codes.max()) > 7:
             raise PrototypeSetError("a code does not fit 4 bits")
+        if len(self.canaries) > wire.MAX_CANARIES:
+            raise PrototypeSetError(f"{len(self.canaries)} canaries; {wire.MAX_CANARIES} at most")
+        if any(not 0 <= row < count or len(e) != dim for row, e in self.canaries):
+            raise PrototypeSetError("a canary's row or length does not fit the set")
 
     @property
     def dim(self) -> int:
@@ -85,6 +91,9 @@ class PrototypeSet:
         for name in self.names:
             raw = _name_bytes(name)
             body += bytes([len(raw)]) + raw
+        names_end = wire.SET_HEADER_BYTES + len(body)
+        for row, embedding in self.canaries:
+            body += struct.pack("<H", row) + embedding
         size = wire.SET_HEADER_BYTES + len(body)
         header = HEADER.pack(
             wire.SET_MAGIC,
@@ -99,9 +108,10 @@ class PrototypeSet:
             self.report_q8,
             size,
             names_offset,
-            size - names_offset,
+            names_end - names_offset,
             zlib.crc32(body),
             bytes(self.shift),
+            len(self.canaries),
         )
         return header + bytes(body)
 
@@ -109,6 +119,12 @@ class PrototypeSet:
 def set_hash(data: bytes) -> bytes:
     """The 8 bytes that name a prototype set on the wire: the start of its SHA-256."""
     return hashlib.sha256(data).digest()[:8]
+
+
+def header_of(data: bytes) -> tuple[bytes, int, int]:
+    """Encoder hash, epoch and number of a set."""
+    encoder_hash, epoch, number = HEADER.unpack_from(data)[5:8]
+    return encoder_hash, epoch, number
 
 
 def version(number: int, data: bytes) -> str:
@@ -126,7 +142,7 @@ def decode(data: bytes) -> PrototypeSet:
     (magic, fmt, bits, planes, preprocessing, encoder_hash, epoch, number, count, report) = (
         HEADER.unpack_from(data)[:10]
     )
-    size, names_offset, names_bytes, crc, shift = HEADER.unpack_from(data)[10:]
+    size, names_offset, names_bytes, crc, shift, canaries = HEADER.unpack_from(data)[10:]
     expected = (wire.SET_MAGIC, wire.SET_FORMAT, wire.SET_BITS, wire.SET_PREPROCESSING)
     if (magic, fmt, bits, preprocessing) != expected:
         raise PrototypeSetError(f"magic, format, bits, preprocessing are not {expected}")
@@ -150,6 +166,7 @@ def decode(data: bytes) -> PrototypeSet:
         shift=tuple(shift[:planes]),
         report_q8=report,
         epoch=epoch,
+        canaries=_read_canaries(data, names_offset + names_bytes, canaries, codes.shape),
     )
 
 
@@ -208,8 +225,8 @@ def _read_planes(data: bytes, planes: int, count: int) -> tuple[Int8, UInt8, UIn
 def _read_names(data: bytes, at: int, size: int, count: int) -> tuple[str, ...]:
     names = []
     end = at + size
-    if end != len(data):
-        raise PrototypeSetError("names do not end with the file", 36)
+    if end > len(data):
+        raise PrototypeSetError("names end after the file", 36)
     for row in range(count):
         if at >= end or at + 1 + data[at] > end:
             raise PrototypeSetError(f"name of row {row} is cut short", at)
@@ -221,6 +238,21 @@ def _read_names(data: bytes, at: int, size: int, count: int) -> tuple[str, ...]:
     if at != end:
         raise PrototypeSetError("bytes after the last name", at)
     return tuple(names)
+
+
+def _read_canaries(
+    data: bytes, at: int, canaries: int, shape: tuple[int, ...]
+) -> tuple[tuple[int, bytes], ...]:
+    count, dim = shape
+    if canaries > wire.MAX_CANARIES or at + canaries * (2 + dim) != len(data):
+        raise PrototypeSetError("names and canaries do not end with the file", 49)
+    found = []
+    for start in range(at, len(data), 2 + dim):
+        row = int.from_bytes(data[start : start + 2], "little")
+        if row >= count:
+            raise PrototypeSetError(f"canary of row {row}, which is not there", start)
+        found.append((row, data[start + 2 : start + 2 + dim]))
+    return tuple(found)
 
 
 def _name_bytes(name: str) -> bytes:

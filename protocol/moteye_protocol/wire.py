@@ -8,6 +8,8 @@ MAX_DEPTH = 6  # levels: nesting of arrays and maps
 MAX_ITEMS = 512  # items: items in one array or map
 MAX_SET_BYTES = 262144  # bytes: largest prototype set; a device may take less and says so in its birth
 MAX_ROWS = 4096  # rows: rows of a prototype set
+MAX_DELTA_BYTES = 3072  # bytes: largest delta; it travels inside `set.begin`
+MAX_CANARIES = 8  # embeddings: canaries of a prototype set
 MAX_FRAME_BYTES = 921600  # bytes: largest picture a device hands over (640x480 RGB)
 MAX_DEVICE_ID_CHARS = 64  # characters: device id: lower-case ASCII letters, digits, - and _
 COMMAND_TTL_MS = 10000  # ms: how long a command lives when its sender does not say
@@ -45,14 +47,29 @@ CODES = {
     "bad_hash": "the bytes that arrived do not have the announced SHA-256; send the set again",
     "no_transfer": "no transfer is under way for this prototype set; send set.begin first",
     "forbidden": "the owner of this device keeps frames on it; set `frames: true` in its configuration to allow it",
+    "unsigned": "this device has a key and the message is not signed with it; enroll the device, or name the keys file in moteye.yaml",
+    "replayed": "a signed command older than those this device remembers; send a new one",
+    "wrong_base": "the delta is not for the set in use; send the whole set",
+    "bad_delta": "the delta does not give the announced set; send the whole set",
+    "rollback": "the set's epoch is lower than that of a set confirmed before; build it with a higher one",
+    "failed_before": "this set failed its trial on this device; change it, or look into the device's log",
+    "canary": "the trial failed: an embedding that the set carries is not answered by the class it names; build the set again",
+    "self_test": "the trial failed: a class of the set does not answer to itself; reword the phrase",
+    "frames": "the trial ended without three frames; look after the camera and send the set again",
+    "broker": "the trial ended without a word from the broker; look after the connection and send the set again",
+    "aborted": "set.abort ended the trial",
+    "interrupted": "three trials of this set were cut by a restart of the device; its log may say why",
     "gone": "the picture is no longer held; ask sooner after the event",
     "internal": "the device failed; its log says where",
 }
 
 STATUS_VALUES = ("online", "offline", "stopped", "sleeping")
-SWAP_VALUES = ("idle", "receiving", "confirmed", "refused")
+SWAP_VALUES = ("idle", "receiving", "verified", "trial", "confirmed", "refused", "reverted")
 REASON_VALUES = ("first", "change", "settle", "heartbeat")
 
+SIGNING_ALGORITHMS = ("hmac-sha256",)
+DELTA_MAGIC = b"MD"
+DELTA_FORMAT = 1
 SET_MAGIC = b"MEPS"
 SET_FORMAT = 1
 SET_BITS = 4

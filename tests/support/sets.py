@@ -1,8 +1,10 @@
 """Prototype sets for tests."""
 
+from dataclasses import replace
+
 import numpy as np
 from moteye_protocol import wire
-from moteye_protocol.prototype_set import PrototypeSet
+from moteye_protocol.prototype_set import PrototypeSet, decode
 
 
 def random_set(count: int, dim: int, seed: int) -> PrototypeSet:
@@ -21,3 +23,18 @@ def random_set(count: int, dim: int, seed: int) -> PrototypeSet:
         report_q8=-5,
         epoch=4,
     )
+
+
+def without_row(data: bytes, row: int) -> bytes:
+    """The bytes of a set without one of its rows, numbered one lower."""
+    found = decode(data)
+    rows = [index for index in range(len(found.names)) if index != row]
+    return replace(
+        found,
+        number=found.number - 1,
+        names=tuple(found.names[index] for index in rows),
+        codes=found.codes[rows],
+        scale=found.scale[:, rows],
+        mult=found.mult[:, rows],
+        offset=found.offset[:, rows],
+    ).encode()

@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 
 from moteye import __version__
-from moteye.cli import devices, history, model, policies, run, score, watch
+from moteye.cli import devices, history, keys, model, policies, run, score, watch
 from moteye.errors import MoteyeError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("decisions")(history.decisions)
 app.command("backtest")(history.backtest)
 app.add_typer(policies.app, name="policies")
 app.add_typer(devices.app, name="devices")
+app.add_typer(keys.app, name="keys")
 app.add_typer(model.app, name="model")
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from moteye_protocol.prototype_set import PrototypeSet
 
 from moteye.core.calibration import Background, Logistic, Threshold, threshold
 from moteye.core.layout import CompiledPolicy, Schedule
@@ -40,6 +41,8 @@ def compile_policies(
     number: int,
     dim: int,
     schedule_of: Callable[[Hours], Schedule] | None = None,
+    epoch: int = 0,
+    previous: PrototypeSet | None = None,
 ) -> CompiledSet:
     """Compile at least one policy.
 
@@ -55,6 +58,8 @@ def compile_policies(
         encoder_hash=encoder_hash,
         number=number,
         dim=dim,
+        epoch=epoch,
+        previous=previous,
     )
     column = {phrase: index for index, phrase in enumerate(phrases)}
     columns = {p.name: np.array([column[phrase] for phrase in p.phrases]) for p in policies}

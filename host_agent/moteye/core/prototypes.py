@@ -1,6 +1,6 @@
 """From phrase vectors to the 4-bit, calibrated rows of a prototype set. Pure NumPy."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,11 @@ from moteye.core.calibration import Background, Logistic, background_rows, fit_a
 from moteye.core.scoring import Scorer, fixed_cosines, scaled_rows
 
 Float = npt.NDArray[np.floating]
+Canaries = tuple[tuple[int, bytes], ...]
 REPORT_MARGIN_Q8 = -512  # a device reports rows from a probability of .12 on
+CANARIES = 2
+_CANARY_PHOTOS = 512
+_CANARY_GAP_Q8 = 32
 _CLIP_CANDIDATES = (1.0, 0.9, 0.8, 0.7)
 
 
@@ -42,10 +46,13 @@ def build_set(
     encoder_hash: bytes,
     number: int,
     dim: int,
+    epoch: int = 0,
+    previous: PrototypeSet | None = None,
 ) -> BuiltSet:
     """One row a phrase.
 
-    `vectors` float[K, 256] in the embedding space; `dim` the dimension that decisions use.
+    `vectors` float[K, 256] in the embedding space; `dim` the dimension that decisions use. The
+    canaries of the `previous` set go on where they can, so that they need not travel again.
     """
     codes, scale = quantise_rows(vectors)
     dims = wire.SET_DIMS
@@ -70,9 +77,59 @@ def build_set(
         offset=offset,
         shift=tuple(shift),
         report_q8=REPORT_MARGIN_Q8,
+        epoch=epoch,
     )
+    canaries = kept_canaries(prototypes, previous) if previous is not None else ()
+    canaries = canaries or choose_canaries(prototypes, background.embeddings)
+    prototypes = replace(prototypes, canaries=canaries)
     margins = Scorer(prototypes, dim).margins_q8(background.embeddings)
     return BuiltSet(prototypes, prototypes.encode(), margins, used)
+
+
+def choose_canaries(prototypes: PrototypeSet, photos: npt.NDArray[np.int8]) -> Canaries:
+    """Up to CANARIES photos of int8[N, 256] that one row answers best at every dimension.
+
+    The first such photos in the bank's order, of different rows.
+    """
+    photos = photos[:_CANARY_PHOTOS]
+    chosen: dict[int, bytes] = {}
+    for photo, row in enumerate(_clear_rows(prototypes, photos)):
+        if row >= 0:
+            chosen.setdefault(int(row), photos[photo, : prototypes.dim].tobytes())
+        if len(chosen) == CANARIES:
+            break
+    return tuple(chosen.items())
+
+
+def kept_canaries(prototypes: PrototypeSet, previous: PrototypeSet) -> Canaries:
+    """Canaries of another set that the row of the same name still answers best, in their order."""
+    if not previous.canaries or previous.dim != prototypes.dim:
+        return ()
+    photos = np.stack([np.frombuffer(e, np.int8) for _, e in previous.canaries])
+    return tuple(
+        (int(row), embedding)
+        for row, (before, embedding) in zip(
+            _clear_rows(prototypes, photos), previous.canaries, strict=True
+        )
+        if row >= 0 and prototypes.names[row] == previous.names[before]
+    )
+
+
+def _clear_rows(
+    prototypes: PrototypeSet, photos: npt.NDArray[np.int8]
+) -> npt.NDArray[np.signedinteger]:
+    """Photos int8[N, D] → int[N]: the row that is best at every dimension by a gap, or -1."""
+    rows = np.full(len(photos), -1)
+    for plane, dim in enumerate(wire.SET_DIMS[: prototypes.planes]):
+        margins = Scorer(prototypes, dim).margins_q8(photos).astype(np.int32)
+        best = margins.argmax(axis=1)
+        if plane == 0:
+            rows = best
+        rows = np.where(best == rows, rows, -1)
+        if margins.shape[1] > 1:
+            top = np.sort(margins, axis=1)[:, -2:]
+            rows = np.where(top[:, 1] - top[:, 0] >= _CANARY_GAP_Q8, rows, -1)
+    return rows
 
 
 def quantise_rows(

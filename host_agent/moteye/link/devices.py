@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 from moteye_protocol import models, wire
+from moteye_protocol.codec import pack
+from moteye_protocol.signing import sign_command
 
 from moteye.core.presence import Presence
 from moteye.errors import DeviceRefused, DeviceTimeout
@@ -21,6 +23,7 @@ log = structlog.get_logger("moteye.devices")
 REPLY_TIMEOUT_S = 5.0
 PICTURE_TIMEOUT_S = 10.0
 Publish = Callable[[str, bytes], Awaitable[None]]
+KeyOf = Callable[[str], bytes]
 Picture = npt.NDArray[np.uint8]
 
 
@@ -54,11 +57,13 @@ class Device:
 class Devices:
     """All devices, fed with every message of theirs.
 
-    `counters` count what was refused, by kind and reason.
+    `counters` count what was refused, by kind and reason. `key_of` gives the signing key of a
+    device id, where the fleet has keys; devices that check are sent signed commands.
     """
 
-    def __init__(self, publish: Publish) -> None:
+    def __init__(self, publish: Publish, key_of: KeyOf | None = None) -> None:
         self._publish = publish
+        self._key_of = key_of
         self.all: dict[str, Device] = {}
         self.counters: Counter[str] = Counter()
         self.changed = asyncio.Event()
@@ -87,13 +92,18 @@ class Devices:
         self._take(device, message)
         return device, message
 
+    def key(self, device: Device) -> bytes | None:
+        """The key that this device checks with; None where it, or the fleet, has none."""
+        checks = device.birth is not None and device.birth.keys > 0
+        return self._key_of(device.id) if self._key_of is not None and checks else None
+
     async def request(self, device: Device, operation: str, **args: Any) -> models.Reply:
         """Send a command and wait for its answer.
 
         Raises DeviceRefused for an answer other than ok, DeviceTimeout for none, LinkError
         without a broker.
         """
-        tid = secrets.token_hex(6)
+        tid = secrets.token_urlsafe(6)
         command = models.Command(
             tid=tid,
             s=device.presence.session if device.presence.session >= 0 else None,
@@ -104,7 +114,11 @@ class Devices:
         answer: asyncio.Future[models.Reply] = asyncio.get_running_loop().create_future()
         device.replies[tid] = answer
         try:
-            await self._publish(models.topic(device.id, "command"), models.encode(command))
+            payload = pack(command.model_dump(exclude={"ttl"}))  # the default
+            key = self.key(device)
+            if key is not None:
+                payload = sign_command(key, payload)
+            await self._publish(models.topic(device.id, "command"), payload)
             async with asyncio.timeout(REPLY_TIMEOUT_S):
                 reply = await answer
         except TimeoutError as error:

@@ -5,43 +5,109 @@ And keeping every device on the set that the policies ask for.
 
 import asyncio
 import hashlib
+from typing import Any
 
 import structlog
 from moteye_protocol import models, wire
-from moteye_protocol.prototype_set import set_hash
+from moteye_protocol.prototype_set import header_of, set_hash
+from moteye_protocol.set_delta import encode_delta
+from moteye_protocol.signing import manifest, sign_manifest
 
 from moteye.errors import DeviceRefused, DeviceTimeout, LinkError
 from moteye.link.devices import Device, Devices, Publish
 
 log = structlog.get_logger("moteye.swap")
-CONFIRM_TIMEOUT_S = 20.0
+CONFIRM_TIMEOUT_S = 45.0  # a trial may take 30 s by itself
 RETRY_S = 5.0
+RETRY_SLOWLY_S = 60.0
+AT_ONCE = ("busy", "stale_session", "expired", "replayed")  # the time was wrong, not the set
+SLOWLY = ("frames", "broker", "aborted", "internal")  # something beside the set was wrong
+KNOWN_SETS = 8
 
 
-async def swap(devices: Devices, publish: Publish, device: Device, data: bytes) -> None:
+async def swap(
+    devices: Devices, publish: Publish, device: Device, data: bytes, base: bytes | None = None
+) -> None:
     """Send `data` and wait until the device says that it uses it.
+
+    `base` is the set in use, where it is known: a delta goes out instead when that is smaller.
 
     Raises DeviceRefused with the device's code, DeviceTimeout when it never says, LinkError
     without a broker.
     """
     name = set_hash(data)
-    before = device.set_state
-    digest = hashlib.sha256(data).digest()
-    reply = await devices.request(device, "set.begin", sha256=digest, size=len(data))
+    before, session = device.set_state, device.presence.session
+    reply = await _begin_with_delta(devices, device, data, base)
+    if reply is None:
+        arguments = begin_arguments(data, key=devices.key(device))
+        reply = await devices.request(device, "set.begin", **arguments)
     if reply.have:
         return
-    for index, start in enumerate(range(0, len(data), wire.CHUNK_BYTES)):
+    for index in _missing(reply, len(data)):
+        start = index * wire.CHUNK_BYTES
         chunk = models.SetChunk(set=name, i=index, data=data[start : start + wire.CHUNK_BYTES])
         await publish(models.topic(device.id, "set_chunk"), models.encode(chunk))
     try:
         async with asyncio.timeout(CONFIRM_TIMEOUT_S):
             while not _is_confirmed(device, before, name):
+                if device.presence.session != session:
+                    raise DeviceTimeout(f"{device.id} restarted in the middle of a swap")
                 device.changed.clear()
                 await device.changed.wait()
     except TimeoutError as error:
         raise DeviceTimeout(
             f"{device.id} did not confirm set {name.hex()} within {CONFIRM_TIMEOUT_S:.0f} s"
         ) from error
+
+
+async def _begin_with_delta(
+    devices: Devices, device: Device, data: bytes, base: bytes | None
+) -> models.Reply | None:
+    """The reply to a `set.begin` that carries a delta; None where the whole set has to go."""
+    delta = smaller_delta(base, data) if base is not None else None
+    if base is None or delta is None:
+        return None
+    try:
+        arguments = begin_arguments(data, base=base, delta=delta, key=devices.key(device))
+        return await devices.request(device, "set.begin", **arguments)
+    except DeviceRefused as error:
+        if error.code not in ("wrong_base", "bad_delta"):
+            raise
+        log.warning("delta refused, the whole set goes", device=device.id, code=error.code)
+        return None
+
+
+def begin_arguments(
+    data: bytes,
+    *,
+    base: bytes | None = None,
+    delta: bytes | None = None,
+    key: bytes | None = None,
+) -> dict[str, Any]:
+    """What `set.begin` says of a set: signed with `key`, or plain; with a delta from `base`."""
+    name = set_hash(base) if base is not None and delta is not None else None
+    changes = {} if delta is None else {"delta": delta}
+    if key is not None:
+        packed = manifest(data, header_of(data), name)
+        return {"manifest": packed, "mac": sign_manifest(key, packed), **changes}
+    plain: dict[str, Any] = {"sha256": hashlib.sha256(data).digest(), "size": len(data)}
+    return plain if name is None else {**plain, "base": name, **changes}
+
+
+def smaller_delta(base: bytes, data: bytes) -> bytes | None:
+    """The delta from `base` to `data`, where it is smaller and fits into one command."""
+    delta = encode_delta(base, data)
+    if delta is None or len(delta) > wire.MAX_DELTA_BYTES or len(delta) >= len(data):
+        return None
+    return delta
+
+
+def _missing(reply: models.Reply, size: int) -> list[int]:
+    """The chunks to send: those the device asks for; all, where it does not say (T31)."""
+    count = -(-size // wire.CHUNK_BYTES)
+    if reply.missing is None:
+        return list(range(count))
+    return [index for index in reply.missing if index < count]
 
 
 def _is_confirmed(device: Device, before: models.SetState | None, name: bytes) -> bool:
@@ -52,7 +118,7 @@ def _is_confirmed(device: Device, before: models.SetState | None, name: bytes) -
     state = device.set_state
     if state is None or state is before:
         return False
-    if state.state == "refused":
+    if state.state in ("refused", "reverted"):
         raise DeviceRefused(device.id, "the prototype set", state.code)
     return state.state == "confirmed" and state.set == name
 
@@ -68,12 +134,16 @@ class SetKeeper:
         self._publish = publish
         self._encoder_hash = encoder_hash
         self._wanted: bytes | None = None
+        self._known: dict[bytes, bytes] = {}  # sets of this run by hash, newest last
         self._running: dict[str, asyncio.Task[None]] = {}
         self._refused: dict[str, tuple[int, bytes]] = {}
 
     def want(self, data: bytes) -> None:
         """The set that devices should use from now on."""
         self._wanted = data
+        self._known[set_hash(data)] = data
+        while len(self._known) > KNOWN_SETS:
+            del self._known[next(iter(self._known))]
         self._devices.changed.set()
 
     async def run(self) -> None:
@@ -105,14 +175,17 @@ class SetKeeper:
         assert data is not None
         name = set_hash(data)
         try:
-            await swap(self._devices, self._publish, device, data)
+            base = self._known.get(device.set_hash or b"")
+            await swap(self._devices, self._publish, device, data, base)
             log.info("prototype set in use", device=device.id, set=name.hex(), bytes=len(data))
         except DeviceRefused as error:
             log.error("prototype set refused", device=device.id, reason=str(error))
-            if error.code not in ("busy", "stale_session", "expired"):
-                self._refused[device.id] = (device.presence.session, name)
-            else:
+            if error.code in AT_ONCE:
                 await asyncio.sleep(RETRY_S)
+            elif error.code in SLOWLY:
+                await asyncio.sleep(RETRY_SLOWLY_S)
+            else:
+                self._refused[device.id] = (device.presence.session, name)
         except (DeviceTimeout, LinkError) as error:
             log.warning("prototype set not delivered, trying again", reason=str(error))
             await asyncio.sleep(RETRY_S)

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from moteye_protocol import models, wire
 from moteye_protocol.prototype_set import set_hash, version
+from moteye_protocol.set_delta import encode_delta
+from support.sets import without_row
 from system.device.device_bench import DEVICE, hosting, prototype_set, until
 
 
@@ -174,6 +176,60 @@ async def test_begin_again_tells_what_is_missing_and_goes_on(host, make_device, 
         assert device.running
 
 
+async def test_t31_transfer_goes_on_after_a_power_cut(host, make_device, encoder_hash):
+    data = prototype_set(encoder_hash, rows=150, dim=128)
+    async with make_device() as device:
+        birth = await host.next("birth")
+        await host.begin(data)
+        await host.send_chunks(data, [0, 2, 3])
+        assert (await host.ask("ping")).ok
+        await device.kill()
+        await device.restart()
+        await host.next("birth", lambda later: later.s > birth.s)
+        assert (await host.next("set_state", lambda s: s.s > birth.s)).got == 3
+        reply = await host.begin(data)
+        assert reply.missing == [i for i in range(-(-len(data) // 1024)) if i not in (0, 2, 3)]
+        await host.send_chunks(data, reply.missing)
+        await host.next("set_state", lambda state: state.state == "confirmed")
+    states = [state.state for state in host.of("set_state")]
+    assert states[-3:] == ["verified", "trial", "confirmed"]
+
+
+async def test_delta_swaps_a_set_in_one_message(host, make_device, encoder_hash):
+    target = prototype_set(encoder_hash, rows=101, dim=256, number=2)
+    base = without_row(target, 40)
+    async with make_device() as device:
+        await host.next("birth")
+        await swapped(host, base)
+        delta = encode_delta(base, target)
+        reply = await host.begin(target, base=set_hash(base), delta=delta)
+        assert (reply.code, reply.missing) == ("ok", [])
+        state = await host.next(
+            "set_state", lambda s: s.state == "confirmed" and s.set == set_hash(target)
+        )
+        assert state.version == version(2, target)
+        await host.next("detections", lambda d: d.set == set_hash(target))
+        await device.kill()
+        await device.restart()
+        await host.next("birth", lambda b: b.s > state.s and b.set == set_hash(target))
+
+
+async def test_t26_trial_without_frames_goes_back(host, make_device, encoder_hash):
+    good, late = (prototype_set(encoder_hash, seed=seed) for seed in (1, 2))
+    async with make_device(settings={"trial_s": 2}) as device:
+        birth = await host.next("birth")
+        device._camera._server.close()
+        for task in list(device._camera._serving):
+            task.cancel()
+        await device.wait_for_line("camera: no frames from")
+        await host.begin(good)
+        await host.send_chunks(good)
+        state = await host.next("set_state", lambda state: state.state == "reverted")
+        assert (state.code, state.set, birth.set) == ("frames", None, None)
+        assert (await host.begin(late)).ok
+        assert device.running
+
+
 async def test_abort_makes_room_for_another_set(host, make_device, encoder_hash):
     first = prototype_set(encoder_hash, rows=150)
     second = prototype_set(encoder_hash, seed=5)
@@ -238,14 +294,31 @@ async def test_wrong_begin_is_refused(host, make_device, args, code):
         assert (await host.ask("set.begin", args=args)).code == code
 
 
-async def test_t64_garbage_set_file_is_named_and_not_used(host, make_device, tmp_path):
+async def test_t64_garbage_flash_is_named_and_not_used(host, make_device, tmp_path):
     flash = tmp_path / "flash"
     flash.mkdir()
-    (flash / "prototypes.meps").write_bytes(b"MEPS" + bytes(500))
+    (flash / "flash.bin").write_bytes(b"MEPS" + bytes(500))
     async with make_device() as device:
         birth = await host.next("birth")
         assert birth.set is None
-        await device.wait_for_line("the set in prototypes.meps is not used: ")
+        await device.wait_for_line("made anew")
+
+
+async def test_t64_set_before_serves_when_the_last_one_is_damaged(
+    host, make_device, tmp_path, encoder_hash
+):
+    sets = [prototype_set(encoder_hash, seed=seed, number=seed) for seed in (1, 2)]
+    async with make_device() as device:
+        await host.next("birth")
+        for data in sets:
+            await swapped(host, data)
+        await device.stop()
+        flash = tmp_path / "flash" / "flash.bin"
+        flash.write_bytes(flash.read_bytes().replace(sets[1], damaged(sets[1])))
+        await device.restart()
+        birth = await host.next("birth", lambda birth: birth.set == set_hash(sets[0]))
+        assert birth.set_version == version(1, sets[0])
+        await device.wait_for_line("is not used: bad_hash")
 
 
 async def test_t64_factory_set_serves_when_the_stored_one_is_damaged(
@@ -253,11 +326,16 @@ async def test_t64_factory_set_serves_when_the_stored_one_is_damaged(
 ):
     factory = prototype_set(encoder_hash, seed=11)
     (tmp_path / "factory.meps").write_bytes(factory)
-    flash = tmp_path / "flash"
-    flash.mkdir()
-    (flash / "prototypes.meps").write_bytes(damaged(prototype_set(encoder_hash)))
     settings = {"factory_set": str(tmp_path / "factory.meps")}
     async with make_device(settings=settings) as device:
+        await host.next("birth")
+        stored = prototype_set(encoder_hash)
+        await swapped(host, stored)
+        await device.stop()
+        flash = tmp_path / "flash" / "flash.bin"
+        flash.write_bytes(flash.read_bytes().replace(stored, damaged(stored)))
+        host.messages.clear()
+        await device.restart()
         assert (await host.next("birth")).set == set_hash(factory)
         await device.wait_for_line("the factory set is in use")
 

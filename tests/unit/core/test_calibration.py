@@ -130,3 +130,28 @@ def test_a_photo_that_shows_another_phrase_of_the_policy_is_no_false_alarm():
     alone = result.background_q8(1, np.array([1]))
     together = result.background_q8(1, np.array([0, 1]))
     assert len(alone) - len(together) >= 38
+
+
+def test_canaries_are_answered_by_their_row_at_every_dimension_and_go_on():
+    phrases, background = world()
+    first = built(phrases, background).prototypes
+    assert 1 <= len(first.canaries) <= 2
+    assert len({row for row, _ in first.canaries}) == len(first.canaries)
+    for row, embedding in first.canaries:
+        vector = np.frombuffer(embedding, np.int8)[None]
+        for dim in wire.SET_DIMS:
+            assert Scorer(first, dim).margins_q8(vector)[0].argmax() == row
+    fewer = Background(background.embeddings[::-1], background.content[::-1], background.exclusion)
+    again = build_set(
+        ["a bird", "cat", "cup", "plant"],
+        np.stack([-phrases[0], phrases[1], phrases[2], phrases[0]]),
+        fewer,
+        LOGISTIC,
+        encoder_hash=b"12345678",
+        number=2,
+        dim=256,
+        previous=first,
+    ).prototypes
+    kept = {(first.names[row], e) for row, e in first.canaries}
+    assert {(again.names[row], e) for row, e in again.canaries} <= kept
+    assert again.canaries

@@ -1,5 +1,6 @@
 import struct
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,6 +32,22 @@ def test_a_thousand_classes_at_64_fit_48_kib_without_names():
     data = random_set(1000, 64, 1).encode()
     names = struct.unpack_from("<I", data, 36)[0]
     assert len(data) - names <= 48 * 1024
+
+
+def test_canaries_round_trip_and_wrong_ones_are_refused():
+    plain = random_set(3, 32, 7)
+    with_two = replace(plain, canaries=((0, bytes(32)), (2, bytes(range(32)))))
+    data = with_two.encode()
+    assert len(data) == len(plain.encode()) + 2 * 34
+    assert ps.decode(data).canaries == with_two.canaries
+    for canaries in (((3, bytes(32)),), ((0, bytes(31)),), ((0, bytes(32)),) * 9):
+        with pytest.raises(ps.PrototypeSetError):
+            replace(plain, canaries=canaries)
+    wrong = bytearray(data)
+    struct.pack_into("<H", wrong, len(data) - 34, 3)
+    struct.pack_into("<I", wrong, 40, zlib.crc32(wrong[64:]))
+    with pytest.raises(ps.PrototypeSetError, match="canary of row 3"):
+        ps.decode(bytes(wrong))
 
 
 def test_every_truncation_and_every_flipped_byte_is_refused():
