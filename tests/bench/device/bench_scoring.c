@@ -14,7 +14,7 @@
 extern const uint8_t set_64[], set_64_end[], set_256[], set_256_end[], embedding[];
 extern const uint8_t margins_64[], margins_64_end[], margins_256[], margins_256_end[];
 extern const uint8_t frame[], tensor[], tensor_end[];
-static int16_t margins[PROTOTYPE_SET_MAX_COUNT];
+static int16_t margins[MOTEYE_MAX_ROWS];
 static uint8_t small[SIDE * SIDE * 3] __attribute__((aligned(4)));
 
 static int match(const char *name, const uint8_t *file, const uint8_t *file_end, uint32_t dim,

@@ -10,7 +10,7 @@
 #define EMBEDDING_BYTES 256
 
 extern const uint8_t cases[];
-static int16_t margins[PROTOTYPE_SET_MAX_COUNT];
+static int16_t margins[MOTEYE_MAX_ROWS];
 
 static uint32_t padded(uint32_t bytes) {
     return (bytes + 15) & ~15u;
