@@ -7,7 +7,18 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 AGENT = ROOT / "host_agent" / "moteye"
-SHELLS = {"link", "text", "store", "actions", "api", "cli", "agent", "camera", "compiler"}
+SHELLS = {
+    "link",
+    "text",
+    "store",
+    "actions",
+    "api",
+    "cli",
+    "agent",
+    "camera",
+    "compiler",
+    "conformance",
+}
 SHELLS |= {"imaging", "config", "policies", "resources"}
 IMPURE = {"asyncio", "socket", "time", "os", "pathlib", "datetime", "random", "sqlite3"}
 IMPURE |= {"aiomqtt", "amqtt", "httpx", "subprocess", "threading"}

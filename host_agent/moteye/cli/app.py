@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 
 from moteye import __version__
-from moteye.cli import devices, model, policies, run, score, watch
+from moteye.cli import conformance, devices, model, policies, run, score, watch
 from moteye.errors import MoteyeError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("watch")(watch.watch)
 app.command("score")(score.score)
+app.command("conformance")(conformance.conformance)
 app.add_typer(policies.app, name="policies")
 app.add_typer(devices.app, name="devices")
 app.add_typer(model.app, name="model")
