@@ -7,7 +7,6 @@ policies/*.yaml ─▶ compile ─▶ prototype set ─▶ SetKeeper ─▶ devi
 import asyncio
 import contextlib
 import json
-import time
 from collections import Counter, deque
 from dataclasses import dataclass
 
@@ -77,7 +76,9 @@ class Agent:
             on_connect=self._announce,
             status_topic=f"{AGENT_TOPIC}/status",
         )
-        self.devices = Devices(self._publish)
+        self.devices = Devices(self._publish, resync=True)
+        self._clock = self.devices.clock
+        self._was_late = False
         self._runner = ActionRunner(self._connection.publish, self._picture)
         self._keeper: SetKeeper | None = None
 
@@ -156,7 +157,7 @@ class Agent:
         await self._connection.publish(topic, payload, qos=1)
 
     async def _receive(self, topic: str, payload: bytes, retain: bool) -> None:
-        arrival_ms = int(time.time() * 1000)
+        arrival_ms = self._clock.now_ms()
         taken = self.devices.receive(topic, payload, retain)
         if taken is None:
             return
@@ -202,7 +203,7 @@ class Agent:
         while True:
             await self._inbox_filled.wait()
             self._inbox_filled.clear()
-            items = list(self._inbox)
+            items = [item for item in self._inbox if not self._is_late(item)]
             self._inbox.clear()
             compiled = self._compiled
             if compiled is None or not items:
@@ -216,6 +217,17 @@ class Agent:
                 )
                 for decision in self.engine.observe(seen, row):
                     await self._decided(decision)
+
+    def _is_late(self, item: _Item) -> bool:
+        """Whether a frame is too old to decide anything: a backlog alerts nobody (T23)."""
+        age_s = (self._clock.now_ms() - item.time_ms) / 1000
+        is_late = age_s > self.settings.max_age_s
+        if is_late:
+            self.counters["embedding.late"] += 1
+            if not self._was_late:
+                log.warning("late frames decide nothing", device=item.device.id, age_s=int(age_s))
+        self._was_late = is_late
+        return is_late
 
     async def _decided(self, decision: Decision) -> None:
         if decision.fired:
@@ -237,7 +249,8 @@ class Agent:
                 continue
             probability = int(prob_q8(np.array([decision.margin_q8], np.int16))[0]) / 255
             alert, succeeded = await self._runner.run(
-                Alert.of(decision, probability), list(policy.then)
+                Alert.of(decision, probability, self._clock.unix_ms(decision.time_ms)),
+                list(policy.then),
             )
             if not succeeded:
                 self.engine.release(decision.policy, decision.device, decision.time_ms)

@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     client_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "moteye-agent"
     space: Annotated[str, Field(description="the embedding space, by its device model")] = "fast"
     dim: Annotated[int, Field(description="dimension that decisions use")] = 256
+    max_age_s: Annotated[
+        float, Field(gt=0, description="frames that arrive later than this decide nothing")
+    ] = 60.0
 
     @field_validator("dim")
     @classmethod

@@ -19,7 +19,7 @@ SHELLS = {
     "compiler",
     "conformance",
 }
-SHELLS |= {"imaging", "config", "policies", "resources"}
+SHELLS |= {"imaging", "config", "policies", "resources", "clock"}
 IMPURE = {"asyncio", "socket", "time", "os", "pathlib", "datetime", "random", "sqlite3"}
 IMPURE |= {"aiomqtt", "amqtt", "httpx", "subprocess", "threading"}
 

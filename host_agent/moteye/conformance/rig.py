@@ -42,6 +42,8 @@ class Line:
         self._target_port = port
         self._random = random.Random(1)
         self._writers: set[asyncio.StreamWriter] = set()
+        self._readers: set[asyncio.StreamReader] = set()
+        self._silent: set[asyncio.StreamReader] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -66,6 +68,10 @@ class Line:
         for writer in list(self._writers):
             writer.transport.abort()
 
+    def silence(self) -> None:
+        """Swallow all that the connections of now say, without ending them; new ones are served."""
+        self._silent |= self._readers
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
@@ -76,6 +82,7 @@ class Line:
             endpoint = sink.transport.get_extra_info("socket")
             endpoint.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._writers.add(sink)
+            self._readers.add(source)
             task = asyncio.create_task(self._pump(source, sink, is_up))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -92,11 +99,14 @@ class Line:
                     if name is not None:
                         self.client_ids.append(name)
                         is_up = False
-                await self._put(writer, data)
+                if reader not in self._silent:
+                    await self._put(writer, data)
         except OSError:
             pass
         finally:
             self._writers.discard(writer)
+            self._readers.discard(reader)
+            self._silent.discard(reader)
             with contextlib.suppress(OSError):
                 writer.close()
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -13,25 +12,32 @@ import numpy.typing as npt
 import structlog
 from moteye_protocol import models, wire
 
+from moteye.clock import EventClock
 from moteye.core.presence import Presence
-from moteye.errors import DeviceRefused, DeviceTimeout
+from moteye.errors import DeviceRefused, DeviceTimeout, LinkError
 from moteye.link.pictures import PictureAssembly
 
 log = structlog.get_logger("moteye.devices")
 REPLY_TIMEOUT_S = 5.0
 PICTURE_TIMEOUT_S = 10.0
+RESYNC_MS = 10_000  # a device is asked for its state at most so often
 Publish = Callable[[str, bytes], Awaitable[None]]
 Picture = npt.NDArray[np.uint8]
 
 
 @dataclass
 class Device:
-    """What is known of one device. `set_hash` is the prototype set it says it uses."""
+    """What is known of one device. `set_hash` is the prototype set it says it uses.
+
+    `lacks_state`: messages of it were lost, or its birth was never heard.
+    """
 
     id: str
     presence: Presence = field(default_factory=Presence)
     birth: models.Birth | None = None
     set_state: models.SetState | None = None
+    lacks_state: bool = False
+    asked_ms: int | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     replies: dict[str, "asyncio.Future[models.Reply]"] = field(default_factory=dict)
     pictures: dict[int, tuple[PictureAssembly, "asyncio.Future[Picture]"]] = field(
@@ -41,7 +47,8 @@ class Device:
     @property
     def online(self) -> bool:
         """Whether it is there and has said who it is in this session."""
-        return self.presence.state == "online" and self.birth is not None
+        born = self.birth is not None and self.birth.s == self.presence.session
+        return self.presence.state == "online" and born
 
     @property
     def set_hash(self) -> bytes | None:
@@ -54,11 +61,17 @@ class Device:
 class Devices:
     """All devices, fed with every message of theirs.
 
-    `counters` count what was refused, by kind and reason.
+    `counters` count what was refused, by kind and reason, and gaps. With `resync` a device whose
+    messages were lost, or whose birth is not known, is asked to `report`.
     """
 
-    def __init__(self, publish: Publish) -> None:
+    def __init__(
+        self, publish: Publish, *, clock: EventClock | None = None, resync: bool = False
+    ) -> None:
         self._publish = publish
+        self.clock = clock or EventClock()
+        self._resync = resync
+        self._asking: set[asyncio.Task[None]] = set()
         self.all: dict[str, Device] = {}
         self.counters: Counter[str] = Counter()
         self.changed = asyncio.Event()
@@ -85,6 +98,8 @@ class Devices:
             self.counters[f"{name}.twin_or_stale"] += 1
             return None
         self._take(device, message)
+        if not retain:
+            self._want_state(device, message)
         return device, message
 
     async def request(self, device: Device, operation: str, **args: Any) -> models.Reply:
@@ -93,11 +108,21 @@ class Devices:
         Raises DeviceRefused for an answer other than ok, DeviceTimeout for none, LinkError
         without a broker.
         """
+        reply = await self._ask(device, operation, args)
+        if reply.code == "expired":  # its clock was set meanwhile; the answer told the new time
+            reply = await self._ask(device, operation, args)
+        if not reply.ok:
+            raise DeviceRefused(device.id, operation, reply.code)
+        return reply
+
+    async def _ask(self, device: Device, operation: str, args: dict[str, Any]) -> models.Reply:
         tid = secrets.token_hex(6)
+        # By the device's own clock, so that no skew makes a command old (T20).
+        issued = device.presence.device_time_ms(self.clock.now_ms())
         command = models.Command(
             tid=tid,
             s=device.presence.session if device.presence.session >= 0 else None,
-            issued=int(time.time() * 1000),
+            issued=max(0, self.clock.unix_ms() if issued is None else issued),
             op=operation,
             args=args,
         )
@@ -106,16 +131,13 @@ class Devices:
         try:
             await self._publish(models.topic(device.id, "command"), models.encode(command))
             async with asyncio.timeout(REPLY_TIMEOUT_S):
-                reply = await answer
+                return await answer
         except TimeoutError as error:
             raise DeviceTimeout(
                 f"{device.id} did not answer {operation} within {REPLY_TIMEOUT_S:.0f} s"
             ) from error
         finally:
             del device.replies[tid]
-        if not reply.ok:
-            raise DeviceRefused(device.id, operation, reply.code)
-        return reply
 
     async def picture(self, device: Device, frame: int) -> Picture:
         """The picture of one frame as uint8[h, w, 3]; asks again once if chunks were lost.
@@ -144,15 +166,44 @@ class Devices:
             device.presence.status(message.s, message.state)
             return True
         if isinstance(message, models.DeviceMessage):
-            if (
-                isinstance(message, models.Birth)
-                and not retain
-                and message.s < device.presence.session
-            ):
-                log.warning("session counter went back", device=device.id, session=message.s)
-                device.presence = Presence()
-            return device.presence.accept(message.s, message.n)
+            return self._is_new(device, message, live=not retain)
         return False  # a command or chunk: ours, or another host's
+
+    def _is_new(self, device: Device, message: models.DeviceMessage, *, live: bool) -> bool:
+        presence = device.presence
+        session, gaps = presence.session, presence.gaps
+        is_birth = isinstance(message, models.Birth)
+        if not presence.accept(message.s, message.n, live=live, is_birth=is_birth):
+            return False
+        if presence.session < session:
+            log.warning("session counter went back", device=device.id, session=message.s)
+        if presence.gaps > gaps:
+            self.counters["gap"] += 1
+            device.lacks_state = True
+        if live:
+            presence.heard(message.up, message.t, self.clock.now_ms())
+        return True
+
+    def _want_state(self, device: Device, message: models.Message) -> None:
+        """Ask a device to report where that is due."""
+        if isinstance(message, models.Birth):
+            device.lacks_state = False
+        elif not isinstance(message, models.Status) and not device.lacks_state:
+            device.lacks_state = device.birth is None or device.birth.s != device.presence.session
+        now_ms = self.clock.now_ms()
+        asked_lately = device.asked_ms is not None and now_ms - device.asked_ms < RESYNC_MS
+        if not self._resync or not device.lacks_state or asked_lately:
+            return
+        device.asked_ms = now_ms
+        task = asyncio.get_running_loop().create_task(self._report(device))
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+    async def _report(self, device: Device) -> None:
+        try:
+            await self.request(device, "report")
+        except (DeviceTimeout, LinkError) as error:
+            log.warning("state not told", device=device.id, reason=str(error))
 
     def _take(self, device: Device, message: models.Message) -> None:
         match message:
