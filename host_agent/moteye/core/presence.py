@@ -33,7 +33,8 @@ class Presence:
     """The life of one device as its messages tell it.
 
     A message of an older session is not news; a death counts only for the session that it names.
-    `gaps` counts the times that a sequence number was skipped while the device was heard live.
+    `gaps` counts the times that a sequence number was skipped while the device was heard live,
+    `backs` those that an older session spoke after a newer one: two devices share an id (T04).
     """
 
     session: int = -1
@@ -43,6 +44,8 @@ class Presence:
     twins: int = 0
     stale: int = 0
     gaps: int = 0
+    backs: int = 0
+    _spoke: int = -1
     _expected: int | None = None
     _offset_set_ms: int = 0
     _unix_at_start_ms: int | None = None
@@ -56,6 +59,9 @@ class Presence:
         `live`: it was not retained. A birth tells all there is to know, so numbers that were
         skipped before it are no gap.
         """
+        if live:
+            self.backs += session < self._spoke
+            self._spoke = session
         if session < self.session and not (live and self._goes_on(session, number)):
             self.stale += 1
             return False

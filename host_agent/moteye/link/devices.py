@@ -20,6 +20,9 @@ from moteye.link.pictures import PictureAssembly
 log = structlog.get_logger("moteye.devices")
 REPLY_TIMEOUT_S = 5.0
 PICTURE_TIMEOUT_S = 10.0
+TWIN_BACKS = 3  # older sessions that speak after newer ones, before two devices are suspected
+MAX_DEVICES = 4096
+_PATHS = {path for path, _, _, _ in wire.TOPICS.values()}
 RESYNC_MS = 10_000  # a device is asked for its state at most so often
 Publish = Callable[[str, bytes], Awaitable[None]]
 Picture = npt.NDArray[np.uint8]
@@ -92,6 +95,9 @@ class Devices:
             message = models.parse(name, payload)
         except models.MessageError as error:
             self._refuse(topic, error.code, str(error))
+            return None
+        if device_id not in self.all and len(self.all) >= MAX_DEVICES:
+            self._refuse(topic, "too_many", f"more than {MAX_DEVICES} devices")
             return None
         device = self.all.setdefault(device_id, Device(device_id))
         if not self._is_news(device, message, retain):
@@ -171,11 +177,18 @@ class Devices:
 
     def _is_new(self, device: Device, message: models.DeviceMessage, *, live: bool) -> bool:
         presence = device.presence
-        session, gaps = presence.session, presence.gaps
+        session, gaps, backs = presence.session, presence.gaps, presence.backs
         is_birth = isinstance(message, models.Birth)
-        if not presence.accept(message.s, message.n, live=live, is_birth=is_birth):
+        is_new = presence.accept(message.s, message.n, live=live, is_birth=is_birth)
+        if backs < TWIN_BACKS <= presence.backs:
+            log.error(
+                "two devices use one id: give each its own `id` in its configuration",
+                device=device.id,
+                sessions=sorted((session, message.s)),
+            )
+        if not is_new:
             return False
-        if presence.session < session:
+        if presence.session < session and presence.backs < TWIN_BACKS:
             log.warning("session counter went back", device=device.id, session=message.s)
         if presence.gaps > gaps:
             self.counters["gap"] += 1
@@ -232,7 +245,8 @@ class Devices:
             done.set_result(picture)
 
     def _refuse(self, topic: str, code: str, reason: str) -> None:
-        kind = topic.removeprefix(wire.TOPIC_ROOT + "/").partition("/")[2] or "unknown"
+        path = topic.removeprefix(wire.TOPIC_ROOT + "/").partition("/")[2]
+        kind = path if path in _PATHS else "unknown"
         self.counters[f"{kind}.{code}"] += 1
         if self.counters[f"{kind}.{code}"] == 1:
             log.warning("message refused", topic=topic, reason=reason)

@@ -8,6 +8,7 @@ from moteye.errors import DeviceRefused
 from moteye.link import devices as devices_module
 from moteye.link.devices import RESYNC_MS, Devices
 from moteye_protocol import models
+from structlog.testing import capture_logs
 
 TOPIC = {name: models.topic("cam", name) for name in ("status", "birth", "set_state", "reply")}
 
@@ -167,3 +168,26 @@ async def test_t19_a_device_whose_clock_was_set_is_asked_again():
     line.answer = lambda command: reply(command, "expired", n=60 + len(line.asked))
     with pytest.raises(DeviceRefused, match="expired"):
         await line.devices.request(line.devices.all["cam"], "ping")
+
+
+@pytest.mark.parametrize("run", [1, 3, 20])
+async def test_t04_two_devices_of_one_id_are_named_once(run):
+    line = Line()
+    with capture_logs() as logs:
+        for turn_ in range(30):
+            session = 7 if turn_ % 2 else 500
+            for number in range(turn_ * run, (turn_ + 1) * run):
+                line.hear(state(number, session=session))
+    alarms = [each for each in logs if each["log_level"] == "error"]
+    assert [each["device"] for each in alarms] == ["cam"]
+    assert alarms[0]["sessions"] == [7, 500]
+    assert len([each for each in logs if "went back" in each["event"]]) <= 2
+
+
+async def test_t04_a_device_that_restarts_often_is_no_twin():
+    line = Line()
+    with capture_logs() as logs:
+        for session in range(1, 50):
+            line.hear(birth(0, session=session))
+            line.hear(state(1, session=session))
+    assert [each for each in logs if each["log_level"] == "error"] == []
