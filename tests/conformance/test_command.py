@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 
+from moteye.conformance import simulated
 from support.live import Mosquitto
 from support.wire_device import WireDevice
 
@@ -70,3 +71,12 @@ async def test_neither_device_nor_simulation_is_a_mistake():
     code, _, errors = await moteye("conformance")
     assert code == 1
     assert "either --device ID or --simulate" in errors
+
+
+async def test_without_mosquitto_the_embedded_broker_serves(monkeypatch):
+    monkeypatch.setattr(simulated.shutil, "which", lambda *_, **__: None)
+    rules = {"wire-topic-002", "wire-cmd-008", "wire-set-003", "wire-presence-004"}
+    results = {each.id: each for each in await simulated.run_simulated(frozenset(rules))}
+    assert set(results) == rules
+    assert "changes the QoS" in results.pop("wire-topic-002").reason
+    assert {each.outcome for each in results.values()} == {"passed"}

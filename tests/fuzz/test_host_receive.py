@@ -11,7 +11,7 @@ from moteye.link.devices import Devices
 from moteye_protocol import models, wire
 from moteye_protocol.codec import WireError, pack, unpack
 
-EXAMPLES = settings(max_examples=400, deadline=None)
+EXAMPLES = settings(max_examples=150, deadline=None)
 VALUES = st.recursive(
     st.none()
     | st.booleans()

@@ -200,6 +200,18 @@ class Bench:
                             found[str(message.topic)] = _heard(message, self.root)
         return found
 
+    async def broker_keeps_qos(self) -> bool:
+        """Whether messages reach a subscriber of QoS 2 with the QoS they were said with."""
+        topic = f"{wire.TOPIC_ROOT}/_conformance/{self._token}/qos"
+        async with asyncio.timeout(self.patience_s), self._new_client() as client:
+            await client.subscribe(topic, 2)
+            heard = aiter(client.messages)
+            for qos in (0, 1):
+                await client.publish(topic, b"", qos)
+                if int((await anext(heard)).qos) != qos:
+                    return False
+        return True
+
     async def retained_status(self, states: tuple[str, ...]) -> Fields:
         """Subscribe anew until the retained status is one of `states`."""
         topic = models.topic(self.device, "status")
