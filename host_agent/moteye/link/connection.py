@@ -113,12 +113,15 @@ class Connection:
             attempt = 0 if lived_s > HEALTHY_S else attempt + 1
             # Full jitter, so that a fleet of clients does not come back in step.
             wait_s = random.uniform(0.1, min(BACKOFF_CAP_S, BACKOFF_S * 2**attempt))
-            twin = self.connects > connects and self._suspects_twin(lived_s)
+            twin = self._suspects_twin(lived_s, accepted=self.connects > connects)
             await asyncio.sleep(wait_s + (TWIN_WAIT_S if twin else 0))
 
-    def _suspects_twin(self, lived_s: float) -> bool:
-        """Two clients of one id throw each other out for ever, as both are accepted (T04)."""
-        if lived_s > HEALTHY_S:
+    def _suspects_twin(self, lived_s: float, *, accepted: bool) -> bool:
+        """Two clients of one id throw each other out for ever, as both are accepted (T04).
+
+        A broker that does not accept is away, and no twin is to blame.
+        """
+        if lived_s > HEALTHY_S or not accepted:
             self._short_sessions = 0
         elif lived_s < SHORT_SESSION_S:
             self._short_sessions += 1

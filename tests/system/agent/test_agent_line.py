@@ -61,6 +61,19 @@ async def test_t04_twin_agents_reconnect_seldom_and_say_so_once(mosquitto, monke
     assert alarms[0]["client_id"] == "twin"
 
 
+async def test_t04_a_broker_that_comes_and_goes_is_no_twin(mosquitto, monkeypatch):
+    monkeypatch.setattr(connection_module, "BACKOFF_CAP_S", 0.2)
+    with capture_logs() as logs:
+        async with connected(mosquitto.port, "patient") as agent:
+            for connects in range(2, 6):
+                await mosquitto.stop()
+                attempts = len(logs)
+                await until(lambda seen=attempts: len(logs) > seen + 1, 10)
+                await mosquitto.start()
+                await until(lambda n=connects: agent.connects == n, 10)
+    assert [line for line in logs if line["log_level"] == "error"] == []
+
+
 async def test_t13_agent_is_subscribed_again_within_two_keepalives(mosquitto):
     async with Line(mosquitto.port) as line:
         async with connected(line.port, "deaf", keepalive_s=KEEPALIVE_S) as agent:
