@@ -105,6 +105,10 @@ class Connection:
             try:
                 await self._session()
             except (aiomqtt.MqttError, OSError) as error:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    # The goodbye failed; the wish to end must not be lost with it.
+                    raise asyncio.CancelledError from error
                 log.warning("broker lost", broker=repr(self._url), reason=str(error))
             finally:
                 self.connected.clear()

@@ -74,6 +74,15 @@ async def test_t04_a_broker_that_comes_and_goes_is_no_twin(mosquitto, monkeypatc
     assert [line for line in logs if line["log_level"] == "error"] == []
 
 
+async def test_a_goodbye_that_fails_does_not_keep_the_connection_alive(mosquitto, monkeypatch):
+    async def fail(*_args, **_options):
+        raise aiomqtt.MqttError("no goodbye")
+
+    async with connected(mosquitto.port, "leaving", status_topic="leaving/status"):
+        monkeypatch.setattr(aiomqtt.Client, "publish", fail)
+    # connected() waits for the end of the task
+
+
 async def test_t13_agent_is_subscribed_again_within_two_keepalives(mosquitto):
     async with Line(mosquitto.port) as line:
         async with connected(line.port, "deaf", keepalive_s=KEEPALIVE_S) as agent:
