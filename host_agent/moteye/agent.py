@@ -23,7 +23,7 @@ from moteye.actions.alert import Alert
 from moteye.actions.outbox import Outbox, rows_of
 from moteye.actions.runner import ActionRunner
 from moteye.config import Settings
-from moteye.core.compile import CompiledSet, compile_policies
+from moteye.core.compile import CompiledSet
 from moteye.core.engine import Decision, Engine, Observation
 from moteye.core.policy import Policy
 from moteye.core.scoring import Scorer, prob_q8
@@ -138,12 +138,8 @@ class Agent:
             return
         self._set_number += 1
         compiled = await asyncio.to_thread(
-            compile_policies,
+            space.compile,
             found,
-            space.phrase_vectors,
-            space.background,
-            space.logistic,
-            encoder_hash=space.encoder_hash,
             number=self._set_number,
             dim=self.settings.dim,
             schedule_of=WhileSchedule,

@@ -6,6 +6,7 @@ A source answers one question, `next_frame(after)`. The clock is passed in: a te
 import asyncio
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,7 +55,7 @@ class FrameSource(Protocol):
         """Release files and devices."""
 
 
-class TimedSource:
+class TimedSource(ABC):
     """A source whose picture is a function of the time since it was made, `fps` times a second."""
 
     def __init__(self, *, clock: Clock, fps: float) -> None:
@@ -62,9 +63,9 @@ class TimedSource:
         self._fps = fps
         self._start_s = clock.now()
 
+    @abstractmethod
     def render(self, index: int, elapsed_s: float) -> UInt8 | None:
         """Return the picture shown at `elapsed_s`, uint8[H, W, 3]; None after the end."""
-        raise NotImplementedError
 
     async def next_frame(self, after: int) -> Frame | None:
         """Return the frame that is due now, or the first one after `after`."""
@@ -77,7 +78,7 @@ class TimedSource:
         rgb = self.render(index, index / self._fps)
         return None if rgb is None else Frame(index, at_s, rgb)
 
-    async def aclose(self) -> None:
+    async def aclose(self) -> None:  # noqa: B027  a source may have nothing to close
         """Nothing is held."""
 
 

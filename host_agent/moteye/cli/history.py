@@ -17,7 +17,7 @@ from rich.table import Table
 from moteye import policies
 from moteye.cli.common import ConfigOption, PoliciesOption, StoreOption
 from moteye.config import Settings, load_settings
-from moteye.core.compile import CompiledSet, compile_policies
+from moteye.core.compile import CompiledSet
 from moteye.core.decisions import Decision, Gate
 from moteye.core.policy import Policy, duration_s
 from moteye.core.scoring import prob_q8
@@ -221,16 +221,7 @@ def _compiled(path: Path, settings: Settings) -> tuple[list[Policy], CompiledSet
     if not found:
         raise ConfigError(f"no policies in {path}")
     space = load_space(settings.space)
-    compiled = compile_policies(
-        found,
-        space.phrase_vectors,
-        space.background,
-        space.logistic,
-        encoder_hash=space.encoder_hash,
-        number=1,
-        dim=settings.dim,
-        schedule_of=WhileSchedule,
-    )
+    compiled = space.compile(found, number=1, dim=settings.dim, schedule_of=WhileSchedule)
     return found, compiled, space
 
 

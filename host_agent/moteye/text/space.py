@@ -6,17 +6,20 @@ Phrases → vectors, and the background that scores are calibrated against.
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from moteye_protocol.prototype_set import PrototypeSet
 
 from moteye import resources
 from moteye.core.calibration import Background, Exclusion, Logistic
 from moteye.core.compile import CompiledSet, compile_policies
-from moteye.core.policy import Policy
+from moteye.core.layout import Schedule
+from moteye.core.policy import Hours, Policy
 from moteye.errors import SpaceError
 from moteye.text.encoder import TextEncoder
 
@@ -57,8 +60,20 @@ class Space:
                 self._cache[phrase] = (mean - self._text_mean) @ self._rotation
         return np.stack([self._cache[phrase] for phrase in phrases])
 
-    def compile(self, policies: list[Policy], *, number: int, dim: int) -> CompiledSet:
-        """Policies as prototypes, thresholds and a scorer in this space; at least one policy."""
+    def compile(
+        self,
+        policies: list[Policy],
+        *,
+        number: int,
+        dim: int,
+        schedule_of: Callable[[Hours], Schedule] | None = None,
+        epoch: int = 0,
+        previous: PrototypeSet | None = None,
+    ) -> CompiledSet:
+        """Policies as prototypes, thresholds and a scorer in this space; at least one policy.
+
+        The arguments are those of `compile_policies`.
+        """
         return compile_policies(
             policies,
             self.phrase_vectors,
@@ -67,6 +82,9 @@ class Space:
             encoder_hash=self.encoder_hash,
             number=number,
             dim=dim,
+            schedule_of=schedule_of,
+            epoch=epoch,
+            previous=previous,
         )
 
 
