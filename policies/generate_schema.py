@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from moteye.core.policy import DAYS, Policy
+from moteye.core.language import DAYS, Policy
 
 _DURATION = {
     "type": "string",

@@ -25,7 +25,7 @@ from moteye.actions.runner import ActionRunner
 from moteye.config import Settings
 from moteye.core.compile import CompiledSet
 from moteye.core.engine import Decision, Engine, Observation
-from moteye.core.policy import Policy
+from moteye.core.language import Policy
 from moteye.core.scoring import Scorer, prob_q8
 from moteye.errors import DeviceTimeout, LinkError, PolicyErrors
 from moteye.keys import load_keys

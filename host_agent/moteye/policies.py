@@ -5,7 +5,7 @@ from pathlib import Path
 
 from watchfiles import awatch
 
-from moteye.core.policy import Policy, parse_policy
+from moteye.core.language import Policy, parse_policy
 from moteye.errors import PolicyErrors, Problem
 
 SUFFIXES = (".yaml", ".yml")

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 from astral import Observer
 from astral.sun import elevation
 
-from moteye.core.policy import DAYS, Hours
+from moteye.core.language import DAYS, Hours
 
 _HORIZON_DEGREES = -0.833  # the upper limb at the horizon, with refraction
 _SEARCH_MINUTES = 8 * 24 * 60

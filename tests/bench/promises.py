@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from moteye.core.calibration import PROMISED_RATE
-from moteye.core.policy import parse_policy
+from moteye.core.language import parse_policy
 from moteye.imaging import ImageEncoder
 from moteye.text.space import Space, load_space
 from PIL import Image

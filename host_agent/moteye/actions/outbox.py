@@ -22,7 +22,7 @@ import structlog
 from moteye.actions.alert import Alert
 from moteye.actions.runner import ActionRunner
 from moteye.core.decisions import Decision
-from moteye.core.policy import Action, LogAction, MqttAction, SaveAction, WebhookAction
+from moteye.core.language import Action, LogAction, MqttAction, SaveAction, WebhookAction
 from moteye.errors import ActionError, MoteyeError
 
 log = structlog.get_logger("moteye.outbox")

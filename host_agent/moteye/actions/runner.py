@@ -11,7 +11,7 @@ import structlog
 from PIL import Image
 
 from moteye.actions.alert import Alert
-from moteye.core.policy import Action, LogAction, MqttAction, SaveAction, WebhookAction
+from moteye.core.language import Action, LogAction, MqttAction, SaveAction, WebhookAction
 from moteye.errors import ActionError, LinkError, MoteyeError
 
 log = structlog.get_logger("moteye.actions")

@@ -19,7 +19,7 @@ from moteye.cli.common import ConfigOption, PoliciesOption, StoreOption
 from moteye.config import Settings, load_settings
 from moteye.core.compile import CompiledSet
 from moteye.core.decisions import Decision, Gate
-from moteye.core.policy import Policy, duration_s
+from moteye.core.language import Policy, duration_s
 from moteye.core.scoring import prob_q8
 from moteye.errors import ConfigError
 from moteye.history import Comparison, Replay, compare, explain_at, lead_ms

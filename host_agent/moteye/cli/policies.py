@@ -14,8 +14,8 @@ from moteye.cli.common import StoreOption
 from moteye.config import load_settings
 from moteye.core.calibration import rate_interval
 from moteye.core.compile import CompiledSet
+from moteye.core.language import Policy
 from moteye.core.lints import lint
-from moteye.core.policy import Policy
 from moteye.errors import StoreError
 from moteye.store import Store, default_url
 from moteye.text.space import load_space

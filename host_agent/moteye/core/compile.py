@@ -12,8 +12,8 @@ import numpy.typing as npt
 from moteye_protocol.prototype_set import PrototypeSet
 
 from moteye.core.calibration import Background, Logistic, Threshold, threshold
+from moteye.core.language import Hours, Policy
 from moteye.core.layout import CompiledPolicy, Schedule
-from moteye.core.policy import Hours, Policy
 from moteye.core.prototypes import BuiltSet, build_set
 from moteye.core.scoring import Scorer
 

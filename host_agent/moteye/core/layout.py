@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from moteye.core.policy import Policy
+from moteye.core.language import Policy
 
 _NEVER = 1 << 20
 

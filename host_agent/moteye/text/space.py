@@ -18,8 +18,8 @@ from moteye_protocol.prototype_set import PrototypeSet
 from moteye import resources
 from moteye.core.calibration import Background, Exclusion, Logistic
 from moteye.core.compile import CompiledSet, compile_policies
+from moteye.core.language import Hours, Policy
 from moteye.core.layout import Schedule
-from moteye.core.policy import Hours, Policy
 from moteye.errors import SpaceError
 from moteye.text.encoder import TextEncoder
 

@@ -11,7 +11,7 @@ import pytest
 from moteye.actions import runner as runner_module
 from moteye.actions.alert import Alert
 from moteye.actions.runner import ActionRunner
-from moteye.core.policy import parse_policy
+from moteye.core.language import parse_policy
 from moteye.errors import ActionError, DeviceRefused, LinkError
 from PIL import Image
 

@@ -3,7 +3,7 @@
 import numpy as np
 from moteye.core.decisions import Decision
 from moteye.core.engine import CompiledPolicy, Engine, Observation
-from moteye.core.policy import parse_policy
+from moteye.core.language import parse_policy
 from moteye.core.presence import Presence
 from moteye.errors import StoreError
 from moteye.ledger import Ledger

@@ -10,7 +10,7 @@ from moteye.actions import outbox as outbox_module
 from moteye.actions.alert import Alert
 from moteye.actions.outbox import MOST_ATTEMPTS, Outbox, rows_of
 from moteye.core.decisions import Decision
-from moteye.core.policy import parse_policy
+from moteye.core.language import parse_policy
 from moteye.errors import ActionError, LinkError
 
 DECISION = Decision("ab12", "p", "cam", True, "seen", "a cat", 700, 300, 4, 1, 5000)

@@ -5,7 +5,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from moteye.core.policy import parse_policy
+from moteye.core.language import parse_policy
 from moteye.schedule import WhileSchedule
 
 # Zone, and a day on which clocks go forward and one on which they go back.

@@ -3,7 +3,7 @@ import random
 import numpy as np
 import pytest
 from moteye.core.engine import CompiledPolicy, Engine, Observation, Track
-from moteye.core.policy import parse_policy
+from moteye.core.language import parse_policy
 
 ABSENT, PRESENT = -500, 900
 

@@ -1,8 +1,8 @@
 import pytest
 from moteye.cli.app import app
 from moteye.core.compile import compile_policies
+from moteye.core.language import parse_policy
 from moteye.core.lints import lint
-from moteye.core.policy import parse_policy
 from moteye.store import Batch, Store, default_url
 from moteye.text.space import load_space
 from typer.testing import CliRunner

@@ -1,5 +1,5 @@
 import pytest
-from moteye.core.policy import MqttAction, SaveAction, WebhookAction, parse_policy
+from moteye.core.language import MqttAction, SaveAction, WebhookAction, parse_policy
 from moteye.errors import PolicyErrors
 
 GOOD = """\
