@@ -6,14 +6,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from moteye.cli import model_check
 from moteye.compiler import compile_with_report
 
 app = typer.Typer(help="Compile models for devices.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Keeps `compile` a subcommand."""
+app.command("check")(model_check.check)
 
 
 @app.command("compile")
