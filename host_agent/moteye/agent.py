@@ -9,7 +9,6 @@ import contextlib
 import json
 import time
 from collections import Counter, deque
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,14 +19,14 @@ from moteye_protocol.prototype_set import set_hash, version
 
 from moteye import policies
 from moteye.actions.alert import Alert
-from moteye.actions.outbox import Outbox, rows_of
+from moteye.actions.outbox import Outbox
 from moteye.actions.runner import ActionRunner
 from moteye.config import Settings
-from moteye.core.compile import CompiledSet
-from moteye.core.engine import Decision, Engine, Observation
+from moteye.core.engine import Engine, Observation
 from moteye.core.language import Policy
-from moteye.core.scoring import Scorer, prob_q8
+from moteye.core.scoring import Scorer
 from moteye.errors import DeviceTimeout, LinkError, PolicyErrors
+from moteye.judge import Item, Judge
 from moteye.keys import load_keys
 from moteye.ledger import Ledger
 from moteye.link.broker import embedded_broker
@@ -40,23 +39,8 @@ from moteye.text.space import Space, load_space
 
 log = structlog.get_logger("moteye.agent")
 AGENT_TOPIC = f"{wire.TOPIC_ROOT}/_agent"
-INBOX_LIMIT = 2048
 RECENT_FRAMES = 32
 EPOCH_S = 86_400  # sets of an earlier day than the one confirmed are not used
-
-
-@dataclass(frozen=True)
-class _Item:
-    device: Device
-    message: models.Embedding
-    time_ms: int
-    ack: Ack
-
-    @property
-    def observation(self) -> Observation:
-        """What the engine gets to see of it."""
-        message = self.message
-        return Observation(self.device.id, message.s, message.n, message.frame, self.time_ms)
 
 
 class Agent:
@@ -77,10 +61,7 @@ class Agent:
             record_bytes=settings.record_mb * 1_000_000,
         )
         self._space: Space | None = None
-        self._compiled: CompiledSet | None = None
         self._set_number = 0
-        self._inbox: deque[_Item] = deque()
-        self._inbox_filled = asyncio.Event()
         self._recent: dict[str, deque[tuple[int, npt.NDArray[np.int8]]]] = {}
         self._device_scorers: dict[tuple[bytes, int], Scorer] = {}
         self._connection = Connection(
@@ -99,6 +80,7 @@ class Agent:
         self._keys = load_keys(settings.keys)
         self.devices = Devices(self._publish, self._keys.signing_key if self._keys else None)
         self._outbox = Outbox(ActionRunner(self._connection.publish, self._picture), self)
+        self.judge = Judge(self.engine, self.ledger, self._outbox.add)
         self._keeper: SetKeeper | None = None
 
     async def run(self) -> None:
@@ -118,7 +100,7 @@ class Agent:
                 await stack.enter_async_context(embedded_broker(*self.settings.listen_address))
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             tasks.create_task(self._connection.run(), name="connection")
-            tasks.create_task(self._judge(), name="judge")
+            tasks.create_task(self.judge.run(), name="judge")
             tasks.create_task(self._outbox.run(), name="outbox")
             tasks.create_task(self.ledger.keep_house(), name="housekeeping")
             tasks.create_task(self._keeper.run(), name="sets")
@@ -132,7 +114,7 @@ class Agent:
         assert space is not None
         if not found:
             log.warning("no policies", path=str(self.settings.policies))
-            self._compiled = None
+            self.judge.compiled = None
             self.engine.replace(())
             await self.ledger.policies_changed()
             return
@@ -144,9 +126,9 @@ class Agent:
             dim=self.settings.dim,
             schedule_of=WhileSchedule,
             epoch=int(time.time()) // EPOCH_S if self._keys else 0,
-            previous=self._compiled.built.prototypes if self._compiled else None,
+            previous=self.judge.compiled.built.prototypes if self.judge.compiled else None,
         )
-        self._compiled = compiled
+        self.judge.compiled = compiled
         self.engine.replace(compiled.policies)
         await self.ledger.policies_changed()
         self._device_scorers.clear()
@@ -165,9 +147,9 @@ class Agent:
 
     async def _announce(self) -> None:
         """Tell subscribers which phrase each row of the prototype set stands for (retained)."""
-        if self._compiled is None:
+        if self.judge.compiled is None:
             return
-        built = self._compiled.built
+        built = self.judge.compiled.built
         names = {
             "set": set_hash(built.data).hex(),
             "version": version(built.prototypes.number, built.data),
@@ -183,7 +165,7 @@ class Agent:
         arrival_ms = int(time.time() * 1000)
         taken = self.devices.receive(topic, payload, retain)
         if taken is not None and isinstance(taken[1], models.Embedding):
-            self._enqueue(taken[0], taken[1], arrival_ms, ack)
+            await self._enqueue(taken[0], taken[1], arrival_ms, ack)
             return
         ack()
         if taken is None:
@@ -195,7 +177,7 @@ class Agent:
             case models.Detections():
                 self._compare(device, message)
 
-    def _enqueue(
+    async def _enqueue(
         self, device: Device, message: models.Embedding, arrival_ms: int, ack: Ack
     ) -> None:
         if self._space is None or message.encoder != self._space.encoder_hash:
@@ -211,63 +193,9 @@ class Agent:
         vector = np.frombuffer(message.e, np.int8)
         recent = self._recent.setdefault(device.id, deque(maxlen=RECENT_FRAMES))
         recent.append((message.frame, vector))
-        if len(self._inbox) >= INBOX_LIMIT:
-            self._make_room()
         time_ms = self.ledger.time_of(device.id, device.presence, message.at, arrival_ms)
-        self._inbox.append(_Item(device, message, time_ms, ack))
-        self._inbox_filled.set()
-
-    def _make_room(self) -> None:
-        """Drop the oldest heartbeat; only without any, the oldest of all."""
-        self.counters["inbox.dropped"] += 1
-        for index, item in enumerate(self._inbox):
-            if item.message.why == "heartbeat":
-                del self._inbox[index]
-                item.ack()
-                return
-        self._inbox.popleft().ack()
-
-    async def _judge(self) -> None:
-        """Score what has arrived in one product; write it all down; then acknowledge and act."""
-        while True:
-            await self._inbox_filled.wait()
-            self._inbox_filled.clear()
-            items = list(self._inbox)
-            self._inbox.clear()
-            new = [item for item in items if self.ledger.is_new(item.observation)]
-            decisions = self._decide(new)
-            rows = [row for decision in decisions for row in self._actions_of(decision)]
-            await self.ledger.commit(decisions, rows)
-            for item in items:
-                item.ack()
-            self._outbox.add(rows)
-            for decision in decisions:
-                if not decision.fired:
-                    log.info(
-                        "suppressed",
-                        policy=decision.policy,
-                        camera=decision.device,
-                        phrase=decision.phrase,
-                        reason=decision.reason,
-                    )
-
-    def _decide(self, items: list[_Item]) -> list[Decision]:
-        for item in items:
-            self.ledger.saw(item.observation, item.message.encoder, item.message.e)
-        compiled = self._compiled
-        if compiled is None or not items:
-            return []
-        batch = np.stack([np.frombuffer(item.message.e, np.int8) for item in items])
-        margins = compiled.scorer.margins_q8(batch)
-        seen = [item.observation for item in items]
-        return [d for found in self.engine.observe_batch(seen, margins) for d in found]
-
-    def _actions_of(self, decision: Decision) -> list[dict[str, Any]]:
-        policy = self._policy(decision.policy)
-        if policy is None or not decision.fired:
-            return []
-        probability = int(prob_q8(np.array([decision.margin_q8], np.int16))[0]) / 255
-        return rows_of(decision, Alert.of(decision, probability), list(policy.then))
+        seen = Observation(device.id, message.s, message.n, message.frame, time_ms)
+        await self.judge.put(Item(seen, message, ack))
 
     async def delivered(self, rows: list[dict[str, Any]]) -> None:
         """The outbox has tried: write down what came of it."""
@@ -283,11 +211,7 @@ class Agent:
 
     def in_force(self, policy: str) -> bool:
         """Whether there is a policy of that name."""
-        return self._policy(policy) is not None
-
-    def _policy(self, name: str) -> Policy | None:
-        compiled = self._compiled.policies if self._compiled else ()
-        return next((item.policy for item in compiled if item.policy.name == name), None)
+        return self.judge.policy(policy) is not None
 
     async def _picture(self, device_id: str, frame: int) -> npt.NDArray[np.uint8]:
         device = self.devices.all.get(device_id)
@@ -318,7 +242,7 @@ class Agent:
 
         Count where they do not.
         """
-        compiled = self._compiled
+        compiled = self.judge.compiled
         if compiled is None or message.set != set_hash(compiled.built.data):
             return
         vector = next((v for f, v in self._recent.get(device.id, ()) if f == message.frame), None)

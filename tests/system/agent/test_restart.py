@@ -64,7 +64,7 @@ async def caught_up(agent, script, heard):
     await heard.until(
         lambda: device() and script.number in device().presence.window.numbers(), "the last frame"
     )
-    await heard.until(lambda: not agent._inbox, "the inbox")
+    await heard.until(lambda: agent.judge.waiting == 0, "the inbox")
 
 
 async def test_t39_restarts_of_agent_and_device_with_things_in_view_alert_nobody(

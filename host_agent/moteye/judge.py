@@ -1,0 +1,138 @@
+"""From embeddings to decisions, batch by batch.
+
+embedding ─▶ inbox ─▶ Scorer ─▶ Engine ─▶ Ledger (one transaction) ─▶ acknowledged ─▶ Outbox
+
+All that arrived while the last transaction ran is the next batch.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import structlog
+from moteye_protocol import models
+
+from moteye.actions.alert import Alert
+from moteye.actions.outbox import rows_of
+from moteye.core.compile import CompiledSet
+from moteye.core.engine import Decision, Engine, Observation
+from moteye.core.language import Policy
+from moteye.core.scoring import prob_q8
+from moteye.ledger import Ledger
+from moteye.link.connection import Ack
+
+log = structlog.get_logger("moteye.judge")
+INBOX_LIMIT = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An embedding that waits to be judged; `ack` tells the broker that it is written down."""
+
+    seen: Observation
+    message: models.Embedding
+    ack: Ack
+
+
+class Judge:
+    """Decides on what has arrived. `put` embeddings in their order; `await run()` until cancelled.
+
+    `compiled` is what policies there are; `deliver` takes the outbox rows of decisions once they
+    are written down.
+    """
+
+    def __init__(
+        self, engine: Engine, ledger: Ledger, deliver: Callable[[list[dict[str, Any]]], None]
+    ) -> None:
+        self.compiled: CompiledSet | None = None
+        self.counters: Counter[str] = Counter()
+        self._engine = engine
+        self._ledger = ledger
+        self._deliver = deliver
+        self._inbox: deque[Item] = deque()
+        self._filled = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+
+    @property
+    def waiting(self) -> int:
+        """How many embeddings wait for the next batch."""
+        return len(self._inbox)
+
+    async def put(self, item: Item) -> None:
+        """Take an embedding.
+
+        In a full inbox the oldest heartbeat makes room and is counted; without any the caller
+        waits, which holds the broker back, so that no event is lost.
+        """
+        while len(self._inbox) >= INBOX_LIMIT and not self._drop_heartbeat():
+            self.counters["inbox.held"] += 1
+            self._room.clear()
+            await self._room.wait()
+        self._inbox.append(item)
+        self._filled.set()
+
+    def _drop_heartbeat(self) -> bool:
+        for index, item in enumerate(self._inbox):
+            if item.message.why == "heartbeat":
+                del self._inbox[index]
+                item.ack()
+                self.counters["inbox.dropped"] += 1
+                return True
+        return False
+
+    async def run(self) -> None:
+        """Judge whatever arrives, until cancelled."""
+        while True:
+            await self._filled.wait()
+            self._filled.clear()
+            items = list(self._inbox)
+            self._inbox.clear()
+            self._room.set()
+            await self.judge(items)
+
+    async def judge(self, items: list[Item]) -> list[Decision]:
+        """Score a batch in one product; write it all down; then acknowledge and act."""
+        new = [item for item in items if self._ledger.is_new(item.seen)]
+        decisions = self._decide(new)
+        rows = [row for decision in decisions for row in self._actions_of(decision)]
+        await self._ledger.commit(decisions, rows)
+        for item in items:
+            item.ack()
+        self._deliver(rows)
+        for decision in decisions:
+            if not decision.fired:
+                log.info(
+                    "suppressed",
+                    policy=decision.policy,
+                    camera=decision.device,
+                    phrase=decision.phrase,
+                    reason=decision.reason,
+                )
+        return decisions
+
+    def _decide(self, items: list[Item]) -> list[Decision]:
+        for item in items:
+            self._ledger.saw(item.seen, item.message.encoder, item.message.e)
+        compiled = self.compiled
+        if compiled is None or not items:
+            return []
+        vectors = np.frombuffer(b"".join(item.message.e for item in items), np.int8)
+        margins = compiled.scorer.margins_q8(vectors.reshape(len(items), -1))
+        found = self._engine.observe_batch([item.seen for item in items], margins)
+        return [decision for decisions in found for decision in decisions]
+
+    def _actions_of(self, decision: Decision) -> list[dict[str, Any]]:
+        policy = self.policy(decision.policy)
+        if policy is None or not decision.fired:
+            return []
+        probability = int(prob_q8(np.array([decision.margin_q8], np.int16))[0]) / 255
+        return rows_of(decision, Alert.of(decision, probability), list(policy.then))
+
+    def policy(self, name: str) -> Policy | None:
+        """The policy of that name, if it is in force."""
+        compiled = self.compiled.policies if self.compiled else ()
+        return next((item.policy for item in compiled if item.policy.name == name), None)
