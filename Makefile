@@ -9,7 +9,7 @@ PORT = unix
 DEVICE = unix
 NEWLIB := /usr/lib/arm-none-eabi/newlib/nano.specs
 
-.PHONY: help setup demo test arm-tools check fix generate firmware evaluate bench-device powercut clean
+.PHONY: help setup demo test arm-tools check fix generate firmware evaluate bench-device powercut clean data-cc3m data-coco data-flowers102 data-food101
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
@@ -64,6 +64,9 @@ evaluate: $(STAMP) ## reprint the model card's figures from the committed weight
 bench-device: $(STAMP) ## instructions, arena and flash of the device engine under QEMU (ARGS="--models DIR --profile")
 	@scripts/need arm-none-eabi-gcc=gcc-arm-none-eabi arm-none-eabi-gcc=libnewlib-arm-none-eabi qemu-system-arm=qemu-system-arm
 	@$(BIN)/python tests/bench/device/bench_device.py $(ARGS)
+
+data-cc3m data-coco data-flowers102 data-food101: ## fetch a public collection for training; DATA=folder (needs a network)
+	@scripts/fetch-data $(@:data-%=%) "$(DATA)"
 
 clean: ## remove what was built; keeps the virtual environment
 	rm -rf build

@@ -37,6 +37,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--align-epochs", type=float, default=18)
     p.add_argument("--minutes", type=float, default=60, help="time for the student's training")
     p.add_argument("--init", type=Path, help="start the student from this student.pt")
+    p.add_argument(
+        "--source", action="append", default=[], metavar="NAME=FOLDER",
+        help="further photos: cc3m, coco, flowers102 or food101; may be repeated",
+    )  # fmt: skip
     p.add_argument("--checkpoint", type=Path, help="export this instead of OUT/student.pt")
     p.add_argument("--no-teacher", action="store_true", help="evaluate the student alone")
     p.add_argument(
@@ -49,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> None:
     """Run the steps asked for."""
     a = parser().parse_args(arguments)
-    plan = Plan(a.views, a.align_epochs, a.minutes, a.workers, init=a.init)
+    plan = Plan(a.views, a.align_epochs, a.minutes, a.workers, init=a.init, sources=tuple(a.source))
     out, repo, bench = a.out, a.repo, a.bench
     if a.smoke:
         plan, out = plan.smaller(), a.out / "smoke"

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .data import Photo, training_photos
 from .pseudo import add_detected, detected_rows, detector_scores
+from .sources import read_sources
 from .space import Space, fit_space, load_space, save_space
 from .text import F32, TextCache, TextTower, normalise
 from .towers import Cache, Group, fill_caches, open_cache, view_groups
@@ -74,6 +75,8 @@ class Plan:
     calibration_photos: int = 512
     smoke: bool = False
     init: Path | None = None
+    sources: tuple[str, ...] = ()
+    """Further photos, each NAME=FOLDER (see `sources`)."""
 
     def smaller(self) -> Plan:
         """The same steps in a few minutes."""
@@ -100,8 +103,10 @@ class Run:
 
     @cached_property
     def photos(self) -> list[Photo]:
-        """Training photos; in a smoke run every twentieth."""
-        return training_photos(self.paths.data)[:: 20 if self.plan.smoke else 1]
+        """Training photos, those of further sources last; in a smoke run every twentieth."""
+        shipped = training_photos(self.paths.data)
+        more = read_sources(self.plan.sources, self.paths.data, self.paths.out / "sources")
+        return (shipped + more)[:: 20 if self.plan.smoke else 1]
 
     @cached_property
     def text_cache(self) -> TextCache:
