@@ -12,7 +12,7 @@ from inbox import Inbox
 from log import log
 from messages import Messages
 from micropython import const
-from moteye_protocol.wire import MAX_PAYLOAD_BYTES, OPERATIONS
+from moteye_protocol.wire import MAX_FRAME_AGE_MS, MAX_PAYLOAD_BYTES, OPERATIONS
 from mqtt import Client
 from slots import flash_bytes
 from store import Store
@@ -146,6 +146,12 @@ class Device:
         eye = self._eye
         width, height = camera.width, camera.height
         await camera.capture()
+        if camera.age_ms > MAX_FRAME_AGE_MS:
+            if eye.stale_frames == 0:
+                log("camera: a frame of %d ms ago is not looked at" % camera.age_ms)
+            eye.stale_frames += 1
+            await asyncio.sleep_ms(self._config["interval_ms"])
+            return
         at = max(0, self._uptime.ms() - camera.age_ms)
         if (camera.width, camera.height) != (width, height) and self._client.is_online():
             self._publish_birth()

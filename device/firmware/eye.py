@@ -36,6 +36,7 @@ class Eye:
         self._published = bytearray(_EMBEDDING_BYTES)
         self._dim = dim
         self.encode_ms = 0  # of the slowest so far
+        self.stale_frames = 0  # that were too old to be looked at (T22)
         self._measure()
 
     # A first encode, so that keepalive can be derived from it before the first connect (T11).

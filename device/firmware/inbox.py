@@ -57,18 +57,31 @@ class Inbox:
         if code != "ok":
             self._commands.refuse("chunk: %s" % code)
 
-    # The broker told the will of an earlier connection after this one was up (T03).
+    # The broker told the will of an earlier connection after this one was up (T03), or somebody
+    # cleared what it retained.
     def _own_status(self, payload):
-        try:
-            fields = unpack(payload)
-        except WireError:
-            return
+        cleared = payload is not None and len(payload) == 0
+        if not cleared:
+            try:
+                fields = unpack(payload if payload is not None else b"")
+            except WireError:
+                return
+            if not isinstance(fields, dict) or fields.get("state") != "offline":
+                return
         now = self._messages.uptime.ms()
-        if isinstance(fields, dict) and fields.get("state") == "offline":
-            if now - self._reasserted_ms >= _REASSERT_MS:
-                self._reasserted_ms = now
-                log("device: told offline while online; says online again")
-                self._messages.publish_status("online")
+        if now - self._reasserted_ms < _REASSERT_MS:
+            return
+        self._reasserted_ms = now
+        if cleared:
+            log("device: its status was cleared; says who it is again")
+            self._tell_all()
+        else:
+            log("device: told offline while online; says online again")
+            self._messages.publish_status("online")
+
+    def _tell_all(self):
+        self._messages.publish_status("online")
+        self._publish_state()
 
     def _reply(self, fields):
         self._messages.publish("reply", fields)
@@ -86,11 +99,12 @@ class Inbox:
             "oversize": client.oversize,
             "malformed": self._commands.malformed,
             "encode_ms": self._eye.encode_ms,
+            "stale_frames": self._eye.stale_frames,
             "memory": gc.mem_free(),
         }
 
     def _report(self, args):
-        self._publish_state()
+        self._tell_all()
         return "ok", {}
 
     def _frame_get(self, args):

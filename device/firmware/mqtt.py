@@ -115,6 +115,8 @@ class Client:
                 twin = self._suspects_twin(lived_ms)
                 if lived_ms >= self.healthy_ms:
                     backoff.reset()
+            else:
+                self._short_sessions = 0  # the broker was away: no twin is to blame
             wait_ms = backoff.next_ms() + (_TWIN_WAIT_MS if twin else 0)
             log("mqtt: next try in %d ms" % wait_ms)
             await asyncio.sleep_ms(wait_ms)

@@ -7,7 +7,6 @@ policies/*.yaml ─▶ compile ─▶ prototype set ─▶ SetKeeper ─▶ devi
 import asyncio
 import contextlib
 import json
-import time
 from collections import Counter, deque
 from typing import Any
 
@@ -40,7 +39,7 @@ from moteye.text.space import Space, load_space
 log = structlog.get_logger("moteye.agent")
 AGENT_TOPIC = f"{wire.TOPIC_ROOT}/_agent"
 RECENT_FRAMES = 32
-EPOCH_S = 86_400  # sets of an earlier day than the one confirmed are not used
+EPOCH_MS = 86_400_000  # sets of an earlier day than the one confirmed are not used
 
 
 class Agent:
@@ -78,7 +77,10 @@ class Agent:
             keep_session=settings.broker is not None,
         )
         self._keys = load_keys(settings.keys)
-        self.devices = Devices(self._publish, self._keys.signing_key if self._keys else None)
+        key_of = self._keys.signing_key if self._keys else None
+        self.devices = Devices(self._publish, key_of, resync=True)
+        self._clock = self.devices.clock
+        self._was_late = False
         self._outbox = Outbox(ActionRunner(self._connection.publish, self._picture), self)
         self.judge = Judge(self.engine, self.ledger, self._outbox.add)
         self._keeper: SetKeeper | None = None
@@ -94,6 +96,8 @@ class Agent:
         self._keeper = SetKeeper(self.devices, self._publish, self._space.encoder_hash)
         await self.load_policies(await asyncio.to_thread(policies.load, self.settings.policies))
         self._outbox.add(await self.ledger.open())
+        for device, session, offset_ms in self.ledger.clock_offsets():
+            self.devices.resume(device, session, offset_ms)
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self.ledger.close)
             if self.settings.broker is None:
@@ -125,7 +129,7 @@ class Agent:
             number=self._set_number,
             dim=self.settings.dim,
             schedule_of=WhileSchedule,
-            epoch=int(time.time()) // EPOCH_S if self._keys else 0,
+            epoch=self._clock.unix_ms() // EPOCH_MS if self._keys else 0,
             previous=self.judge.compiled.built.prototypes if self.judge.compiled else None,
         )
         self.judge.compiled = compiled
@@ -162,7 +166,7 @@ class Agent:
         await self._connection.publish(topic, payload, qos=1)
 
     async def _receive(self, topic: str, payload: bytes, retain: bool, ack: Ack) -> None:
-        arrival_ms = int(time.time() * 1000)
+        arrival_ms = self._clock.now_ms()
         taken = self.devices.receive(topic, payload, retain)
         if taken is not None and isinstance(taken[1], models.Embedding):
             await self._enqueue(taken[0], taken[1], arrival_ms, ack)
@@ -194,8 +198,21 @@ class Agent:
         recent = self._recent.setdefault(device.id, deque(maxlen=RECENT_FRAMES))
         recent.append((message.frame, vector))
         time_ms = self.ledger.time_of(device.id, device.presence, message.at, arrival_ms)
-        seen = Observation(device.id, message.s, message.n, message.frame, time_ms)
+        late = self._is_late(device, (arrival_ms - time_ms) / 1000)
+        seen = Observation(device.id, message.s, message.n, message.frame, time_ms, late)
         await self.judge.put(Item(seen, message, ack))
+
+    def _is_late(self, device: Device, age_s: float) -> bool:
+        """Whether a frame is too old to alert anybody: a backlog is history (T23)."""
+        late = age_s > self.settings.max_age_s
+        if late:
+            self.counters["embedding.late"] += 1
+            if not self._was_late:
+                log.warning("late frames alert nobody", device=device.id, age_s=int(age_s))
+        elif self._was_late:
+            log.info("frames come in time again", late=self.counters["embedding.late"])
+        self._was_late = late
+        return late
 
     async def delivered(self, rows: list[dict[str, Any]]) -> None:
         """The outbox has tried: write down what came of it."""

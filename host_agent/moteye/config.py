@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     ] = None
     space: Annotated[str, Field(description="the embedding space, by its device model")] = "fast"
     dim: Annotated[int, Field(description="dimension that decisions use")] = 64
+    max_age_s: Annotated[
+        float, Field(gt=0, description="frames that arrive later than this alert nobody")
+    ] = 60.0
 
     store: Annotated[
         str | None,

@@ -38,11 +38,11 @@ class Replay:
         """The decisions that `events` lead to, in their order."""
         batch: list[RecordedEvent] = []
         for event in events:
-            if event.kind == "e" and event.encoder != self._encoder_hash:
+            if event.is_embedding and event.encoder != self._encoder_hash:
                 self.skipped += 1
-            elif event.kind == "e":
+            elif event.is_embedding:
                 batch.append(event)
-            if batch and (event.kind != "e" or len(batch) == BATCH):
+            if batch and (not event.is_embedding or len(batch) == BATCH):
                 yield from self._judge(batch)
                 batch = []
             if event.kind == "s":
@@ -68,7 +68,8 @@ class Replay:
 
 def observation_of(event: RecordedEvent) -> Observation:
     """What the engine gets to see of a recorded embedding."""
-    return Observation(event.device, event.session, event.number, event.frame, event.time_ms)
+    where = (event.device, event.session, event.number, event.frame)
+    return Observation(*where, event.time_ms, late=event.kind == "l")
 
 
 @dataclass
@@ -142,7 +143,7 @@ def explain_at(
     last = {
         event.device: index
         for index, event in enumerate(events)
-        if event.kind == "e"
+        if event.is_embedding
         and event.encoder == encoder_hash
         and chosen.policy.watches(event.device)
         and camera in (None, event.device)

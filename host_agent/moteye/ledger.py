@@ -7,7 +7,7 @@ transaction. When the store fails, alerts go on without it, and the next batch t
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -86,11 +86,15 @@ class Ledger:
         except StoreError as error:
             self._degraded(error)
 
+    def clock_offsets(self) -> Iterator[tuple[str, int, int]]:
+        """(device, session, offset in ms) of the last run, for `Presence.resume`."""
+        for device, (session, _) in self._windows.items():
+            offset_ms = self._offsets.get(device)
+            if offset_ms is not None:
+                yield device, session, offset_ms
+
     def time_of(self, device: str, presence: Presence, up_ms: int, arrival_ms: int) -> int:
-        """Host time of a moment in device time; goes on with the offset of the last run."""
-        session, _ = self._windows.get(device, (-1, None))
-        if presence.clock_offset_ms is None and session == presence.session:
-            presence.clock_offset_ms = self._offsets.get(device)
+        """Host time of a moment in device time."""
         time_ms = presence.event_time_ms(up_ms, arrival_ms)
         self._offsets[device] = presence.clock_offset_ms
         return time_ms
@@ -111,7 +115,7 @@ class Ledger:
         """Record one event of the next batch, in the order in which the engine sees it."""
         self._batch.events.append(
             RecordedEvent(
-                "e",
+                "l" if seen.late else "e",
                 seen.device,
                 seen.session,
                 seen.number,

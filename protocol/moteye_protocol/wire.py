@@ -13,6 +13,7 @@ MAX_CANARIES = 8  # embeddings: canaries of a prototype set
 MAX_FRAME_BYTES = 921600  # bytes: largest picture a device hands over (640x480 RGB)
 MAX_DEVICE_ID_CHARS = 64  # characters: device id: lower-case ASCII letters, digits, - and _
 COMMAND_TTL_MS = 10000  # ms: how long a command lives when its sender does not say
+MAX_FRAME_AGE_MS = 10000  # ms: age of a frame that a device still looks at, and of one whose message is sent
 SEQ_WINDOW = 256  # messages: how far back the host recognises a duplicate
 
 # path under <root>/<device>/, sender, QoS, retained

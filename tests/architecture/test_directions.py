@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[2]
 AGENT = ROOT / "host_agent" / "moteye"
 SHELLS = {"link", "text", "store", "actions", "api", "cli", "agent", "camera", "compiler"}
 SHELLS |= {"imaging", "config", "policies", "resources", "ledger", "schedule", "history", "keys"}
+SHELLS |= {"clock", "conformance"}
 APART = ("link", "text", "actions", "camera", "compiler", "store")
 IMPURE = {"asyncio", "socket", "time", "os", "pathlib", "datetime", "random", "sqlite3"}
 IMPURE |= {"aiomqtt", "amqtt", "httpx", "subprocess", "threading", "sqlalchemy", "astral"}

@@ -32,9 +32,10 @@ class Alert:
     picture: str | None = None
 
     @classmethod
-    def of(cls, decision: Decision, probability: float) -> "Alert":
-        """The alert of a decision that fired."""
-        moment = datetime.fromtimestamp(decision.time_ms / 1000, UTC)
+    def of(cls, decision: Decision, probability: float, unix_ms: int | None = None) -> "Alert":
+        """The alert of a decision that fired; `unix_ms` is what people call its time."""
+        time_ms = decision.time_ms if unix_ms is None else unix_ms
+        moment = datetime.fromtimestamp(time_ms / 1000, UTC)
         return cls(
             id=decision.id,
             policy=decision.policy,

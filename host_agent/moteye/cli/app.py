@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 
 from moteye import __version__
-from moteye.cli import devices, history, keys, model, policies, run, score, watch
+from moteye.cli import conformance, devices, history, keys, model, policies, run, score, watch
 from moteye.errors import MoteyeError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command("score")(score.score)
 app.command("why")(history.why)
 app.command("decisions")(history.decisions)
 app.command("backtest")(history.backtest)
+app.command("conformance")(conformance.conformance)
 app.add_typer(policies.app, name="policies")
 app.add_typer(devices.app, name="devices")
 app.add_typer(keys.app, name="keys")

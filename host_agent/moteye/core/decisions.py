@@ -50,11 +50,11 @@ def decision_id(policy: str, device: str, session: int, frame: int) -> str:
 
 
 def gates_of(
-    look: Look, track: Track, time_ms: int, *, hits: int, held_ms: float
+    look: Look, track: Track, time_ms: int, *, hits: int, held_ms: float, late: bool = False
 ) -> tuple[Gate, ...]:
     """Every gate between a frame and an alert, in the order in which they are asked.
 
-    `hits` frames in a row and `held_ms` count the frame itself.
+    `hits` frames in a row and `held_ms` count the frame itself. `late`: it came too late to alert.
     """
     policy = look.compiled.policy
     needed = look.frames_needed
@@ -66,6 +66,8 @@ def gates_of(
         word, wanted = ("gone for" if policy.gone_s else "held"), look.hold_ms
         text = f"{word} {held_ms / 1000:.1f} of {wanted / 1000:.1f} s"
         gates.append(Gate("held", held_ms >= wanted, text))
+    if late:
+        gates.append(Gate("late", False, "late: it came more than max_age_s after it was taken"))
     if policy.new or policy.gone_s:
         there = "absent" if policy.gone_s else "there"
         text = f"known: it was {there} when watching began"

@@ -38,13 +38,17 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Observation:
-    """One frame of one device: which one, and when it was taken (host clock, ms)."""
+    """One frame of one device: which one, and when it was taken (host clock, ms).
+
+    `late`: it came so long after it was taken that it alerts nobody.
+    """
 
     device: str
     session: int
     number: int
     frame: int
     time_ms: int
+    late: bool = False
 
 
 @dataclass
@@ -168,9 +172,8 @@ class Engine:
         hit = look.hits(track)
         hits = track.hits + 1 if hit else 0
         since_ms = track.since_ms if track.hits else seen.time_ms
-        gates = gates_of(
-            look, track, seen.time_ms, hits=hits, held_ms=seen.time_ms - since_ms if hit else 0
-        )
+        held_ms = seen.time_ms - since_ms if hit else 0
+        gates = gates_of(look, track, seen.time_ms, hits=hits, held_ms=held_ms, late=seen.late)
         if track.present and hit:
             text = f"the episode of {(seen.time_ms - track.since_ms) / 1000:.0f} s ago has decided"
             gates = (Gate("episode", False, text), *gates)
@@ -209,7 +212,9 @@ class Engine:
         if fresh or track.hits < look.frames_needed or held_ms < look.hold_ms:
             track.remember(look, seen.frame, seen.session, seen.time_ms)
             return None
-        gates = gates_of(look, track, seen.time_ms, hits=track.hits, held_ms=held_ms)
+        gates = gates_of(
+            look, track, seen.time_ms, hits=track.hits, held_ms=held_ms, late=seen.late
+        )
         track.present = True
         failed = next((gate.text for gate in gates if not gate.passed), "")
         due_ms = 0

@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 
 from moteye_protocol import wire
 
+RESET_MESSAGES = 8  # of one older session in a row: the device lost its counter
+DRIFT = 5000  # one part in so many that two clocks may differ in rate: 200 ppm
+
 
 @dataclass
 class SequenceWindow:
@@ -39,6 +42,8 @@ class Presence:
     """The life of one device as its messages tell it.
 
     A message of an older session is not news; a death counts only for the session that it names.
+    `gaps` counts the times that a sequence number was skipped while the device was heard live,
+    `backs` those that an older session spoke after a newer one: two devices share an id (T04).
     """
 
     session: int = -1
@@ -47,17 +52,38 @@ class Presence:
     clock_offset_ms: int | None = None
     twins: int = 0
     stale: int = 0
+    gaps: int = 0
+    backs: int = 0
+    _spoke: int = -1
+    _expected: int | None = None
+    _offset_set_ms: int = 0
+    _unix_at_start_ms: int | None = None
+    _older: tuple[int, int, int] = (-1, -1, 0)
 
-    def accept(self, session: int, number: int) -> bool:
-        """Whether a message with this session and sequence number is new."""
-        if session < self.session:
+    def accept(
+        self, session: int, number: int, *, live: bool = True, is_birth: bool = False
+    ) -> bool:
+        """Whether a message with this session and sequence number is new.
+
+        `live`: it was not retained. A birth tells all there is to know, so numbers that were
+        skipped before it are no gap.
+        """
+        if live:
+            self.backs += session < self._spoke
+            self._spoke = session
+        if session < self.session and not (live and self._goes_on(session, number)):
             self.stale += 1
             return False
-        if session > self.session:
+        if session != self.session:
             self._begin(session)
         if not self.window.accept(number):
             self.twins += 1
             return False
+        if live:
+            self._older = (-1, -1, 0)
+            if self._expected is not None and number > self._expected and not is_birth:
+                self.gaps += 1
+            self._expected = max(self._expected or 0, number + 1)
         return True
 
     def status(self, session: int, state: str) -> bool:
@@ -71,18 +97,52 @@ class Presence:
         self.state = state
         return changed
 
+    def heard(self, up_ms: int, unix_ms: int | None, arrival_ms: int) -> None:
+        """A live message was made at `up_ms`, which the device's clock calls `unix_ms`."""
+        self.event_time_ms(up_ms, arrival_ms)
+        self._unix_at_start_ms = None if unix_ms is None else unix_ms - up_ms
+
+    def resume(self, offset_ms: int, now_ms: int) -> None:
+        """Go on with the offset that an earlier run of the agent knew for this session."""
+        self.clock_offset_ms = offset_ms
+        self._offset_set_ms = now_ms
+
     def event_time_ms(self, up_ms: int, arrival_ms: int) -> int:
         """Host time of a moment in device time.
 
-        The smallest delay seen in the session sets the offset.
+        The smallest delay seen in the session sets the offset; it grows by no more than two
+        clocks may drift apart, so that what arrives late keeps its time.
         """
         offset = arrival_ms - up_ms
-        if self.clock_offset_ms is None or offset < self.clock_offset_ms:
-            self.clock_offset_ms = offset
-        return up_ms + self.clock_offset_ms
+        if self.clock_offset_ms is not None:
+            since_ms = max(0, arrival_ms - self._offset_set_ms)
+            drifted = self.clock_offset_ms + since_ms // DRIFT
+            if offset > drifted:
+                return up_ms + drifted
+        self.clock_offset_ms = offset
+        self._offset_set_ms = arrival_ms
+        return arrival_ms
+
+    def device_time_ms(self, now_ms: int) -> int | None:
+        """What the device's own clock calls this moment; None where it has told no time."""
+        if self._unix_at_start_ms is None or self.clock_offset_ms is None:
+            return None
+        return now_ms - self.clock_offset_ms + self._unix_at_start_ms
+
+    def _goes_on(self, session: int, number: int) -> bool:
+        """Whether an older session has said so much that it must be the newest."""
+        known, last, count = self._older
+        if session != known:
+            count = 0
+        elif number <= last:
+            return False
+        self._older = (session, number, count + 1)
+        return count + 1 >= RESET_MESSAGES
 
     def _begin(self, session: int) -> None:
         self.session = session
         self.state = "online"
         self.window = SequenceWindow()
         self.clock_offset_ms = None
+        self._expected = None
+        self._unix_at_start_ms = None

@@ -19,8 +19,12 @@ from moteye.link.acks import AckQueue
 
 log = structlog.get_logger("moteye.link")
 BACKOFF_CAP_S = 30.0
+BACKOFF_S = 0.5
 HEALTHY_S = 60.0
 KEEPALIVE_S = 15
+SHORT_SESSION_S = 10.0
+SHORT_SESSIONS = 3
+TWIN_WAIT_S = 30.0
 PUBLISH_TIMEOUT_S = 10.0
 Handler = Callable[[str, bytes, bool], Awaitable[None]]
 Ack = Callable[[], None]
@@ -67,7 +71,8 @@ class Connection:
 
     `on_message(topic, payload, retain)` is awaited for each message in order; `on_connect()`
     after every successful subscription, before the first message. Retained `online`/`offline`
-    JSON on `status_topic` is kept true.
+    JSON on `status_topic` is kept true. A line that swallows everything is left within
+    `keepalive_s` (T13).
 
     With `on_message_to_ack` in place of `on_message` a QoS 1 message is acknowledged only when the
     handler says so, by calling the fourth argument, now or later. `keep_session` makes the broker
@@ -85,6 +90,7 @@ class Connection:
         on_connect: Callable[[], Awaitable[None]] | None = None,
         status_topic: str | None = None,
         keep_session: bool = False,
+        keepalive_s: int = KEEPALIVE_S,
     ) -> None:
         self._url = url
         self._client_id = client_id
@@ -94,6 +100,9 @@ class Connection:
         self._keep_session = keep_session
         self._on_connect = on_connect
         self._status_topic = status_topic
+        # The library asks after one such time without traffic and gives up after another.
+        self._keepalive_s = max(1, keepalive_s // 2)
+        self._short_sessions = 0
         self._client: aiomqtt.Client | None = None
         self.connected = asyncio.Event()
         self.connects = 0
@@ -103,6 +112,7 @@ class Connection:
         attempt = 0
         while True:
             began = time.monotonic()
+            connects = self.connects
             try:
                 await self._session()
             except (aiomqtt.MqttError, OSError) as error:
@@ -114,9 +124,29 @@ class Connection:
             finally:
                 self.connected.clear()
                 self._client = None
-            attempt = 0 if time.monotonic() - began > HEALTHY_S else attempt + 1
+            lived_s = time.monotonic() - began
+            attempt = 0 if lived_s > HEALTHY_S else attempt + 1
             # Full jitter, so that a fleet of clients does not come back in step.
-            await asyncio.sleep(random.uniform(0.1, min(BACKOFF_CAP_S, 0.5 * 2**attempt)))
+            wait_s = random.uniform(0.1, min(BACKOFF_CAP_S, BACKOFF_S * 2**attempt))
+            twin = self._suspects_twin(lived_s, accepted=self.connects > connects)
+            await asyncio.sleep(wait_s + (TWIN_WAIT_S if twin else 0))
+
+    def _suspects_twin(self, lived_s: float, *, accepted: bool) -> bool:
+        """Two clients of one id throw each other out for ever, as both are accepted (T04).
+
+        A broker that does not accept is away, and no twin is to blame.
+        """
+        if lived_s > HEALTHY_S or not accepted:
+            self._short_sessions = 0
+        elif lived_s < SHORT_SESSION_S:
+            self._short_sessions += 1
+            if self._short_sessions == SHORT_SESSIONS:
+                log.error(
+                    "thrown out again and again: does another agent use this client id?",
+                    client_id=self._client_id,
+                    hint="give each its own `client_id`",
+                )
+        return self._short_sessions >= SHORT_SESSIONS
 
     async def publish(
         self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False
@@ -147,7 +177,7 @@ class Connection:
             password=self._url.password,
             identifier=self._client_id,
             tls_context=ssl.create_default_context() if self._url.tls else None,
-            keepalive=KEEPALIVE_S,
+            keepalive=self._keepalive_s,
             timeout=PUBLISH_TIMEOUT_S,
             will=will,
             max_queued_incoming_messages=10_000,

@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -15,13 +14,18 @@ from moteye_protocol import models, wire
 from moteye_protocol.codec import pack
 from moteye_protocol.signing import sign_command
 
+from moteye.clock import EventClock
 from moteye.core.presence import Presence
-from moteye.errors import DeviceRefused, DeviceTimeout
+from moteye.errors import DeviceRefused, DeviceTimeout, LinkError
 from moteye.link.pictures import PictureAssembly
 
 log = structlog.get_logger("moteye.devices")
 REPLY_TIMEOUT_S = 5.0
 PICTURE_TIMEOUT_S = 10.0
+TWIN_BACKS = 3  # older sessions that speak after newer ones, before two devices are suspected
+MAX_DEVICES = 4096
+_PATHS = {path for path, _, _, _ in wire.TOPICS.values()}
+RESYNC_MS = 10_000  # a device is asked for its state at most so often
 Publish = Callable[[str, bytes], Awaitable[None]]
 KeyOf = Callable[[str], bytes]
 Picture = npt.NDArray[np.uint8]
@@ -29,12 +33,17 @@ Picture = npt.NDArray[np.uint8]
 
 @dataclass
 class Device:
-    """What is known of one device. `set_hash` is the prototype set it says it uses."""
+    """What is known of one device. `set_hash` is the prototype set it says it uses.
+
+    `lacks_state`: messages of it were lost, or its birth was never heard.
+    """
 
     id: str
     presence: Presence = field(default_factory=Presence)
     birth: models.Birth | None = None
     set_state: models.SetState | None = None
+    lacks_state: bool = False
+    asked_ms: int | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     replies: dict[str, "asyncio.Future[models.Reply]"] = field(default_factory=dict)
     pictures: dict[int, tuple[PictureAssembly, "asyncio.Future[Picture]"]] = field(
@@ -44,7 +53,8 @@ class Device:
     @property
     def online(self) -> bool:
         """Whether it is there and has said who it is in this session."""
-        return self.presence.state == "online" and self.birth is not None
+        born = self.birth is not None and self.birth.s == self.presence.session
+        return self.presence.state == "online" and born
 
     @property
     def set_hash(self) -> bytes | None:
@@ -57,13 +67,25 @@ class Device:
 class Devices:
     """All devices, fed with every message of theirs.
 
-    `counters` count what was refused, by kind and reason. `key_of` gives the signing key of a
-    device id, where the fleet has keys; devices that check are sent signed commands.
+    `counters` count what was refused, by kind and reason, and gaps. `key_of` gives the signing key
+    of a device id, where the fleet has keys; devices that check are sent signed commands. With
+    `resync` a device whose messages were lost, or whose birth is not known, is asked to `report`.
     """
 
-    def __init__(self, publish: Publish, key_of: KeyOf | None = None) -> None:
+    def __init__(
+        self,
+        publish: Publish,
+        key_of: KeyOf | None = None,
+        *,
+        clock: EventClock | None = None,
+        resync: bool = False,
+    ) -> None:
         self._publish = publish
         self._key_of = key_of
+        self.clock = clock or EventClock()
+        self._resync = resync
+        self._asking: set[asyncio.Task[None]] = set()
+        self._earlier: dict[str, tuple[int, int]] = {}
         self.all: dict[str, Device] = {}
         self.counters: Counter[str] = Counter()
         self.changed = asyncio.Event()
@@ -85,12 +107,21 @@ class Devices:
         except models.MessageError as error:
             self._refuse(topic, error.code, str(error))
             return None
+        if device_id not in self.all and len(self.all) >= MAX_DEVICES:
+            self._refuse(topic, "too_many", f"more than {MAX_DEVICES} devices")
+            return None
         device = self.all.setdefault(device_id, Device(device_id))
         if not self._is_news(device, message, retain):
             self.counters[f"{name}.twin_or_stale"] += 1
             return None
         self._take(device, message)
+        if not retain:
+            self._want_state(device, message)
         return device, message
+
+    def resume(self, device_id: str, session: int, offset_ms: int) -> None:
+        """What an earlier run knew of a device's clock in `session`: for what waited meanwhile."""
+        self._earlier[device_id] = (session, offset_ms)
 
     def key(self, device: Device) -> bytes | None:
         """The key that this device checks with; None where it, or the fleet, has none."""
@@ -103,11 +134,21 @@ class Devices:
         Raises DeviceRefused for an answer other than ok, DeviceTimeout for none, LinkError
         without a broker.
         """
+        reply = await self._ask(device, operation, args)
+        if reply.code == "expired":  # its clock was set meanwhile; the answer told the new time
+            reply = await self._ask(device, operation, args)
+        if not reply.ok:
+            raise DeviceRefused(device.id, operation, reply.code)
+        return reply
+
+    async def _ask(self, device: Device, operation: str, args: dict[str, Any]) -> models.Reply:
         tid = secrets.token_urlsafe(6)
+        # By the device's own clock, so that no skew makes a command old (T20).
+        issued = device.presence.device_time_ms(self.clock.now_ms())
         command = models.Command(
             tid=tid,
             s=device.presence.session if device.presence.session >= 0 else None,
-            issued=int(time.time() * 1000),
+            issued=max(0, self.clock.unix_ms() if issued is None else issued),
             op=operation,
             args=args,
         )
@@ -120,16 +161,13 @@ class Devices:
                 payload = sign_command(key, payload)
             await self._publish(models.topic(device.id, "command"), payload)
             async with asyncio.timeout(REPLY_TIMEOUT_S):
-                reply = await answer
+                return await answer
         except TimeoutError as error:
             raise DeviceTimeout(
                 f"{device.id} did not answer {operation} within {REPLY_TIMEOUT_S:.0f} s"
             ) from error
         finally:
             del device.replies[tid]
-        if not reply.ok:
-            raise DeviceRefused(device.id, operation, reply.code)
-        return reply
 
     async def picture(self, device: Device, frame: int) -> Picture:
         """The picture of one frame as uint8[h, w, 3]; asks again once if chunks were lost.
@@ -158,15 +196,54 @@ class Devices:
             device.presence.status(message.s, message.state)
             return True
         if isinstance(message, models.DeviceMessage):
-            if (
-                isinstance(message, models.Birth)
-                and not retain
-                and message.s < device.presence.session
-            ):
-                log.warning("session counter went back", device=device.id, session=message.s)
-                device.presence = Presence()
-            return device.presence.accept(message.s, message.n)
+            return self._is_new(device, message, live=not retain)
         return False  # a command or chunk: ours, or another host's
+
+    def _is_new(self, device: Device, message: models.DeviceMessage, *, live: bool) -> bool:
+        presence = device.presence
+        session, gaps, backs = presence.session, presence.gaps, presence.backs
+        is_birth = isinstance(message, models.Birth)
+        is_new = presence.accept(message.s, message.n, live=live, is_birth=is_birth)
+        if backs < TWIN_BACKS <= presence.backs:
+            log.error(
+                "two devices use one id: give each its own `id` in its configuration",
+                device=device.id,
+                sessions=sorted((session, message.s)),
+            )
+        if not is_new:
+            return False
+        if presence.session < session and presence.backs < TWIN_BACKS:
+            log.warning("session counter went back", device=device.id, session=message.s)
+        if presence.gaps > gaps:
+            self.counters["gap"] += 1
+            device.lacks_state = True
+        if live:
+            earlier = self._earlier.pop(device.id, None)
+            if earlier is not None and earlier[0] == message.s:
+                presence.resume(earlier[1], self.clock.now_ms())
+            presence.heard(message.up, message.t, self.clock.now_ms())
+        return True
+
+    def _want_state(self, device: Device, message: models.Message) -> None:
+        """Ask a device to report where that is due."""
+        if isinstance(message, models.Birth):
+            device.lacks_state = False
+        elif not isinstance(message, models.Status) and not device.lacks_state:
+            device.lacks_state = device.birth is None or device.birth.s != device.presence.session
+        now_ms = self.clock.now_ms()
+        asked_lately = device.asked_ms is not None and now_ms - device.asked_ms < RESYNC_MS
+        if not self._resync or not device.lacks_state or asked_lately:
+            return
+        device.asked_ms = now_ms
+        task = asyncio.get_running_loop().create_task(self._report(device))
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+    async def _report(self, device: Device) -> None:
+        try:
+            await self.request(device, "report")
+        except (DeviceTimeout, LinkError) as error:
+            log.warning("state not told", device=device.id, reason=str(error))
 
     def _take(self, device: Device, message: models.Message) -> None:
         match message:
@@ -195,7 +272,8 @@ class Devices:
             done.set_result(picture)
 
     def _refuse(self, topic: str, code: str, reason: str) -> None:
-        kind = topic.removeprefix(wire.TOPIC_ROOT + "/").partition("/")[2] or "unknown"
+        path = topic.removeprefix(wire.TOPIC_ROOT + "/").partition("/")[2]
+        kind = path if path in _PATHS else "unknown"
         self.counters[f"{kind}.{code}"] += 1
         if self.counters[f"{kind}.{code}"] == 1:
             log.warning("message refused", topic=topic, reason=reason)

@@ -36,7 +36,8 @@ devices = Table(
     Column("clock_offset_ms", BigInteger),
 )
 
-# kind: "e" an embedding, "s" the agent began, "r" an alert of which no action was delivered.
+# kind: "e" an embedding, "l" one that came too late to alert anybody, "s" the agent began, "r" an
+# alert of which no action was delivered.
 events = Table(
     "events",
     metadata,

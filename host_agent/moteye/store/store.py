@@ -29,7 +29,7 @@ _PAGE = 4096
 
 @dataclass(frozen=True)
 class RecordedEvent:
-    """One entry of the recording; `kind` "e" embedding, "s" start, "r" release.
+    """One entry of the recording; `kind` "e" embedding, "l" late one, "s" start, "r" release.
 
     `data` is int8[256] as bytes for an embedding, the policy's name for a release.
     """
@@ -42,6 +42,11 @@ class RecordedEvent:
     time_ms: int = 0
     encoder: bytes = b""
     data: bytes = b""
+
+    @property
+    def is_embedding(self) -> bool:
+        """Whether it is a frame."""
+        return self.kind in ("e", "l")
 
 
 @dataclass

@@ -189,6 +189,36 @@ async def test_t11_stall_above_the_limit_reconnects_without_losing_results(make_
     assert device.lines[-1].endswith("device: stopped")
 
 
+KEEPALIVE_SCRIPT = """
+from device import Device
+
+class Stub:
+    pass
+
+for encode_ms, keepalive_s in ((10, 5), (1700, 6), (20000, 61)):
+    it = Stub()
+    it._config, it._eye, it._client = {"keepalive_s": 5}, Stub(), Stub()
+    it._eye.encode_ms, it._client.keepalive_s = encode_ms, 0
+    Device._derive_keepalive(it)
+    assert it._client.keepalive_s == keepalive_s, it._client.keepalive_s
+    assert it._client.keepalive_s * 1000 >= 3 * encode_ms
+"""
+
+
+async def test_t11_keepalive_is_three_times_the_slowest_encode(make_device, tmp_path):
+    device = make_device()
+    process = await asyncio.create_subprocess_exec(
+        device._micropython,
+        *("-c", KEEPALIVE_SCRIPT),
+        cwd=tmp_path,
+        env={"MICROPYPATH": device.micropypath},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
+
+
 async def test_t12_silent_line_is_declared_lost_in_time(broker, make_device):
     keepalive_s = 2
     async with Proxy(broker.port) as proxy:

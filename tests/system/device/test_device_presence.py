@@ -1,6 +1,7 @@
 """Presence: will and birth (T01), goodbye (T02), the race of wills (T03), sessions (T64)."""
 
 import asyncio
+import dataclasses
 import signal
 from itertools import pairwise
 
@@ -120,3 +121,33 @@ async def test_device_waits_for_a_camera_that_comes_late(broker, host, make_devi
             task.cancel()
         await device.wait_for_line("camera: no frames from")
         assert (await host.ask("ping")).ok
+
+
+async def test_t03_cleared_status_is_told_again(broker, make_device, host):
+    async with make_device():
+        birth = await host.next("birth")
+        await host.publish("status", b"", retain=True)
+        await host.next("birth", lambda again: again.n > birth.n)
+        await late_status(broker.port, "online")
+
+
+async def test_t22_frame_that_is_too_old_is_not_looked_at(make_device, host):
+    async with make_device() as device:
+        await host.next("embedding")
+        source = device._camera._source
+        fresh = source.next_frame
+
+        async def from_a_queue(after):
+            frame = await fresh(after)
+            return dataclasses.replace(frame, captured_at_s=frame.captured_at_s - 30)
+
+        source.next_frame = from_a_queue
+        line = await device.wait_for_line("is not looked at")
+        assert int(line.split("a frame of ")[1].split()[0]) >= 30_000
+        last = host.of("embedding")[-1]
+        reply = await host.ask("ping")
+        assert host.replies[reply.tid]["stale_frames"] >= 1
+        source.next_frame = fresh
+        later = await host.next("embedding", lambda e: e.n > last.n + 1)
+    assert later.up - later.at < 10_000
+    assert all(e.up - e.at < 10_000 for e in host.of("embedding"))

@@ -1,0 +1,104 @@
+"""The agent's line to the broker: a twin (T04), and a line that swallows everything (T13)."""
+
+import asyncio
+import contextlib
+import time
+
+import aiomqtt
+from moteye.conformance.rig import Line
+from moteye.link import connection as connection_module
+from moteye.link.connection import BrokerUrl, Connection
+from structlog.testing import capture_logs
+
+KEEPALIVE_S = 4
+SCALE = 20  # times faster than life
+
+
+@contextlib.asynccontextmanager
+async def connected(port, client_id, **options):
+    """A connection that keeps what it hears in `heard`."""
+    heard = []
+
+    async def hear(topic, payload, retain):
+        heard.append(payload)
+
+    found = Connection(
+        BrokerUrl("127.0.0.1", port, tls=False),
+        client_id=client_id,
+        subscriptions=[("news", 1)],
+        on_message=hear,
+        **options,
+    )
+    found.heard = heard
+    task = asyncio.create_task(found.run())
+    await found.connected.wait()
+    yield found
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def until(condition, deadline_s):
+    end = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < end, f"not within {deadline_s} s"
+        await asyncio.sleep(0.02)
+
+
+async def test_t04_twin_agents_reconnect_seldom_and_say_so_once(mosquitto, monkeypatch):
+    for name in ("BACKOFF_S", "HEALTHY_S", "SHORT_SESSION_S", "TWIN_WAIT_S"):
+        faster = getattr(connection_module, name) / SCALE
+        monkeypatch.setattr(connection_module, name, faster)
+    with capture_logs() as logs:
+        async with connected(mosquitto.port, "twin") as one:
+            async with connected(mosquitto.port, "twin") as other:
+                await asyncio.sleep(60 / SCALE)  # the duel itself lasts this long
+                counts = [one.connects - 1, other.connects - 1]
+    assert max(counts) <= 5
+    alarms = [line for line in logs if line["log_level"] == "error"]
+    assert 1 <= len(alarms) <= 2
+    assert all("another agent use this client id" in line["event"] for line in alarms)
+    assert alarms[0]["client_id"] == "twin"
+
+
+async def test_t04_a_broker_that_comes_and_goes_is_no_twin(mosquitto, monkeypatch):
+    monkeypatch.setattr(connection_module, "BACKOFF_CAP_S", 0.2)
+    with capture_logs() as logs:
+        async with connected(mosquitto.port, "patient") as agent:
+            for connects in range(2, 6):
+                await mosquitto.stop()
+                attempts = len(logs)
+                await until(lambda seen=attempts: len(logs) > seen + 1, 10)
+                await mosquitto.start()
+                await until(lambda n=connects: agent.connects == n, 10)
+    assert [line for line in logs if line["log_level"] == "error"] == []
+
+
+async def test_a_goodbye_that_fails_does_not_keep_the_connection_alive(mosquitto, monkeypatch):
+    async def fail(*_args, **_options):
+        raise aiomqtt.MqttError("no goodbye")
+
+    async with connected(mosquitto.port, "leaving", status_topic="leaving/status"):
+        monkeypatch.setattr(aiomqtt.Client, "publish", fail)
+    # connected() waits for the end of the task
+
+
+async def test_t13_agent_is_subscribed_again_within_two_keepalives(mosquitto):
+    async with Line(mosquitto.port) as line:
+        async with connected(line.port, "deaf", keepalive_s=KEEPALIVE_S) as agent:
+            line.silence()
+            silenced = time.monotonic()
+            await until(lambda: agent.connects == 2, 2 * KEEPALIVE_S)
+            async with aiomqtt.Client("127.0.0.1", mosquitto.port) as client:
+                await client.publish("news", b"heard again", 1)
+            await until(lambda: b"heard again" in agent.heard, 2 * KEEPALIVE_S)
+            assert time.monotonic() - silenced <= 2 * KEEPALIVE_S
+
+
+async def test_t13_what_is_published_meanwhile_waits_for_the_next_connection(mosquitto):
+    async with Line(mosquitto.port) as line:
+        async with connected(line.port, "mute", keepalive_s=KEEPALIVE_S) as agent:
+            line.silence()
+            await until(lambda: not agent.connected.is_set(), 2 * KEEPALIVE_S)
+            await agent.publish("news", b"after all")
+            await until(lambda: b"after all" in agent.heard, 2 * KEEPALIVE_S)
