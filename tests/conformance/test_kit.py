@@ -19,7 +19,7 @@ async def outcomes(broker, *, fault=None, frames=False):
     """What became of every rule on a scripted device."""
     async with ScriptedRig(broker, fault=fault, frames=frames) as rig:
         url = BrokerUrl("127.0.0.1", broker.port, tls=False)
-        async with Bench(url, rig.device.id, patience_s=1.0, watch_s=0.4, rest_s=0.15) as bench:
+        async with Bench(url, rig.device.id, patience_s=2.5, watch_s=0.4, rest_s=0.15) as bench:
             return await run_kit(bench, rig, swap=True)
 
 

@@ -7,7 +7,7 @@ from moteye.conformance.kit import Attempt, check
 
 FRAGMENT_BYTES = 5
 FRAGMENTED_PINGS = 5
-SEVERAL_CHUNKS_BYTES = 3000
+SEVERAL_CHUNKS_BYTES = 1500
 
 
 async def _cut(attempt: Attempt) -> tuple[int, Fields]:

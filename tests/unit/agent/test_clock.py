@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from moteye.clock import EventClock
 from moteye.core.engine import CompiledPolicy, Engine, Observation
-from moteye.core.policy import Policy
+from moteye.core.language import Policy
 
 HOUR_S = 3600
 

@@ -1,4 +1,4 @@
-"""What arrives late decides nothing (T23)."""
+"""What arrives late alerts nobody, and is history all the same (T23)."""
 
 import asyncio
 from types import SimpleNamespace
@@ -8,87 +8,118 @@ import pytest
 from moteye.agent import Agent
 from moteye.clock import EventClock
 from moteye.config import load_settings
+from moteye.core.engine import CompiledPolicy
+from moteye.core.language import parse_policy
+from moteye.core.scoring import Scorer
+from moteye.history import Replay
+from moteye.store import Store
 from moteye_protocol import models
+from moteye_protocol.prototype_set import PrototypeSet
 
 HOURS_MS = 6 * 3600 * 1000
 ENCODER = b"encoder!"
+SEEN, UNSEEN = (np.full(256, sign * 100, np.int8).tobytes() for sign in (1, -1))
+
+
+def compiled_set():
+    """One policy on one row, which SEEN answers and UNSEEN does not."""
+    policy = parse_policy("see: a cat\ncooldown: 0s\nthen: [log]\n", "cat", "cat")
+    prototypes = PrototypeSet(
+        encoder_hash=ENCODER,
+        number=1,
+        names=("a cat",),
+        codes=np.full((1, 64), 7, np.int8),
+        scale=np.full((3, 1), 100, np.uint8),
+        mult=np.full((3, 1), 1000, np.uint16),
+        offset=np.zeros((3, 1), np.int16),
+        shift=(24,) * 3,
+        report_q8=0,
+    )
+    found = CompiledPolicy(policy, np.array([0]), np.array([1], np.int32), "cat")
+    return SimpleNamespace(policies=(found,), scorer=Scorer(prototypes, 64))
+
+
+class Hearing:
+    """An agent without a broker that hears one camera; `now_s` is its clock."""
+
+    def __init__(self, agent):
+        self.agent, self.now_s, self.frame = agent, 1000.0, 0
+        clock = EventClock(lambda: self.now_s, lambda: self.now_s)
+        agent._clock = agent.devices.clock = clock
+
+    async def hear(self, *views, at_ms, t=None):
+        for view in views:
+            self.frame += 1
+            message = models.Embedding(
+                s=1,
+                n=self.frame,
+                t=t,
+                up=at_ms,
+                frame=self.frame,
+                at=at_ms,
+                encoder=ENCODER,
+                set=None,
+                e=view,
+                why="change",
+                sim=0,
+            )
+            topic = models.topic("cam", "embedding")
+            await self.agent._receive(topic, models.encode(message), False, lambda: None)
+        batches = self.agent.ledger.counters["batches"]
+        async with asyncio.timeout(10):
+            while self.agent.ledger.counters["batches"] == batches:
+                await asyncio.sleep(0.001)
+
+    def decisions(self):
+        store = Store(self.agent.settings.store)
+        return sorted(store.decisions(), key=lambda decision: decision.time_ms)
 
 
 @pytest.fixture
-async def agent(tmp_path):
-    """An agent without broker that keeps the frames which it judges in `seen`."""
-    found = Agent(load_settings(policies=tmp_path, listen="127.0.0.1:1"))
-    found.seen = []
-    found._space = SimpleNamespace(encoder_hash=ENCODER)
-    scorer = SimpleNamespace(margins_q8=lambda batch: np.zeros((len(batch), 1), np.int16))
-    found._compiled = SimpleNamespace(scorer=scorer)
-    found.engine = SimpleNamespace(observe=lambda seen, row: found.seen.append(seen.frame) or [])
-    now = [1000.0]
-    found.now = now
-    found._clock = found.devices.clock = EventClock(lambda: now[0], lambda: now[0])
-    found.devices._resync = False
-    task = asyncio.create_task(found._judge())
-    yield found
+async def hearing(tmp_path):
+    url = f"sqlite:///{tmp_path / 'moteye.db'}"
+    agent = Agent(load_settings(policies=tmp_path, listen="127.0.0.1:1", store=url))
+    agent._space = SimpleNamespace(encoder_hash=ENCODER)
+    agent._compiled = compiled_set()
+    agent.engine.replace(agent._compiled.policies)
+    agent.devices._resync = False
+    await agent.ledger.open()
+    task = asyncio.create_task(agent._judge())
+    yield Hearing(agent)
     task.cancel()
+    await agent.ledger.close()
 
 
-async def hear(agent, frames, at_ms):
-    for frame in frames:
-        message = models.Embedding(
-            s=1,
-            n=frame,
-            t=None,
-            up=at_ms,
-            frame=frame,
-            at=at_ms,
-            encoder=ENCODER,
-            set=None,
-            e=bytes(256),
-            why="change",
-            sim=0,
-        )
-        await agent._receive(models.topic("cam", "embedding"), models.encode(message), False)
-    for _ in range(5):
-        await asyncio.sleep(0)
-
-
-async def test_t23_late_arrivals_decide_nothing_and_are_counted(agent):
-    await hear(agent, [0], at_ms=0)
-    agent.now[0] += HOURS_MS / 1000
-    await hear(agent, range(1, 101), at_ms=1000)
-    assert agent.seen == [0]
+async def test_t23_late_arrivals_alert_nobody_and_are_recorded(hearing, tmp_path):
+    agent = hearing.agent
+    await hearing.hear(UNSEEN, at_ms=0)
+    hearing.now_s += HOURS_MS / 1000
+    await hearing.hear(*[SEEN, SEEN, UNSEEN, UNSEEN] * 25, at_ms=1000)
     assert agent.counters["embedding.late"] == 100
-    await hear(agent, [101], at_ms=HOURS_MS)
-    assert agent.seen == [0, 101]
+    assert [d.fired for d in hearing.decisions()] == [False] * 25
+    assert {d.reason.partition(":")[0] for d in hearing.decisions()} == {"late"}
+    assert agent._outbox.waiting == 0
+    await hearing.hear(SEEN, SEEN, at_ms=HOURS_MS)
+    assert [d.fired for d in hearing.decisions()] == [False] * 25 + [True]
+    events = list(Store(agent.settings.store).events())
+    assert [event.kind for event in events] == ["s", "e", *["l"] * 100, "e", "e"]
+    again = list(Replay(agent._compiled, ENCODER).feed(events))
+    assert [d.json() for d in again] == [d.json() for d in hearing.decisions()]
 
 
-async def test_t23_what_is_a_little_late_decides(agent):
-    await hear(agent, [0], at_ms=0)
-    agent.now[0] += 59
-    await hear(agent, [1], at_ms=100)
-    assert agent.seen == [0, 1]
-    agent.now[0] += 2
-    await hear(agent, [2], at_ms=200)
-    assert (agent.seen, agent.counters["embedding.late"]) == ([0, 1], 1)
+async def test_t23_what_is_a_little_late_alerts(hearing):
+    await hearing.hear(UNSEEN, at_ms=0)
+    hearing.now_s += 59
+    await hearing.hear(SEEN, SEEN, UNSEEN, UNSEEN, at_ms=100)
+    assert [d.fired for d in hearing.decisions()] == [True]
+    hearing.now_s += 2
+    await hearing.hear(SEEN, SEEN, at_ms=200)
+    assert [d.fired for d in hearing.decisions()] == [True, False]
 
 
-async def test_t20_verdicts_do_not_depend_on_the_device_clock(agent):
-    await hear(agent, [0], at_ms=0)
-    for frame, t in ((1, 10), (2, 4_000_000_000_000), (3, None)):
-        message = models.Embedding(
-            s=1,
-            n=frame,
-            t=t,
-            up=0,
-            frame=frame,
-            at=0,
-            encoder=ENCODER,
-            set=None,
-            e=bytes(256),
-            why="change",
-            sim=0,
-        )
-        await agent._receive(models.topic("cam", "embedding"), models.encode(message), False)
-    for _ in range(5):
-        await asyncio.sleep(0)
-    assert agent.seen == [0, 1, 2, 3]
+async def test_t20_verdicts_do_not_depend_on_the_device_clock(hearing):
+    await hearing.hear(UNSEEN, at_ms=0)
+    for at_ms, t in ((1000, 10), (2000, 4_000_000_000_000), (3000, None)):
+        hearing.now_s += 1
+        await hearing.hear(SEEN, SEEN, UNSEEN, UNSEEN, at_ms=at_ms, t=t)
+    assert [d.fired for d in hearing.decisions()] == [True] * 3

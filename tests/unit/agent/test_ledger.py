@@ -44,7 +44,10 @@ async def test_the_next_run_knows_twins_cooldowns_and_clock(tmp_path):
     second = engine()
     book = ledger(tmp_path / "s.db", second)
     await book.open()
-    assert book.time_of("cam", Presence(session=1), 200, 99_999) == 5200, "no later than before"
+    assert list(book.clock_offsets()) == [("cam", 1, 5000)]
+    presence = Presence(session=1)
+    presence.resume(5000, now_ms=99_999)
+    assert book.time_of("cam", presence, 200, 99_999) == 5200, "no later than before"
     assert look(book, second, 2, 900) == [], "a twin of the last run"
     assert book.counters["embedding.twin"] == 1
     margins = [-900, -900, 900, 900]
