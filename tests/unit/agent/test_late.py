@@ -64,11 +64,9 @@ class Hearing:
                 sim=0,
             )
             topic = models.topic("cam", "embedding")
-            await self.agent._receive(topic, models.encode(message), False, lambda: None)
-        batches = self.agent.ledger.counters["batches"]
-        async with asyncio.timeout(10):
-            while self.agent.ledger.counters["batches"] == batches:
-                await asyncio.sleep(0.001)
+            written = asyncio.Event()
+            await self.agent._receive(topic, models.encode(message), False, written.set)
+        await asyncio.wait_for(written.wait(), 10)
 
     def decisions(self):
         store = Store(self.agent.settings.store)
@@ -80,11 +78,11 @@ async def hearing(tmp_path):
     url = f"sqlite:///{tmp_path / 'moteye.db'}"
     agent = Agent(load_settings(policies=tmp_path, listen="127.0.0.1:1", store=url))
     agent._space = SimpleNamespace(encoder_hash=ENCODER)
-    agent._compiled = compiled_set()
-    agent.engine.replace(agent._compiled.policies)
+    agent.judge.compiled = compiled_set()
+    agent.engine.replace(agent.judge.compiled.policies)
     agent.devices._resync = False
     await agent.ledger.open()
-    task = asyncio.create_task(agent._judge())
+    task = asyncio.create_task(agent.judge.run())
     yield Hearing(agent)
     task.cancel()
     await agent.ledger.close()
@@ -103,7 +101,7 @@ async def test_t23_late_arrivals_alert_nobody_and_are_recorded(hearing, tmp_path
     assert [d.fired for d in hearing.decisions()] == [False] * 25 + [True]
     events = list(Store(agent.settings.store).events())
     assert [event.kind for event in events] == ["s", "e", *["l"] * 100, "e", "e"]
-    again = list(Replay(agent._compiled, ENCODER).feed(events))
+    again = list(Replay(agent.judge.compiled, ENCODER).feed(events))
     assert [d.json() for d in again] == [d.json() for d in hearing.decisions()]
 
 
