@@ -38,6 +38,8 @@ from moteye.text.space import Space, load_space
 
 log = structlog.get_logger("moteye.agent")
 AGENT_TOPIC = f"{wire.TOPIC_ROOT}/_agent"
+ACK_TOPIC = f"{AGENT_TOPIC}/ack"
+FACT_CHARS = 4096  # the longest message that `while: {mqtt: …}` looks at
 RECENT_FRAMES = 32
 EPOCH_MS = 86_400_000  # sets of an earlier day than the one confirmed are not used
 
@@ -70,7 +72,8 @@ class Agent:
                 (models.topic("+", name), qos)
                 for name, (_, sender, qos, _) in wire.TOPICS.items()
                 if sender == "device"
-            ],
+            ]
+            + [(ACK_TOPIC, 1)],
             on_message_to_ack=self._receive,
             on_connect=self._announce,
             status_topic=f"{AGENT_TOPIC}/status",
@@ -120,6 +123,7 @@ class Agent:
             log.warning("no policies", path=str(self.settings.policies))
             self.judge.compiled = None
             self.engine.replace(())
+            await self._connection.subscribe(set())
             await self.ledger.policies_changed()
             return
         self._set_number += 1
@@ -135,6 +139,7 @@ class Agent:
         self.judge.compiled = compiled
         self.engine.replace(compiled.policies)
         await self.ledger.policies_changed()
+        await self._connection.subscribe(self.engine.topics)
         self._device_scorers.clear()
         data = compiled.built.data
         log.info(
@@ -167,6 +172,12 @@ class Agent:
 
     async def _receive(self, topic: str, payload: bytes, retain: bool, ack: Ack) -> None:
         arrival_ms = self._clock.now_ms()
+        if topic in self.engine.topics:
+            self.ledger.tell(topic, payload.decode(errors="replace")[:FACT_CHARS], arrival_ms)
+        if topic == ACK_TOPIC:
+            ack()
+            await self._acknowledge(payload, retain)
+            return
         taken = self.devices.receive(topic, payload, retain)
         if taken is not None and isinstance(taken[1], models.Embedding):
             await self._enqueue(taken[0], taken[1], arrival_ms, ack)
@@ -180,6 +191,20 @@ class Agent:
                 log.info("device", device=device.id, state=message.state, session=message.s)
             case models.Detections():
                 self._compare(device, message)
+
+    async def _acknowledge(self, payload: bytes, retain: bool) -> None:
+        """Somebody has seen an alert: `{"what": id or tag}`, or either as plain text."""
+        text = payload.decode(errors="replace").strip()
+        with contextlib.suppress(ValueError):
+            told = json.loads(text)
+            text = str(told.get("what", "")) if isinstance(told, dict) else text
+        if retain or not text:
+            log.warning("acknowledgement refused", reason="retained" if retain else "empty")
+            return
+        stopped = await self._outbox.acknowledge(text)
+        log.info("acknowledged", what=text, alerts=len(stopped))
+        report = {"event": "acknowledged", "what": text, "alerts": stopped}
+        await self._tell("event", json.dumps(report), qos=0)
 
     async def _enqueue(
         self, device: Device, message: models.Embedding, arrival_ms: int, ack: Ack
@@ -226,9 +251,9 @@ class Agent:
         """An alert came to nobody: it does not count for the cooldown."""
         self.ledger.release(policy, device, fired_ms)
 
-    def in_force(self, policy: str) -> bool:
-        """Whether there is a policy of that name."""
-        return self.judge.policy(policy) is not None
+    def policy(self, name: str) -> Policy | None:
+        """The policy of that name, if it is in force."""
+        return self.judge.policy(name)
 
     async def _picture(self, device_id: str, frame: int) -> npt.NDArray[np.uint8]:
         device = self.devices.all.get(device_id)

@@ -49,6 +49,8 @@ class Replay:
                 self.engine.start()
             elif event.kind == "r":
                 self.engine.release(event.data.decode(), event.device, event.time_ms)
+            elif event.kind == "f":
+                self.engine.tell(event.device, event.data.decode())
         if batch:
             yield from self._judge(batch)
 
@@ -56,14 +58,20 @@ class Replay:
         self, events: list[RecordedEvent]
     ) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
         """int16[B, K] of embeddings."""
-        vectors = np.frombuffer(b"".join(event.data for event in events), np.int8)
-        return self._scorer.margins_q8(vectors.reshape(len(events), -1))
+        return self._scorer.margins_q8(_vectors(events))
 
     def _judge(self, events: list[RecordedEvent]) -> Iterator[Decision]:
         self.seen += len(events)
         seen = [observation_of(event) for event in events]
-        for found in self.engine.observe_batch(seen, self.margins_q8(events)):
+        vectors = _vectors(events)
+        for found in self.engine.observe_batch(seen, self._scorer.margins_q8(vectors), vectors):
             yield from found
+        self.engine.take_ended()
+
+
+def _vectors(events: list[RecordedEvent]) -> np.ndarray[tuple[int, ...], np.dtype[np.int8]]:
+    """int8[B, 256] of embeddings."""
+    return np.frombuffer(b"".join(event.data for event in events), np.int8).reshape(len(events), -1)
 
 
 def observation_of(event: RecordedEvent) -> Observation:
@@ -156,7 +164,8 @@ def explain_at(
     for _, index in sorted(last.items()):
         margins = replay.margins_q8([events[index]])[0]
         seen = observation_of(events[index])
-        look, gates = replay.engine.explain(chosen, seen, margins)
+        vector = np.frombuffer(events[index].data, np.int8)
+        look, gates = replay.engine.explain(chosen, seen, margins, vector)
         probability = int(prob_q8(np.array([look.margin_q8], np.int16))[0]) / 255
         found.append(Explanation(policy, seen, look.phrase, probability, gates))
     return found

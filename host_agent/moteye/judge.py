@@ -15,12 +15,10 @@ import numpy as np
 import structlog
 from moteye_protocol import models
 
-from moteye.actions.alert import Alert
-from moteye.actions.outbox import rows_of
+from moteye.actions.rows import rows_at_end, rows_for
 from moteye.core.compile import CompiledSet
 from moteye.core.engine import Decision, Engine, Observation
 from moteye.core.language import Policy
-from moteye.core.scoring import prob_q8
 from moteye.ledger import Ledger
 from moteye.link.connection import Ack
 
@@ -98,7 +96,7 @@ class Judge:
         """Score a batch in one product; write it all down; then acknowledge and act."""
         new = [item for item in items if self._ledger.is_new(item.seen)]
         decisions = self._decide(new)
-        rows = [row for decision in decisions for row in self._actions_of(decision)]
+        rows = self._actions_of(decisions)
         await self._ledger.commit(decisions, rows)
         for item in items:
             item.ack()
@@ -121,16 +119,21 @@ class Judge:
         if compiled is None or not items:
             return []
         vectors = np.frombuffer(b"".join(item.message.e for item in items), np.int8)
-        margins = compiled.scorer.margins_q8(vectors.reshape(len(items), -1))
-        found = self._engine.observe_batch([item.seen for item in items], margins)
+        vectors = vectors.reshape(len(items), -1)
+        margins = compiled.scorer.margins_q8(vectors)
+        found = self._engine.observe_batch([item.seen for item in items], margins, vectors)
         return [decision for decisions in found for decision in decisions]
 
-    def _actions_of(self, decision: Decision) -> list[dict[str, Any]]:
-        policy = self.policy(decision.policy)
-        if policy is None or not decision.fired:
-            return []
-        probability = int(prob_q8(np.array([decision.margin_q8], np.int16))[0]) / 255
-        return rows_of(decision, Alert.of(decision, probability), list(policy.then))
+    def _actions_of(self, decisions: list[Decision]) -> list[dict[str, Any]]:
+        """Outbox rows of decisions, and of the episodes that ended with the same batch."""
+        rows: list[dict[str, Any]] = []
+        for decision in decisions:
+            policy = self.policy(decision.policy)
+            rows += rows_for(decision, policy) if policy is not None else []
+        for ending in self._engine.take_ended():
+            policy = self.policy(ending.policy)
+            rows += rows_at_end(ending, policy) if policy is not None else []
+        return rows
 
     def policy(self, name: str) -> Policy | None:
         """The policy of that name, if it is in force."""

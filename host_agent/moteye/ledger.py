@@ -59,7 +59,7 @@ class Ledger:
         except StoreError as error:
             self._degraded(error)
             tracks, devices, waiting = {}, {}, []
-        known = {compiled.fingerprint for compiled in self._engine.policies}
+        known = self._engine.fingerprints
         self._engine.restore({key: track for key, track in tracks.items() if key[0] in known})
         self._engine.start()
         for device, (session, numbers, offset) in devices.items():
@@ -79,7 +79,7 @@ class Ledger:
         """Forget the tracks of policies that are gone."""
         if self._store is None:
             return
-        known = {compiled.fingerprint for compiled in self._engine.policies}
+        known = self._engine.fingerprints
         store = self._store
         try:
             await self._on_worker(lambda: store.keep_tracks(known))
@@ -131,6 +131,13 @@ class Ledger:
         self._engine.release(policy, device, fired_ms)
         event = RecordedEvent("r", device, time_ms=fired_ms, data=policy.encode())
         self._batch.events.append(event)
+
+    def tell(self, topic: str, text: str, time_ms: int) -> None:
+        """A message on a topic that a `while:` asks for; recorded where it is news."""
+        if self._engine.tell(topic, text):
+            self._batch.events.append(
+                RecordedEvent("f", topic, time_ms=time_ms, data=text.encode())
+            )
 
     async def commit(
         self, decisions: Iterable[Decision] = (), outbox: Iterable[dict[str, Any]] = ()

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from watchfiles import awatch
 
-from moteye.core.language import Policy, parse_policy
+from moteye.core.language import Policy, Written, check_together, parse_file
 from moteye.errors import PolicyErrors, Problem
 
 SUFFIXES = (".yaml", ".yml")
+SITE = "site.yaml"  # its names may be used by all files of the folder
 
 
 def load(path: Path) -> list[Policy]:
@@ -16,27 +17,30 @@ def load(path: Path) -> list[Policy]:
 
     Raises PolicyErrors with the problems of all files, and when two policies share a name.
     """
+    return [one.policy for one in load_written(path)]
+
+
+def load_written(path: Path) -> list[Written]:
+    """All policies of a file or folder with their places in the text; raises as `load` does."""
     if not path.exists():
         raise PolicyErrors([Problem(str(path), 1, 1, "no such file or folder")])
     files = [path] if path.is_file() else sorted(_files(path))
-    found: dict[str, tuple[Policy, Path]] = {}
+    found: list[Written] = []
     problems: list[Problem] = []
     for file in files:
+        site = SITE if file.name != SITE and (file.parent / SITE).is_file() else ""
         try:
-            policy = parse_policy(file.read_text(encoding="utf-8"), str(file), file.stem)
+            text = file.read_text(encoding="utf-8")
+            found += parse_file(text, str(file), file.stem, _read, site)
         except PolicyErrors as error:
             problems += error.problems
-            continue
         except (OSError, UnicodeDecodeError) as error:
             problems.append(Problem(str(file), 1, 1, f"cannot be read: {error}"))
-            continue
-        if policy.name in found:
-            other = found[policy.name][1]
-            problems.append(Problem(str(file), 1, 1, f"name {policy.name!r} is taken by {other}"))
-        found[policy.name] = (policy, file)
+    # What a broken file defines cannot be known: then nothing is said about names.
+    problems = list(dict.fromkeys(problems)) or check_together(found)
     if problems:
         raise PolicyErrors(problems)
-    return [policy for policy, _ in found.values()]
+    return found
 
 
 async def watch(path: Path) -> AsyncIterator[list[Policy] | PolicyErrors]:
@@ -53,6 +57,12 @@ async def watch(path: Path) -> AsyncIterator[list[Policy] | PolicyErrors]:
         if found != last:
             last = found
             yield found
+
+
+def _read(name: str, file: str) -> tuple[str, str]:
+    """Path and text of a file that `file` includes."""
+    path = Path(file).parent / name
+    return str(path), path.read_text(encoding="utf-8")
 
 
 def _files(folder: Path) -> list[Path]:

@@ -2,7 +2,8 @@
 
 Rows come from the transaction that holds the decision, so that a crash loses none. `mqtt` and
 `webhook` are tried again with backoff and jitter: at least once, and once for a receiver that
-honours the idempotency key. `log` and `save` are tried once.
+honours the idempotency key. `log` and `save` are tried once. Escalations wait here, too, until
+somebody acknowledges.
 """
 
 import asyncio
@@ -15,18 +16,17 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 
 from moteye.actions.alert import Alert
+from moteye.actions.rows import Row, is_escalation, is_main
 from moteye.actions.runner import ActionRunner
-from moteye.core.decisions import Decision
-from moteye.core.language import Action, LogAction, MqttAction, SaveAction, WebhookAction
+from moteye.core.language import LogAction, MqttAction, Policy, SaveAction, WebhookAction
 from moteye.errors import ActionError, MoteyeError
 
 log = structlog.get_logger("moteye.outbox")
-Row = dict[str, Any]
 RETRY_BASE_S = 2.0
 RETRY_CAP_S = 300.0
 MOST_ATTEMPTS = 10
@@ -51,29 +51,8 @@ class Host(Protocol):
     def undelivered(self, policy: str, device: str, fired_ms: int) -> None:
         """No action of that alert could be delivered: it does not count for the cooldown."""
 
-    def in_force(self, policy: str) -> bool:
-        """Whether a policy is still there; actions of a removed one are dropped."""
-
-
-def rows_of(decision: Decision, alert: Alert, actions: list[Action]) -> list[Row]:
-    """The outbox rows of a decision that fired, one an action."""
-    return [
-        {
-            "job": f"{decision.id}-{decision.time_ms}",
-            "position": position,
-            "decision": decision.id,
-            "policy": decision.policy,
-            "device": decision.device,
-            "fired_ms": decision.time_ms,
-            "action": action.model_dump_json(),
-            "alert": alert.json(),
-            "state": "wait",
-            "attempts": 0,
-            "due_ms": decision.due_ms,
-            "error": "",
-        }
-        for position, action in enumerate(actions)
-    ]
+    def policy(self, name: str) -> Policy | None:
+        """The policy of that name; actions of one that was removed are dropped."""
 
 
 class Outbox:
@@ -99,11 +78,13 @@ class Outbox:
         self._changed = asyncio.Event()
         self._locks: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._slots = asyncio.Semaphore(AT_ONCE)
+        # Jobs that are not settled, by policy and camera, then by job.
+        self._open: defaultdict[tuple[str, str], dict[str, list[Row]]] = defaultdict(dict)
 
     @property
     def waiting(self) -> int:
         """How many alerts have actions to do later."""
-        return len(self._heap)
+        return sum(_waits(job) for _, _, job in self._heap)
 
     def add(self, rows: list[Row]) -> None:
         """Take rows, of one or of many alerts."""
@@ -127,26 +108,102 @@ class Outbox:
 
     def _push(self, job: list[Row]) -> None:
         due_ms = min(row["due_ms"] for row in job if row["state"] == "wait")
+        self._open[job[0]["policy"], job[0]["device"]][job[0]["job"]] = job
         heapq.heappush(self._heap, (due_ms, next(self._order), job))
         self._changed.set()
 
     async def _attempt(self, job: list[Row]) -> None:
         first = job[0]
-        async with self._locks[first["policy"], first["device"]], self._slots:
-            fresh = all(row["attempts"] == 0 for row in job)
+        policy = self._host.policy(first["policy"])
+        apart = policy is not None and policy.mode == "parallel"
+        lock = asyncio.Lock() if apart else self._locks[first["policy"], first["device"]]
+        async with lock, self._slots:
+            if not _waits(job):  # acknowledged, replaced or told in a digest meanwhile
+                self._open[first["policy"], first["device"]].pop(first["job"], None)
+                return
+            changed = self._make_way(job, policy)
+            fresh = _waits(job) and all(row["attempts"] == 0 for row in job)
             alert = Alert(**json.loads(first["alert"]))
-            if self._host.in_force(first["policy"]):
+            if policy is None:
+                _settle_all(job, "dead", "the policy was removed")
+            elif fresh:
+                alert, told = self._digest(job, alert, policy)
+                changed += told
+            if _waits(job):
                 alert = await self._round(job, alert)
-            else:
-                for row in job:
-                    _settle(row, "dead", "the policy was removed")
-            await self._host.delivered(job)
-            if fresh and self._host.in_force(first["policy"]):
+            await self._host.delivered([*job, *changed])
+            if fresh and policy is not None and is_main(first):
                 await self._host.tell(alert)
-        if any(row["state"] == "wait" for row in job):
+        if _waits(job):
             self._push(job)
-        elif not any(row["state"] == "done" for row in job):
-            self._host.undelivered(first["policy"], first["device"], first["fired_ms"])
+        else:
+            self._open[first["policy"], first["device"]].pop(first["job"], None)
+            if is_main(first) and not any(row["state"] == "done" for row in job):
+                self._host.undelivered(first["policy"], first["device"], first["fired_ms"])
+
+    async def acknowledge(self, what: str) -> list[str]:
+        """Somebody has seen an alert: no escalation of it any more.
+
+        `what` is its id, the beginning of one, or a tag; returns the ids of the alerts.
+        """
+        stopped = [
+            row
+            for jobs in self._open.values()
+            for job in jobs.values()
+            for row in job
+            if is_escalation(row) and row["state"] == "wait" and _is_meant(row, what)
+        ]
+        _settle_all(stopped, "acknowledged", "")
+        if stopped:
+            await self._host.delivered(stopped)
+        return list(dict.fromkeys(row["decision"] for row in stopped))
+
+    def _make_way(self, job: list[Row], policy: Policy | None) -> list[Row]:
+        """Mind `mode:` before the first try; returns the rows of other jobs that changed."""
+        first = job[0]
+        if policy is None or not is_main(first) or any(row["attempts"] for row in job):
+            return []
+        jobs = self._open[first["policy"], first["device"]]
+        others = [
+            row
+            for other in jobs.values()
+            for row in other
+            if row["decision"] != first["decision"]
+            and row["fired_ms"] <= first["fired_ms"]
+            and row["state"] == "wait"
+        ]
+        if policy.mode == "restart":
+            _settle_all(others, "dropped", "mode restart: a later alert has taken its place")
+            return others
+        if policy.mode != "single" or not others:
+            return []
+        own = [row for other in jobs.values() for row in other]
+        own = [row for row in own if row["decision"] == first["decision"]]
+        _settle_all(own, "dropped", "mode single: an earlier alert is still under way")
+        return [row for row in own if row not in job]
+
+    def _digest(self, job: list[Row], alert: Alert, policy: Policy) -> tuple[Alert, list[Row]]:
+        """Alerts of a policy that were kept for the same moment as one; the others' rows."""
+        first = job[0]
+        if policy.defer != "digest" or not is_main(first) or not first["due_ms"]:
+            return alert, []
+        others = [
+            other
+            for (name, _), jobs in self._open.items()
+            for other in jobs.values()
+            if name == first["policy"]
+            and other is not job
+            and is_main(other[0])
+            and other[0]["due_ms"] == first["due_ms"]
+            and _waits(other)
+            and not other[0]["attempts"]
+        ]
+        if not others:
+            return alert, []
+        digest = alert.digest([Alert(**json.loads(other[0]["alert"])) for other in others])
+        told = [row for other in others for row in other]
+        _settle_all(told, "done", f"in the digest of {first['decision'][:8]}")
+        return digest, told
 
     async def _round(self, job: list[Row], alert: Alert) -> Alert:
         """Try each action that waits; pictures first, so that the others can name the file."""
@@ -182,6 +239,21 @@ class Outbox:
             reason=str(error),
             again="no" if row["state"] == "dead" else "yes",
         )
+
+
+def _waits(job: list[Row]) -> bool:
+    return any(row["state"] == "wait" for row in job)
+
+
+def _is_meant(row: Row, what: str) -> bool:
+    tag = f"{row['policy']}/{row['device']}"
+    return what == tag or (len(what) >= 4 and str(row["decision"]).startswith(what))
+
+
+def _settle_all(rows: list[Row], state: str, error: str) -> None:
+    for row in rows:
+        if row["state"] == "wait":
+            _settle(row, state, error)
 
 
 def _settle(row: Row, state: str, error: str) -> None:

@@ -59,7 +59,7 @@ class ActionRunner:
             case MqttAction():
                 payload = alert.render(action.payload) if action.payload else alert.json()
                 await self._publish(
-                    alert.render(action.topic),
+                    alert.render_name(action.topic),
                     payload.encode(),
                     qos=action.qos,
                     retain=action.retain,
@@ -72,10 +72,11 @@ class ActionRunner:
 
     async def _webhook(self, alert: Alert, action: WebhookAction) -> None:
         headers = {
-            "content-type": "application/json",
-            "idempotency-key": alert.id,
+            "content-type": "text/plain" if action.body else "application/json",
+            "idempotency-key": alert.key or alert.id,
             **action.headers,
         }
+        content = alert.render(action.body) if action.body else alert.json()
         reason, permanent = "", False
         async with httpx.AsyncClient(timeout=action.timeout, follow_redirects=False) as client:
             for attempt in range(WEBHOOK_ATTEMPTS):
@@ -83,7 +84,7 @@ class ActionRunner:
                     await asyncio.sleep(RETRY_BASE_S * 2**attempt)
                 try:
                     response = await client.post(
-                        action.url, content=alert.json().encode(), headers=headers
+                        action.url, content=content.encode(), headers=headers
                     )
                 except httpx.HTTPError as error:
                     reason = f"{type(error).__name__} {error}".strip()
@@ -98,7 +99,7 @@ class ActionRunner:
         raise ActionError(f"webhook to {host}: {reason}", permanent=permanent)
 
     async def _save(self, alert: Alert, action: SaveAction) -> Alert:
-        folder = Path(alert.render(action.dir)).expanduser()
+        folder = Path(alert.render_name(action.dir)).expanduser()
         try:
             pixels = await self._picture(alert.camera, alert.frame)
             path = await asyncio.to_thread(_write_picture, folder, alert, pixels)

@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 
 from moteye import __version__
-from moteye.cli import conformance, devices, history, keys, model, policies, run, score, watch
+from moteye.cli import ack, conformance, devices, history, keys, model, policies, run, score, watch
 from moteye.errors import MoteyeError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("watch")(watch.watch)
 app.command("score")(score.score)
+app.command("ack")(ack.acknowledge)
 app.command("why")(history.why)
 app.command("decisions")(history.decisions)
 app.command("backtest")(history.backtest)

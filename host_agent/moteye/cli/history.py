@@ -211,7 +211,8 @@ def _actions(record: Store, decision: Decision) -> list[str]:
     words = {"done": "delivered", "wait": "waits", "dead": "given up"}
     return [
         f"{json.loads(row['action'])['kind']} {words.get(row['state'], row['state'])}"
-        + (f" after {row['attempts']} tries: {row['error']}" if row["error"] else "")
+        + (f" after {row['attempts']} tries" if row["error"] and row["attempts"] else "")
+        + (f": {row['error']}" if row["error"] else "")
         for row in record.outbox_of(decision)
     ]
 

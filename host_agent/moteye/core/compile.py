@@ -17,6 +17,9 @@ from moteye.core.layout import CompiledPolicy, Schedule
 from moteye.core.prototypes import BuiltSet, build_set
 from moteye.core.scoring import Scorer
 
+_NOT_STATE = {"then", "description", "severity", "mode", "escalate", "finally_", "else_"}
+_NO_PHRASE = "a room"  # a prototype set has a row at least, even if policies only ask for changes
+
 
 @dataclass(frozen=True)
 class CompiledSet:
@@ -49,7 +52,7 @@ def compile_policies(
     `vectors_of` maps phrases to float32[K, 256] in the encoder's space; `schedule_of` makes a
     `while:` ready, which takes the time-zone and sun tables that live outside the rules.
     """
-    phrases = sorted({phrase for policy in policies for phrase in policy.phrases})
+    phrases = sorted({phrase for policy in policies for phrase in policy.phrases}) or [_NO_PHRASE]
     built = build_set(
         phrases,
         vectors_of(phrases),
@@ -62,9 +65,12 @@ def compile_policies(
         previous=previous,
     )
     column = {phrase: index for index, phrase in enumerate(phrases)}
-    columns = {p.name: np.array([column[phrase] for phrase in p.phrases]) for p in policies}
+    columns = {
+        p.name: np.array([column[phrase] for phrase in p.phrases], np.int64) for p in policies
+    }
     thresholds = {
-        policy.name: _thresholds(policy, columns[policy.name], built) for policy in policies
+        policy.name: _thresholds(policy.certainty, columns[policy.name], built)
+        for policy in policies
     }
     compiled = tuple(
         CompiledPolicy(
@@ -73,6 +79,7 @@ def compile_policies(
             enter_q8=np.array([t.margin_q8 for t in thresholds[policy.name]], np.int32),
             fingerprint=fingerprint(policy, encoder_hash),
             schedule=schedule_of(policy.hours) if schedule_of and policy.hours else None,
+            upgrade_q8=_upgrade_q8(policy, columns[policy.name], built),
         )
         for policy in policies
     )
@@ -80,16 +87,25 @@ def compile_policies(
 
 
 def _thresholds(
-    policy: Policy, columns: npt.NDArray[np.int64], built: BuiltSet
+    certainty: str | float, columns: npt.NDArray[np.int64], built: BuiltSet
 ) -> tuple[Threshold, ...]:
     """One threshold a phrase.
 
     A photo that shows any of a policy's phrases is no false alarm of it.
     """
     return tuple(
-        threshold(built.background_q8(int(row), columns), policy.certainty, len(columns))
+        threshold(built.background_q8(int(row), columns), certainty, len(columns))
         for row in columns
     )
+
+
+def _upgrade_q8(
+    policy: Policy, columns: npt.NDArray[np.int64], built: BuiltSet
+) -> npt.NDArray[np.int32] | None:
+    if policy.upgrade is None:
+        return None
+    found = _thresholds(policy.upgrade.certainty, columns, built)
+    return np.array([limit.margin_q8 for limit in found], np.int32)
 
 
 def fingerprint(policy: Policy, encoder_hash: bytes) -> str:
@@ -98,5 +114,5 @@ def fingerprint(policy: Policy, encoder_hash: bytes) -> str:
     The same text for the same policy on the same encoder; keys that are left out do not count, so
     that a later version with more keys goes on with the state.
     """
-    judged = policy.model_dump_json(exclude={"then", "description"}, exclude_defaults=True)
+    judged = policy.model_dump_json(exclude=_NOT_STATE, exclude_defaults=True)
     return hashlib.sha256(judged.encode() + encoder_hash).hexdigest()[:16]

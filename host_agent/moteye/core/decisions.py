@@ -4,7 +4,10 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
-from moteye.core.track import Look, Track
+from moteye.core.standing import Shared
+from moteye.core.track import Episode, Look, Track
+
+_ALONE = Shared()
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,11 @@ class Decision:
     gates: tuple[Gate, ...] = ()
     due_ms: int = 0
 
+    @property
+    def severity(self) -> str:
+        """What an upgrade raised it to; empty where it is the policy's."""
+        return next((gate.text for gate in self.gates if gate.name == "severity"), "")
+
     def json(self) -> str:
         """One line; equal decisions give equal bytes."""
         return json.dumps(asdict(self), ensure_ascii=False)
@@ -49,16 +57,41 @@ def decision_id(policy: str, device: str, session: int, frame: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+@dataclass(frozen=True)
+class Ending:
+    """The end of an episode of a policy that asked for it; `time_ms` of the first frame without."""
+
+    policy: str
+    device: str
+    episode: Episode
+    time_ms: int
+
+    @property
+    def duration_ms(self) -> int:
+        """How long the episode was."""
+        return max(0, self.time_ms - self.episode.began_ms)
+
+
 def gates_of(
-    look: Look, track: Track, time_ms: int, *, hits: int, held_ms: float, late: bool = False
+    look: Look,
+    track: Track,
+    time_ms: int,
+    *,
+    hits: int,
+    held_ms: float,
+    closed: str = "",
+    shared: Shared = _ALONE,
+    late: bool = False,
 ) -> tuple[Gate, ...]:
     """Every gate between a frame and an alert, in the order in which they are asked.
 
-    `hits` frames in a row and `held_ms` count the frame itself. `late`: it came too late to alert.
+    `hits` frames in a row and `held_ms` count the frame itself; `closed` is why `while` does not
+    hold, `shared` what others of the policy have alerted, `late` that it came too late to alert.
     """
     policy = look.compiled.policy
     needed = look.frames_needed
-    gates = [_margin_gate(look, track, hits=hits)]
+    gates = [_margin_gate(look, hits=hits)]
+    gates += [Gate(*extra) for extra in look.extra]
     verb = "absent" if policy.gone_s else "seen"
     frames = f"{verb} in {min(hits, needed)} of {needed} frame{'s' if needed > 1 else ''}"
     gates.append(Gate("frames", hits >= needed, frames))
@@ -72,18 +105,26 @@ def gates_of(
         there = "absent" if policy.gone_s else "there"
         text = f"known: it was {there} when watching began"
         gates.append(Gate("known", not track.from_start, text if track.from_start else "new"))
+    last_ms = shared.site_ms if "site" in policy.cooldown.per else track.fired_ms
     left_s = 0.0
-    if track.fired_ms is not None:
-        left_s = policy.cooldown_s - max(0, time_ms - track.fired_ms) / 1000
+    if last_ms is not None:
+        left_s = policy.cooldown_s - max(0, time_ms - last_ms) / 1000
     text = f"cooldown: {left_s:.0f} s left" if left_s > 0 else "no cooldown"
     gates.append(Gate("cooldown", left_s <= 0, text))
-    if look.compiled.schedule is not None:
-        closed = look.compiled.schedule.closed(time_ms)
+    for name, merge_s, fired_ms in shared.groups:
+        ago_s = max(0, time_ms - fired_ms) / 1000
+        text = f"group {name}: alerted {ago_s:.0f} s ago"
+        gates.append(Gate("group", ago_s >= merge_s, f"{text}, merged within {merge_s:.0f} s"))
+    if policy.hours is not None or look.compiled.schedule is not None:
         gates.append(Gate("while", not closed, f"while: {closed}" if closed else "while holds"))
     return tuple(gates)
 
 
-def _margin_gate(look: Look, track: Track, *, hits: int) -> Gate:
+def _margin_gate(look: Look, *, hits: int) -> Gate:
+    if look.compiled.policy.changes is not None:
+        times, wanted = look.margin_q8 / 256, look.threshold_q8 / 256
+        text = f"changed {times:.1f} times the usual, wanted {wanted:.0f}"
+        return Gate("change", hits > 0, text)
     blocker = look.blocker()
     margin, needed = look.margin_q8 / 256, look.threshold_q8 / 256
     turned = look.compiled.policy.gone_s > 0

@@ -18,29 +18,44 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from moteye.core.decisions import Decision, Gate, decision_id, gates_of
-from moteye.core.layout import CompiledPolicy, Layout
-from moteye.core.track import CONSENSUS_FRAMES, EXIT_MARGIN_Q8, NEAR_MISS_EVERY_MS, Look, Track
+from moteye.core.boxes import Box, look_at_boxes
+from moteye.core.change import Scene
+from moteye.core.decisions import Decision, Ending, Gate, decision_id, gates_of
+from moteye.core.layout import NEVER, CompiledPolicy, Layout
+from moteye.core.standing import Key, Standing, shared_keys, shared_of
+from moteye.core.track import (
+    CONSENSUS_FRAMES,
+    EXIT_MARGIN_Q8,
+    NEAR_MISS_EVERY_MS,
+    Episode,
+    Look,
+    Track,
+)
 
 __all__ = [
     "CONSENSUS_FRAMES",
     "EXIT_MARGIN_Q8",
+    "Box",
     "CompiledPolicy",
     "Decision",
+    "Ending",
     "Engine",
     "Gate",
     "Observation",
     "Track",
     "decision_id",
 ]
-Key = tuple[str, str]
+Int8 = npt.NDArray[np.int8]
+Int16 = npt.NDArray[np.int16]
+_NOT_FOR_UPGRADES = ("cooldown", "group")
 
 
 @dataclass(frozen=True)
 class Observation:
     """One frame of one device: which one, and when it was taken (host clock, ms).
 
-    `late`: it came so long after it was taken that it alerts nobody.
+    `late`: it came so long after it was taken that it alerts nobody. `boxes` are what
+    stands where in it; None where the device's encoder gives no positions.
     """
 
     device: str
@@ -49,18 +64,21 @@ class Observation:
     frame: int
     time_ms: int
     late: bool = False
+    boxes: tuple[Box, ...] | None = None
 
 
 @dataclass
 class _View:
-    """The tracks of one device by the policies' indices.
+    """The tracks of one device by the rules' indices.
 
-    `active`: those that a frame may change even when it shows nothing; `fresh`: not looked at yet.
+    `active`: those that a frame may change even when it shows nothing; `fresh`: not looked at yet;
+    `apart`: those that need more than margins.
     """
 
     tracks: dict[int, Track]
     active: set[int]
     fresh: set[int]
+    apart: list[int]
 
 
 @dataclass
@@ -71,35 +89,59 @@ class Engine:
     """
 
     policies: tuple[CompiledPolicy, ...] = ()
+    _rules: tuple[CompiledPolicy, ...] = ()
     _tracks: dict[Key, Track] = field(default_factory=dict)
     _dirty: dict[Key, Track] = field(default_factory=dict)
     _views: dict[str, _View] = field(default_factory=dict)
     _layout: Layout = field(default_factory=lambda: Layout(()))
+    _standing: Standing = field(default_factory=Standing)
+    _ended: list[Ending] = field(default_factory=list)
 
     def replace(self, policies: tuple[CompiledPolicy, ...]) -> None:
         """Take another list of policies. A policy that did not change keeps what it knows."""
-        kept = {compiled.fingerprint for compiled in policies}
+        self.policies = policies
+        self._rules = tuple(part for compiled in policies for part in compiled.parts())
+        kept = self.fingerprints
         self._tracks = {key: track for key, track in self._tracks.items() if key[0] in kept}
         self._dirty = {key: track for key, track in self._dirty.items() if key[0] in kept}
-        self.policies = policies
-        self._layout = Layout(policies)
+        self._layout = Layout(self._rules)
+        self._standing.begin(self._rules, self._tracks)
         self._views.clear()
+
+    @property
+    def fingerprints(self) -> set[str]:
+        """Of all policies, as their tracks have them."""
+        return {rule.fingerprint for rule in self._rules}
+
+    @property
+    def topics(self) -> set[str]:
+        """MQTT topics that a `while:` asks for."""
+        return self._standing.topics
 
     def restore(self, tracks: dict[Key, Track]) -> None:
         """Go on with the tracks of an earlier run, by (fingerprint, device); `start` follows."""
         self._tracks = dict(tracks)
+        self._standing.begin(self._rules, self._tracks)
         self._views.clear()
 
     def start(self) -> None:
         """The agent has begun: what the next look shows is how things are, not news.
 
-        Episodes go on; what was about to become one begins anew.
+        Episodes go on; what was about to become one begins anew. MQTT states are not known.
         """
         for track in self._tracks.values():
             track.fresh = True
             if not track.present:
                 track.hits = track.misses = 0
+        self._standing.facts.clear()
         self._views.clear()
+
+    def tell(self, topic: str, text: str) -> bool:
+        """A message on one of `topics`; returns whether that is news."""
+        if topic not in self.topics or self._standing.facts.get(topic) == text:
+            return False
+        self._standing.facts[topic] = text
+        return True
 
     def snapshot(self) -> dict[Key, Track]:
         """All tracks, by (fingerprint, device)."""
@@ -110,34 +152,49 @@ class Engine:
         changed, self._dirty = self._dirty, {}
         return changed
 
+    def take_ended(self) -> list[Ending]:
+        """The episodes that ended since this was asked last, of policies with `finally` or else."""
+        ended, self._ended = self._ended, []
+        return ended
+
     def observe(
-        self, observation: Observation, margins_q8: npt.NDArray[np.int16]
+        self, observation: Observation, margins_q8: Int16, embedding: Int8 | None = None
     ) -> list[Decision]:
         """Decide on one frame; margins int16[K] of all phrases of all policies."""
-        return next(self.observe_batch([observation], margins_q8[None]))
+        embeddings = None if embedding is None else embedding[None]
+        return next(self.observe_batch([observation], margins_q8[None], embeddings))
 
     def observe_batch(
-        self, observations: list[Observation], margins_q8: npt.NDArray[np.int16]
+        self, observations: list[Observation], margins_q8: Int16, embeddings: Int8 | None = None
     ) -> Iterator[list[Decision]]:
-        """Decide on many frames, one after the other; margins int16[B, K]."""
+        """Decide on many frames, one after the other; margins int16[B, K].
+
+        Embeddings int8[B, >=64] are for `changes:`.
+        """
         over = self._layout.over(margins_q8)
         shown: list[list[int]] = [[] for _ in observations]
         for row, column in np.argwhere(over >= 0).tolist():
             shown[row].append(column)
         for row, seen in enumerate(observations):
             view = self._view(seen.device)
+            apart: dict[int, Look] = {}
+            for index in view.apart:
+                frame = None if embeddings is None else embeddings[row]
+                apart[index] = self._look_apart(index, seen, margins_q8.shape[1], frame)
             decisions = []
-            for index in sorted(view.active.union(view.fresh, shown[row])):
+            for index in sorted(view.active.union(view.fresh, shown[row], view.apart)):
                 track = view.tracks.get(index)
                 if track is None:
                     continue
-                look = Look(self.policies[index], over[row, index], margins_q8[row])
-                if track.present and not (track.fresh or track.misses) and look.hits(track):
+                rule = self._rules[index]
+                look = apart.get(index) or Look(rule, over[row, index], margins_q8[row])
+                steady = track.present and not (track.fresh or track.misses) and look.hits(track)
+                if steady and (rule.upgrade_q8 is None or track.rises < 0):
                     continue  # the usual frame of an episode changes nothing
                 blank = track.blank
                 decision = self._step(track, look, seen)
                 if not (blank and track.blank):
-                    self._dirty[self.policies[index].fingerprint, seen.device] = track
+                    self._dirty[rule.fingerprint, seen.device] = track
                 if decision is not None:
                     decisions.append(decision)
                 if track.present or track.hits:
@@ -152,28 +209,41 @@ class Engine:
 
         It does not count for the cooldown.
         """
-        for compiled in self.policies:
-            key = (compiled.fingerprint, device)
-            track = self._tracks.get(key)
-            if compiled.policy.name == policy and track is not None and track.fired_ms == fired_ms:
-                track.fired_ms = None
-                self._dirty[key] = track
+        for rule in self._rules:
+            if rule.policy.name != policy:
+                continue
+            for place in (device, *shared_keys(rule.policy, device)):
+                key = (rule.fingerprint, place)
+                track = self._tracks.get(key)
+                if track is not None and track.fired_ms == fired_ms:
+                    track.fired_ms = None
+                    self._dirty[key] = track
 
     def explain(
-        self, compiled: CompiledPolicy, seen: Observation, margins_q8: npt.NDArray[np.int16]
+        self,
+        compiled: CompiledPolicy,
+        seen: Observation,
+        margins_q8: Int16,
+        embedding: Int8 | None = None,
     ) -> tuple[Look, tuple[Gate, ...]]:
         """What `compiled` makes of one more frame, gate by gate; changes nothing.
 
-        Within an episode there is one gate more, which does not pass: it has decided already.
+        Within an episode there is one gate more, which does not pass: it has decided already. Of a
+        policy with a cooldown per class the class that comes nearest is told.
         """
-        index = self.policies.index(compiled)
-        look = Look(compiled, self._layout.over(margins_q8[None])[0, index], margins_q8)
-        track = self._tracks.get((compiled.fingerprint, seen.device), Track())
+        names = {part.fingerprint for part in compiled.parts()}
+        looks = [
+            self._look(index, seen, margins_q8, embedding)
+            for index, rule in enumerate(self._rules)
+            if rule.fingerprint in names
+        ]
+        look = max(looks, key=lambda one: one.over)
+        track = self._tracks.get((look.compiled.fingerprint, seen.device), Track())
         hit = look.hits(track)
         hits = track.hits + 1 if hit else 0
         since_ms = track.since_ms if track.hits else seen.time_ms
         held_ms = seen.time_ms - since_ms if hit else 0
-        gates = gates_of(look, track, seen.time_ms, hits=hits, held_ms=held_ms, late=seen.late)
+        gates = self._gates(look, track, seen, hits, held_ms)
         if track.present and hit:
             text = f"the episode of {(seen.time_ms - track.since_ms) / 1000:.0f} s ago has decided"
             gates = (Gate("episode", False, text), *gates)
@@ -183,16 +253,69 @@ class Engine:
         view = self._views.get(device)
         if view is None:
             tracks = {
-                index: self._tracks.setdefault((compiled.fingerprint, device), Track())
-                for index, compiled in enumerate(self.policies)
-                if compiled.policy.watches(device)
+                index: self._tracks.setdefault((rule.fingerprint, device), Track())
+                for index, rule in enumerate(self._rules)
+                if rule.policy.watches(device)
             }
             view = self._views[device] = _View(
                 tracks,
                 {index for index, track in tracks.items() if track.present or track.hits},
                 {index for index, track in tracks.items() if track.fresh},
+                [index for index in tracks if self._rules[index].apart],
             )
         return view
+
+    def _look(self, index: int, seen: Observation, margins_q8: Int16, frame: Int8 | None) -> Look:
+        rule = self._rules[index]
+        if rule.policy.boxed:
+            return look_at_boxes(rule, seen.device, seen.boxes, len(margins_q8))
+        if rule.policy.changes is not None:
+            return self._look_at_change(rule, seen.device, frame)
+        return Look(rule, self._layout.over(margins_q8[None])[0, index], margins_q8)
+
+    def _look_apart(self, index: int, seen: Observation, columns: int, frame: Int8 | None) -> Look:
+        """The look of a rule whose margins do not tell; a scene takes the frame in."""
+        rule = self._rules[index]
+        if rule.policy.changes is None:
+            return look_at_boxes(rule, seen.device, seen.boxes, columns)
+        look = self._look_at_change(rule, seen.device, frame)
+        if frame is not None:
+            key = (rule.fingerprint, seen.device)
+            track, over_ms = self._tracks[key], int(1000 * rule.policy.changes.over_s)
+            scene = track.scene
+            track.scene = (
+                Scene.first(frame, seen.time_ms)
+                if scene is None
+                else scene.after(frame, seen.time_ms, over_ms)
+            )
+            self._dirty[key] = track
+        return look
+
+    def _look_at_change(self, rule: CompiledPolicy, device: str, frame: Int8 | None) -> Look:
+        assert rule.policy.changes is not None
+        track = self._tracks.get((rule.fingerprint, device))
+        scene = None if track is None else track.scene
+        ratio_q8 = scene.ratio_q8(frame) if scene is not None and frame is not None else 0
+        wanted_q8 = 256 * rule.policy.changes.times
+        over = ratio_q8 - wanted_q8 if scene is not None else -NEVER
+        return Look(rule, over, None, "a change of the scene", ratio_q8, wanted_q8)
+
+    def _gates(
+        self, look: Look, track: Track, seen: Observation, hits: int, held_ms: float
+    ) -> tuple[Gate, ...]:
+        rule, time_ms = look.compiled, seen.time_ms
+        closed = rule.schedule.closed(time_ms) if rule.schedule is not None else ""
+        closed = self._standing.closed(rule.policy, seen.device) or closed
+        return gates_of(
+            look,
+            track,
+            time_ms,
+            hits=hits,
+            held_ms=held_ms,
+            closed=closed,
+            shared=shared_of(rule, seen.device, self._tracks),
+            late=seen.late,
+        )
 
     def _step(self, track: Track, look: Look, seen: Observation) -> Decision | None:
         fresh, track.fresh = track.fresh, False
@@ -200,7 +323,7 @@ class Engine:
             return self._missed(track, look, seen)
         track.misses = 0
         if track.present:
-            return None
+            return self._upgraded(track, look, seen)
         track.hits += 1
         if track.hits == 1:
             track.since_ms = seen.time_ms
@@ -208,43 +331,74 @@ class Engine:
             track.peak = None
         track.last_ms = seen.time_ms
         held_ms = seen.time_ms - track.since_ms
-        policy = look.compiled.policy
         if fresh or track.hits < look.frames_needed or held_ms < look.hold_ms:
             track.remember(look, seen.frame, seen.session, seen.time_ms)
             return None
-        gates = gates_of(
-            look, track, seen.time_ms, hits=track.hits, held_ms=held_ms, late=seen.late
-        )
-        track.present = True
-        failed = next((gate.text for gate in gates if not gate.passed), "")
-        due_ms = 0
-        if failed.startswith("while") and policy.defer and look.compiled.schedule is not None:
-            due_ms, failed = look.compiled.schedule.opens_ms(seen.time_ms), ""
-        if not failed:
-            track.fired_ms = seen.time_ms
-        return Decision(
-            id=decision_id(policy.name, seen.device, seen.session, seen.frame),
-            policy=policy.name,
-            device=seen.device,
-            fired=not failed,
-            reason=failed or ("deferred until `while` holds" if due_ms else "seen"),
-            phrase=look.phrase,
-            margin_q8=look.margin_q8,
-            threshold_q8=look.threshold_q8,
-            frame=seen.frame,
-            session=seen.session,
-            time_ms=seen.time_ms,
-            gates=gates,
-            due_ms=due_ms,
-        )
+        decision = self._decided(track, look, seen, held_ms)
+        self._begin_episode(track, look.compiled, decision)
+        return decision
 
-    @staticmethod
-    def _missed(track: Track, look: Look, seen: Observation) -> Decision | None:
+    def _decided(self, track: Track, look: Look, seen: Observation, held_ms: float) -> Decision:
+        """The decision of an episode that begins with this frame."""
+        rule, policy = look.compiled, look.compiled.policy
+        gates = self._gates(look, track, seen, track.hits, held_ms)
+        failed = next((gate for gate in gates if not gate.passed), None)
+        due_ms, reason = 0, failed.text if failed else "seen"
+        if failed is not None and failed.name == "while" and policy.defer and rule.schedule:
+            other = self._standing.closed(policy, seen.device)
+            if not other:
+                due_ms, reason = (
+                    rule.schedule.opens_ms(seen.time_ms),
+                    "deferred until `while` holds",
+                )
+                failed = None
+        return _decision(look, seen, gates, reason, fired=failed is None, due_ms=due_ms)
+
+    def _begin_episode(self, track: Track, rule: CompiledPolicy, decision: Decision) -> None:
+        policy, device = rule.policy, decision.device
+        track.present, track.rises = True, 0
+        self._standing.episode(policy.name, (rule.fingerprint, device), present=True)
+        if policy.finally_ or policy.else_:
+            track.episode = Episode(
+                decision.id,
+                decision.time_ms,
+                decision.fired,
+                decision.phrase,
+                decision.margin_q8,
+                decision.threshold_q8,
+                decision.frame,
+                decision.session,
+                track.since_ms,
+            )
+        if decision.fired:
+            track.fired_ms = decision.time_ms
+            for place in shared_keys(policy, device):
+                key = (rule.fingerprint, place)
+                shared = self._tracks.setdefault(key, Track())
+                shared.fired_ms = decision.time_ms
+                self._dirty[key] = shared
+
+    def _upgraded(self, track: Track, look: Look, seen: Observation) -> Decision | None:
+        """One alert more in an episode that has become so certain, once, cooldown or not."""
+        upgrade = look.compiled.policy.upgrade
+        if upgrade is None or track.rises < 0:
+            return None
+        track.rises = track.rises + 1 if look.rises else 0
+        if track.rises < look.frames_needed:
+            return None
+        track.rises = -1
+        held_ms = seen.time_ms - track.since_ms
+        gates = self._gates(look, track, seen, track.hits, held_ms)
+        gates = tuple(gate for gate in gates if gate.name not in _NOT_FOR_UPGRADES)
+        failed = next((gate.text for gate in gates if not gate.passed), "")
+        gates = (*gates, Gate("severity", True, upgrade.severity))
+        reason = failed or f"upgraded to {upgrade.severity}"
+        return _decision(look, seen, gates, reason, fired=not failed)
+
+    def _missed(self, track: Track, look: Look, seen: Observation) -> Decision | None:
         """A frame without: an episode may end, a candidate does, and leaves a near miss."""
         if track.present:
-            track.misses += 1
-            if track.misses >= CONSENSUS_FRAMES:
-                track.present, track.hits, track.misses = False, 0, 0
+            self._missing(track, look, seen)
             return None
         hits, track.hits = track.hits, 0
         peak, track.peak = track.peak, None
@@ -254,19 +408,52 @@ class Engine:
         track.near_ms = seen.time_ms
         at = Look(look.compiled, 0, None, peak.phrase, peak.margin_q8, peak.threshold_q8)
         held_ms = track.last_ms - track.since_ms
-        gates = gates_of(at, track, peak.time_ms, hits=hits, held_ms=held_ms)
-        policy = look.compiled.policy.name
-        return Decision(
-            id=decision_id(policy, seen.device, peak.session, peak.frame),
-            policy=policy,
-            device=seen.device,
-            fired=False,
-            reason=next((gate.text for gate in gates if not gate.passed), "first look"),
-            phrase=peak.phrase,
-            margin_q8=peak.margin_q8,
-            threshold_q8=peak.threshold_q8,
-            frame=peak.frame,
-            session=peak.session,
-            time_ms=peak.time_ms,
-            gates=gates,
-        )
+        then = Observation(seen.device, peak.session, seen.number, peak.frame, peak.time_ms)
+        gates = self._gates(at, track, then, hits, held_ms)
+        reason = next((gate.text for gate in gates if not gate.passed), "first look")
+        return _decision(at, then, gates, reason, fired=False)
+
+    def _missing(self, track: Track, look: Look, seen: Observation) -> None:
+        """A frame without in an episode, which ends it when there were enough for long enough."""
+        policy = look.compiled.policy
+        track.misses += 1
+        track.rises = min(track.rises, 0)
+        if track.misses == 1:
+            track.last_ms = seen.time_ms
+        away_ms = seen.time_ms - track.last_ms
+        if track.misses < CONSENSUS_FRAMES or away_ms < 1000 * policy.linger_s:
+            return
+        track.present, track.hits, track.misses, track.rises = False, 0, 0, 0
+        key = (look.compiled.fingerprint, seen.device)
+        self._standing.episode(policy.name, key, present=False)
+        episode, track.episode = track.episode, None
+        if episode is not None:
+            self._ended.append(Ending(policy.name, seen.device, episode, track.last_ms))
+
+
+def _decision(
+    look: Look,
+    seen: Observation,
+    gates: tuple[Gate, ...],
+    reason: str,
+    *,
+    fired: bool,
+    due_ms: int = 0,
+) -> Decision:
+    policy = look.compiled.policy
+    named = f"{policy.name}/{look.phrase}" if "class" in policy.cooldown.per else policy.name
+    return Decision(
+        id=decision_id(named, seen.device, seen.session, seen.frame),
+        policy=policy.name,
+        device=seen.device,
+        fired=fired,
+        reason=reason,
+        phrase=look.phrase,
+        margin_q8=look.margin_q8,
+        threshold_q8=look.threshold_q8,
+        frame=seen.frame,
+        session=seen.session,
+        time_ms=seen.time_ms,
+        gates=gates,
+        due_ms=due_ms,
+    )

@@ -1,15 +1,15 @@
 """Compiled policies, and where their phrases stand in the score matrix."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from moteye.core.language import Policy
+from moteye.core.language import Policy, See
 
-_NEVER = 1 << 20
+NEVER = 1 << 20
 
 
 class Schedule(Protocol):
@@ -26,7 +26,8 @@ class Schedule(Protocol):
 class CompiledPolicy:
     """A policy and where its phrases stand in the score matrix.
 
-    `columns` int64[P] for `policy.phrases`; `enter_q8` int32[P], the margin from which each counts.
+    `columns` int64[P] for `policy.phrases`; `enter_q8` int32[P], the margin from which each counts;
+    `upgrade_q8` int32[P], the margin from which an episode's severity rises.
     """
 
     policy: Policy
@@ -34,6 +35,36 @@ class CompiledPolicy:
     enter_q8: npt.NDArray[np.int32]
     fingerprint: str
     schedule: Schedule | None = None
+    upgrade_q8: npt.NDArray[np.int32] | None = None
+
+    @property
+    def apart(self) -> bool:
+        """Whether margins alone do not tell if it holds: zones, counts, changes."""
+        return self.policy.boxed or self.policy.changes is not None
+
+    def parts(self) -> "tuple[CompiledPolicy, ...]":
+        """One for each phrase of `any` where the cooldown is per class, else itself.
+
+        Each has tracks of its own, so that one class never holds back another.
+        """
+        policy, wanted = self.policy, self.policy.any_of
+        if "class" not in policy.cooldown.per:
+            return (self,)
+        found = []
+        for index, phrase in enumerate(wanted):
+            at = [index, *range(len(wanted), len(self.columns))]
+            see = See.model_construct(any=[phrase], all=[], none=policy.none_of)
+            found.append(
+                replace(
+                    self,
+                    policy=policy.model_copy(update={"see": see}),
+                    columns=self.columns[at],
+                    enter_q8=self.enter_q8[at],
+                    fingerprint=f"{self.fingerprint}/{phrase}",
+                    upgrade_q8=None if self.upgrade_q8 is None else self.upgrade_q8[at],
+                )
+            )
+        return tuple(found)
 
 
 class Layout:
@@ -42,6 +73,7 @@ class Layout:
     def __init__(self, policies: tuple[CompiledPolicy, ...]) -> None:
         self._count = len(policies)
         self._turned = np.array([compiled.policy.gone_s > 0 for compiled in policies], np.bool_)
+        self._apart = np.array([compiled.apart for compiled in policies], np.bool_)
         self._any = _Group(policies, lambda policy: policy.any_of)
         self._all = _Group(policies, lambda policy: policy.all_of)
         self._none = _Group(policies, lambda policy: policy.none_of)
@@ -50,9 +82,10 @@ class Layout:
         """Margins int16[B, K] → int32[B, P]: how far above its threshold each policy stands.
 
         The best of `any`, no more than the worst of `all`, and below 0 when one of `not` is seen.
-        With `gone:` the sign is turned: >= 0 where the words do not hold.
+        With `gone:` the sign is turned: >= 0 where the words do not hold. Those that stand apart
+        are below 0.
         """
-        over = np.full((len(margins_q8), self._count), _NEVER, np.int32)
+        over = np.full((len(margins_q8), self._count), NEVER, np.int32)
         for group, reduce, sign in (
             (self._any, np.maximum.reduceat, 1),
             (self._all, np.minimum.reduceat, 1),
@@ -63,6 +96,7 @@ class Layout:
                 values = reduce(margins if sign > 0 else -1 - margins, group.starts, axis=1)
                 over[:, group.policies] = np.minimum(over[:, group.policies], values)
         over[:, self._turned] = -1 - over[:, self._turned]
+        over[:, self._apart] = -NEVER
         return over
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from moteye.core.calibration import PROMISED_RATE, rate_interval
 from moteye.core.compile import CompiledSet
+from moteye.core.language import Group, Policy
 from moteye.core.layout import CompiledPolicy
 
 CONFUSABLE = 0.8  # correlation of two phrases' margins over the bank
@@ -80,6 +81,10 @@ def _uncertain(item: CompiledPolicy, compiled: CompiledSet) -> list[Lint]:
 def _unknown_cameras(item: CompiledPolicy, cameras: set[str]) -> list[Lint]:
     if not cameras or any(item.policy.watches(name) for name in cameras):
         return []
-    wanted = ", ".join(item.policy.cameras)
+    wanted = ", ".join(_camera_names(item.policy))
     text = f"no camera is called {wanted}; seen so far: {', '.join(sorted(cameras))}"
     return [Lint(item.policy.name, text)]
+
+
+def _camera_names(policy: Policy) -> list[str]:
+    return [camera.name if isinstance(camera, Group) else camera for camera in policy.cameras]

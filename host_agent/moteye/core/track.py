@@ -1,11 +1,12 @@
 """What one policy knows of one camera, and one look at a frame."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from moteye.core.change import Scene
 from moteye.core.layout import CompiledPolicy
 
 CONSENSUS_FRAMES = 2
@@ -26,13 +27,29 @@ class Peak:
     time_ms: int
 
 
+@dataclass(frozen=True)
+class Episode:
+    """What was decided at the beginning of an episode, kept for its end."""
+
+    id: str
+    time_ms: int
+    fired: bool
+    phrase: str
+    margin_q8: int
+    threshold_q8: int
+    frame: int
+    session: int
+    began_ms: int
+
+
 @dataclass(slots=True)
 class Track:
     """The state of one policy on one camera.
 
     `fresh`: not looked at since the agent began; `from_start`: what it follows was there at the
     first look; `since_ms`, `last_ms` first and latest frame of the candidate; `fired_ms` the last
-    alert that counts for the cooldown.
+    alert that counts for the cooldown; `rises` frames in a row at which the severity would rise, -1
+    once it has.
     """
 
     hits: int = 0
@@ -45,11 +62,14 @@ class Track:
     fired_ms: int | None = None
     near_ms: int | None = None
     peak: Peak | None = None
+    episode: Episode | None = None
+    scene: Scene | None = None
+    rises: int = 0
 
     @property
     def blank(self) -> bool:
         """Whether it knows nothing that a track of its own start would not: no need to store it."""
-        quiet = self.fired_ms is None and self.near_ms is None
+        quiet = self.fired_ms is None and self.near_ms is None and self.scene is None
         return quiet and not (self.present or self.hits)
 
     def remember(self, look: "Look", frame: int, session: int, time_ms: int) -> None:
@@ -59,31 +79,38 @@ class Track:
                 look.phrase, look.margin_q8, look.threshold_q8, frame, session, time_ms
             )
 
-    def plain(self) -> list[Any]:
-        """For a store: a list that JSON takes."""
-        peak = self.peak
-        best = None
-        if peak is not None:
-            best = [peak.phrase, peak.margin_q8, peak.threshold_q8]
-            best += [peak.frame, peak.session, peak.time_ms]
-        return [
-            *(self.hits, self.misses, self.since_ms, self.last_ms),
-            *(self.fresh, self.from_start, self.present, self.fired_ms, self.near_ms),
-            best,
-        ]
+    def plain(self) -> dict[str, Any]:
+        """For a store: what differs from a new track, as JSON takes it."""
+        found = {name: getattr(self, name) for name in _NAMES}
+        found = {name: value for name, value in found.items() if value != _NEW[name]}
+        if self.peak is not None:
+            found["peak"] = astuple(self.peak)
+        if self.episode is not None:
+            found["episode"] = astuple(self.episode)
+        if self.scene is not None:
+            found["scene"] = self.scene.plain()
+        return found
 
     @classmethod
-    def of_plain(cls, plain: list[Any]) -> "Track":
-        """The track that `plain` came from."""
-        track = cls(*plain[:-1])
-        track.peak = Peak(*plain[-1]) if plain[-1] else None
+    def of_plain(cls, plain: dict[str, Any]) -> "Track":
+        """The track that `plain` came from; what this version does not know is left out."""
+        track = cls(**{name: value for name, value in plain.items() if name in _NEW})
+        track.peak = Peak(*plain["peak"]) if "peak" in plain else None
+        track.episode = Episode(*plain["episode"]) if "episode" in plain else None
+        track.scene = Scene.of_plain(plain["scene"]) if "scene" in plain else None
         return track
+
+
+_PARTS = ("peak", "episode", "scene")
+_NEW = {f.name: f.default for f in fields(Track) if f.name not in _PARTS}
+_NAMES = tuple(_NEW)
 
 
 class Look:
     """One frame in the eyes of one policy.
 
     `over`: how far above the threshold, negative below. The phrase is the one that decided.
+    `extra` are gates (name, passed, text) of what is not a margin.
     """
 
     def __init__(
@@ -94,9 +121,11 @@ class Look:
         phrase: str = "",
         margin_q8: int = 0,
         threshold_q8: int = 0,
+        extra: tuple[tuple[str, bool, str], ...] = (),
     ) -> None:
         self.compiled = compiled
         self.over = int(over)
+        self.extra = extra
         self._margins_q8 = margins_q8
         self._found = (phrase, margin_q8, threshold_q8) if margins_q8 is None else None
 
@@ -107,13 +136,26 @@ class Look:
     @property
     def frames_needed(self) -> int:
         """How many frames in a row make an episode."""
-        return 1 if self.compiled.policy.instant else CONSENSUS_FRAMES
+        policy = self.compiled.policy
+        least = 1 if policy.instant else CONSENSUS_FRAMES
+        return max([least, *(zone.inertia for zone in policy.zones)])
 
     @property
     def hold_ms(self) -> float:
         """How long they must go on."""
         policy = self.compiled.policy
-        return (policy.gone_s or policy.hold_s) * 1000
+        return max([policy.gone_s, policy.hold_s, *(z.dwell_s for z in policy.zones)]) * 1000
+
+    @property
+    def rises(self) -> bool:
+        """Whether a phrase of `any`, or all of `all`, reach what an upgrade asks for."""
+        if self.compiled.upgrade_q8 is None or self._margins_q8 is None or self.over < 0:
+            return False
+        count = len(self.compiled.policy.any_of) or len(self.compiled.policy.all_of)
+        reached = (
+            self._margins_q8[self.compiled.columns[:count]] >= self.compiled.upgrade_q8[:count]
+        )
+        return bool(reached.any() if self.compiled.policy.any_of else reached.all())
 
     @property
     def phrase(self) -> str:

@@ -103,6 +103,7 @@ class Connection:
         # The library asks after one such time without traffic and gives up after another.
         self._keepalive_s = max(1, keepalive_s // 2)
         self._short_sessions = 0
+        self._extra: set[str] = set()
         self._client: aiomqtt.Client | None = None
         self.connected = asyncio.Event()
         self.connects = 0
@@ -167,6 +168,24 @@ class Connection:
         except (aiomqtt.MqttError, ValueError) as error:
             raise LinkError(f"{topic}: {error}") from error
 
+    async def subscribe(self, topics: set[str]) -> None:
+        """Subscribe at QoS 1 to exactly these topics beside those of the beginning.
+
+        A broker that is away hears of it at the next connect.
+        """
+        gone, new = sorted(self._extra - topics), sorted(topics - self._extra)
+        self._extra = set(topics)
+        client = self._client
+        if client is None:
+            return
+        try:
+            if gone:
+                await client.unsubscribe(gone)
+            if new:
+                await client.subscribe([(topic, 1) for topic in new])
+        except aiomqtt.MqttError as error:
+            log.warning("not subscribed until the next connect", reason=str(error))
+
     async def _session(self) -> None:
         status = self._status_topic
         will = aiomqtt.Will(status, b'{"state":"offline"}', 1, True) if status else None
@@ -189,7 +208,9 @@ class Connection:
         paho.manual_ack_set(self._on_message_to_ack is not None)
         acks = AckQueue(lambda message_id: paho.ack(message_id, 1))
         async with client:
-            await client.subscribe(self._subscriptions)
+            await client.subscribe(
+                [*self._subscriptions, *((topic, 1) for topic in sorted(self._extra))]
+            )
             self._client = client
             self.connects += 1
             self.connected.set()

@@ -37,19 +37,19 @@ devices = Table(
 )
 
 # kind: "e" an embedding, "l" one that came too late to alert anybody, "s" the agent began, "r" an
-# alert of which no action was delivered.
+# alert of which no action was delivered, "f" a message on a topic that a `while:` asks for.
 events = Table(
     "events",
     metadata,
     Column("seq", _Sequence, primary_key=True, autoincrement=True),
     Column("kind", String(1), nullable=False),
-    Column("device", String, nullable=False),
+    Column("device", String, nullable=False),  # for "f" the topic
     Column("session", BigInteger, nullable=False),
     Column("number", BigInteger, nullable=False),
     Column("frame", BigInteger, nullable=False),
     Column("time_ms", BigInteger, nullable=False),
     Column("encoder", LargeBinary, nullable=False),
-    Column("data", LargeBinary, nullable=False),  # int8[256]; for "r" the policy's name
+    Column("data", LargeBinary, nullable=False),  # int8[256]; "r": the policy, "f": the message
     Index("events_time", "time_ms"),
     sqlite_autoincrement=True,
 )
@@ -76,7 +76,8 @@ decisions = Table(
     sqlite_autoincrement=True,
 )
 
-# state: "wait", "done", "dead" (given up, or refused for good), "unknown" (begun, end not known).
+# state: "wait", "done", "dead" (given up, or refused for good), "unknown" (begun, end not known),
+# "dropped" (by `mode:`), "acknowledged" (an escalation that is not wanted any more).
 outbox = Table(
     "outbox",
     metadata,

@@ -29,9 +29,12 @@ _PAGE = 4096
 
 @dataclass(frozen=True)
 class RecordedEvent:
-    """One entry of the recording; `kind` "e" embedding, "l" late one, "s" start, "r" release.
+    """One entry of the recording.
 
-    `data` is int8[256] as bytes for an embedding, the policy's name for a release.
+    `kind` "e" embedding, "l" late one, "s" start, "r" release, "f" MQTT state.
+
+    `data` is int8[256] as bytes for an embedding, the policy's name for a release, the message for
+    a state, whose topic stands in `device`.
     """
 
     kind: str

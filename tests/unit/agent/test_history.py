@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from moteye import history, policies
 from moteye.actions.alert import Alert
-from moteye.actions.outbox import rows_of
+from moteye.actions.rows import rows_of
 from moteye.cli.app import app
 from moteye.core.compile import compile_policies
 from moteye.core.decisions import Decision, Gate

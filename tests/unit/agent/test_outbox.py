@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 from moteye.actions import outbox as outbox_module
 from moteye.actions.alert import Alert
-from moteye.actions.outbox import MOST_ATTEMPTS, Outbox, rows_of
+from moteye.actions.outbox import MOST_ATTEMPTS, Outbox
+from moteye.actions.rows import rows_of
 from moteye.core.decisions import Decision
 from moteye.core.language import parse_policy
 from moteye.errors import ActionError, LinkError
@@ -39,7 +40,7 @@ class Agent:
         self.written: dict[tuple[str, int], dict] = {}
         self.told: list[Alert] = []
         self.released: list[tuple] = []
-        self.policies = {"p", "q"}
+        self.policies = {name: parse_policy("see: x\nthen: [log]\n", "p", name) for name in "pq"}
 
     async def delivered(self, rows):
         self.written |= {(row["job"], row["position"]): dict(row) for row in rows}
@@ -50,8 +51,8 @@ class Agent:
     def undelivered(self, *alert):
         self.released.append(alert)
 
-    def in_force(self, policy):
-        return policy in self.policies
+    def policy(self, policy):
+        return self.policies.get(policy)
 
 
 def rows(text: str, decision: Decision = DECISION) -> list[dict]:

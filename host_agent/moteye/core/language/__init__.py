@@ -1,21 +1,36 @@
 """The policy language: text of a YAML file in, checked policies or a list of problems out."""
 
 from moteye.core.language.actions import Action, LogAction, MqttAction, SaveAction, WebhookAction
-from moteye.core.language.conditions import Hours
-from moteye.core.language.parse import parse_policy
+from moteye.core.language.conditions import Hours, MqttState, PolicyState
+from moteye.core.language.parse import Written, check_together, parse_file, parse_policy
+from moteye.core.language.places import GRID, Group, Zone
 from moteye.core.language.policy import Policy, See
-from moteye.core.language.values import DAYS, duration_s
+from moteye.core.language.rules import Count, Escalation
+from moteye.core.language.templates import pieces
+from moteye.core.language.values import DAYS, closest, duration_s
 
 __all__ = [
     "DAYS",
+    "GRID",
     "Action",
+    "Count",
+    "Escalation",
+    "Group",
     "Hours",
     "LogAction",
     "MqttAction",
+    "MqttState",
     "Policy",
+    "PolicyState",
     "SaveAction",
     "See",
     "WebhookAction",
+    "Written",
+    "Zone",
+    "check_together",
+    "closest",
     "duration_s",
+    "parse_file",
     "parse_policy",
+    "pieces",
 ]

@@ -1,35 +1,41 @@
 """What a policy may do: one model an action."""
 
-import difflib
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from moteye.core.language.values import Duration, Strict
+from moteye.core.language.values import Duration, Strict, Template, closest
 
 
 class LogAction(Strict):
     """A line in the agent's log."""
 
     kind: Literal["log"] = "log"
-    message: str = "{{ phrase }} on {{ camera }}, probability {{ probability }}"
+    message: Template = "{{ phrase }} on {{ camera }}, probability {{ probability }}"
+
+
+def _topic(topic: str) -> str:
+    if not topic or any(letter in topic for letter in "+#\x00"):
+        raise ValueError("not a topic to publish on|without + and #")
+    return topic
 
 
 class MqttAction(Strict):
     """A message on a topic; without `payload` the alert as JSON."""
 
     kind: Literal["mqtt"] = "mqtt"
-    topic: Annotated[str, Field(min_length=1, pattern=r"^[^+#\x00]+$")]
-    payload: str | None = None
+    topic: Annotated[Template, AfterValidator(_topic)]
+    payload: Template | None = None
     qos: Literal[0, 1] = 1
     retain: bool = False
 
 
 class WebhookAction(Strict):
-    """An HTTP POST of the alert as JSON, with an Idempotency-Key."""
+    """An HTTP POST of `body`, or without it of the alert as JSON, with an Idempotency-Key."""
 
     kind: Literal["webhook"] = "webhook"
     url: Annotated[str, Field(pattern=r"^https?://\S+$")]
+    body: Template | None = None
     headers: dict[str, str] = Field(default_factory=dict)
     timeout: Duration = 5.0
 
@@ -38,7 +44,7 @@ class SaveAction(Strict):
     """The picture that decided, as a file. Needs `frames: true` on the device."""
 
     kind: Literal["save"] = "save"
-    dir: Annotated[str, Field(min_length=1)]
+    dir: Annotated[Template, Field(min_length=1)]
 
 
 MAIN_SETTING = {"log": "message", "mqtt": "topic", "webhook": "url", "save": "dir"}
@@ -52,9 +58,7 @@ def _action(value: object) -> object:
         raise ValueError("not an action|for example: - save: alerts")
     ((kind, settings),) = value.items()
     if kind not in MAIN_SETTING:
-        close = difflib.get_close_matches(str(kind), MAIN_SETTING, n=1)
-        hint = f"did you mean {close[0]}?" if close else "one of " + ", ".join(MAIN_SETTING)
-        raise ValueError(f"unknown action {kind!r}|{hint}")
+        raise ValueError(f"unknown action {kind!r}|{closest(kind, MAIN_SETTING)}")
     if settings is None:
         settings = {}
     if isinstance(settings, str):
@@ -68,3 +72,4 @@ Action = Annotated[
     Annotated[LogAction | MqttAction | WebhookAction | SaveAction, Field(discriminator="kind")],
     BeforeValidator(_action),
 ]
+Actions = Annotated[list[Action], Field(min_length=1)]

@@ -1,12 +1,23 @@
 """The models of a policy."""
 
-import fnmatch
 from typing import Annotated
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from moteye.core.language.actions import Action
+from moteye.core.language.actions import Actions
 from moteye.core.language.conditions import While
+from moteye.core.language.places import Group, Zone, fits
+from moteye.core.language.rules import (
+    ChangeText,
+    Cooldown,
+    CooldownText,
+    CountText,
+    Defer,
+    Escalation,
+    Mode,
+    Severity,
+    Upgrade,
+)
 from moteye.core.language.values import (
     MAX_PHRASES,
     Duration,
@@ -24,6 +35,10 @@ def _see(value: object) -> object:
     if not ("any" in value or "all" in value) and set(value) <= {"not"}:
         raise ValueError("`not` alone never begins|say in any: or all: what to see")
     return value
+
+
+def _zones(value: object) -> object:
+    return [value] if isinstance(value, (dict, str, Zone)) else value
 
 
 class See(Strict):
@@ -52,8 +67,9 @@ class Policy(Strict):
     """What to watch for, how sure to be, and what to do.
 
     `see` phrases; `certainty` likely (one false alarm in 1,000 background frames), sure (one in
-    10,000) or a probability; `hold_s` how long it must be seen without a break; `cooldown_s`
-    between alerts of one camera.
+    10,000) or a probability; `hold_s` how long it must be seen without a break, `linger_s` how long
+    unseen before the episode ends; `finally_` and `else_` what to do at the end of an episode that
+    alerted, or did not.
     """
 
     model_config = ConfigDict(
@@ -65,29 +81,111 @@ class Policy(Strict):
         Annotated[list[str], Tag("see-list")] | Annotated[See, Tag("see-map")],
         Discriminator(lambda value: "see-map" if isinstance(value, (dict, See)) else "see-list"),
         BeforeValidator(_see),
-    ]
+    ] = []
+    changes: ChangeText | None = None
+    zones: Annotated[list[Zone], BeforeValidator(_zones)] = Field(default=[], alias="in")
+    count: CountText | None = None
     new: bool = False
     instant: bool = False
     certainty: Annotated[str | float, BeforeValidator(certainty_of)] = "likely"
     hold_s: Duration = Field(default=0.0, alias="for")
     gone_s: Duration = Field(default=0.0, alias="gone")
-    cooldown_s: Duration = Field(default=60.0, alias="cooldown")
-    cameras: Annotated[list[str], BeforeValidator(one_or_many), Field(min_length=1)] = ["*"]
+    linger_s: Duration = Field(default=0.0, alias="linger")
+    cooldown: CooldownText = Cooldown.model_validate({"for": "1m"})
+    cameras: Annotated[
+        list[
+            Annotated[
+                Annotated[str, Tag("pattern")] | Annotated[Group, Tag("group")],
+                Discriminator(lambda value: "group" if isinstance(value, Group) else "pattern"),
+            ]
+        ],
+        BeforeValidator(one_or_many),
+        Field(min_length=1),
+    ] = ["*"]
     hours: While | None = Field(default=None, alias="while")
-    defer: bool = False
-    then: Annotated[list[Action], Field(min_length=1)]
+    defer: Defer = ""
+    severity: Severity = "warning"
+    upgrade: Upgrade | None = None
+    mode: Mode = "queued"
+    escalate: Escalation | None = None
+    then: Actions
+    finally_: Actions | None = Field(default=None, alias="finally")
+    else_: Actions | None = Field(default=None, alias="else")
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Policy":
-        if self.gone_s and (self.new or self.hold_s):
-            raise ValueError(
-                "`gone` does not go with `new` or `for`|gone: 10m alone says it: was seen, then not"
-            )
-        if self.instant and self.hold_s:
-            raise ValueError("`instant` does not go with `for`|leave one of them out")
-        if self.defer and self.hours is None:
-            raise ValueError("`defer` needs a `while` to wait for|while: {time: 08:00-22:00, …}")
+        for key, wrong, reason in self._clashes():
+            if wrong:
+                raise ValueError(f"{key}@{reason}")
         return self
+
+    def _clashes(self) -> list[tuple[str, object, str]]:
+        """Keys that do not go together: the key to show, whether it is so, and the words."""
+        untimed = self.hours is None or not self.hours.timed
+        per_class = "class" in self.cooldown.per
+        return [
+            (
+                "gone",
+                self.gone_s and (self.new or self.hold_s),
+                "`gone` does not go with `new` or `for`|gone: 10m alone: was seen, then not",
+            ),
+            (
+                "instant",
+                self.instant and self.hold_s,
+                "`instant` does not go with `for`|leave one of them out",
+            ),
+            (
+                "defer",
+                self.defer and untimed,
+                "`defer` needs a `while` to wait for|while: {time: 08:00-22:00, …}",
+            ),
+            (
+                "changes",
+                self.changes and self.phrases,
+                "`changes` does not go with `see`|write two policies",
+            ),
+            (
+                "changes",
+                self.changes and (self.boxed or self.gone_s or self.upgrade),
+                "`changes` is about the whole picture|leave out in, count, gone and upgrade",
+            ),
+            (
+                "see",
+                not self.changes and not self.phrases,
+                "'see' is missing|say what to look for: see: a potted plant",
+            ),
+            (
+                "upgrade",
+                self.gone_s and self.upgrade,
+                "`upgrade` does not go with `gone`|leave one of them out",
+            ),
+            (
+                "count",
+                self.count and (self.all_of or self.gone_s),
+                "`count` counts what `any` names|leave out all: and gone:",
+            ),
+            (
+                "cooldown",
+                per_class and (self.all_of or self.gone_s or self.count),
+                "a cooldown per class is for phrases of which any counts"
+                "|leave out all, gone and count",
+            ),
+        ]
+
+    @property
+    def cooldown_s(self) -> float:
+        """The least time between two alerts."""
+        return self.cooldown.for_s
+
+    @property
+    def boxed(self) -> bool:
+        """Whether it is about things with a place in the picture."""
+        return bool(self.zones or self.count)
+
+    @property
+    def groups(self) -> list[Group]:
+        """The groups among its cameras."""
+        return [camera for camera in self.cameras if isinstance(camera, Group)]
 
     @property
     def any_of(self) -> list[str]:
@@ -110,5 +208,8 @@ class Policy(Strict):
         return [*self.any_of, *self.all_of, *self.none_of]
 
     def watches(self, device: str) -> bool:
-        """Whether a device's id fits one of the `cameras` patterns."""
-        return any(fnmatch.fnmatchcase(device, pattern) for pattern in self.cameras)
+        """Whether a device's id fits one of the `cameras`."""
+        return any(
+            fits(device, camera.cameras if isinstance(camera, Group) else [camera])
+            for camera in self.cameras
+        )

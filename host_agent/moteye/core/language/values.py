@@ -5,10 +5,13 @@ A validator raises ValueError with `reason|suggestion`.
 
 import difflib
 import re
+from collections.abc import Iterable
 from typing import Annotated
 from zoneinfo import available_timezones
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from moteye.core.language.templates import check_template
 
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhd]))+")
@@ -54,6 +57,20 @@ def phrases_of(value: object) -> list[str]:
     return list(dict.fromkeys(" ".join(phrase.split()) for phrase in phrases))
 
 
+def closest(word: object, known: Iterable[str], otherwise: str = "") -> str:
+    """The suggestion for a word that is none of `known`."""
+    words = sorted(known)
+    close = difflib.get_close_matches(str(word), words, n=1)
+    return f"did you mean {close[0]}?" if close else otherwise or "one of " + ", ".join(words)
+
+
+def template_of(value: object) -> object:
+    """A template that can be filled in."""
+    if isinstance(value, str):
+        check_template(value)
+    return value
+
+
 def one_or_many(value: object) -> object:
     """A single text stands for a list of one."""
     return [value] if isinstance(value, str) else value
@@ -67,6 +84,9 @@ Duration = Annotated[
         json_schema_extra={"pattern": "^([0-9]+(\\.[0-9]+)?(ms|[smhd]))+$", "examples": ["10s"]},
     ),
 ]
+
+
+Template = Annotated[str, BeforeValidator(template_of)]
 
 
 class Strict(BaseModel):

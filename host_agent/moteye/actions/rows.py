@@ -1,0 +1,102 @@
+"""Outbox rows: what decisions and the ends of episodes ask for, one row an action."""
+
+from typing import Any
+
+import numpy as np
+
+from moteye.actions.alert import Alert
+from moteye.core.engine import Decision, Ending
+from moteye.core.language import Action, Policy
+from moteye.core.scoring import prob_q8
+
+Row = dict[str, Any]
+
+
+def rows_for(decision: Decision, policy: Policy) -> list[Row]:
+    """Everything that a decision asks for; nothing where it did not fire."""
+    if not decision.fired:
+        return []
+    probability = _probability(decision.margin_q8, policy)
+    alert = Alert.of(decision, probability, severity=policy.severity)
+    rows = rows_of(decision, alert, list(policy.then))
+    if policy.escalate is not None and not decision.severity:
+        begun_ms = decision.due_ms or decision.time_ms
+        for number, after_s in enumerate(policy.escalate.due_s(), 1):
+            escalated = rows_of(decision, alert.escalated(number), list(policy.escalate.then))
+            for row in escalated:
+                row["job"] += f"-escalate{number}"
+                row["due_ms"] = begun_ms + int(1000 * after_s)
+            rows += escalated
+    return rows
+
+
+def rows_at_end(ending: Ending, policy: Policy) -> list[Row]:
+    """What the end of an episode asks for: `finally`, or `else` where it had not alerted."""
+    episode = ending.episode
+    actions = policy.finally_ if episode.fired else policy.else_
+    if not actions:
+        return []
+    probability = _probability(episode.margin_q8, policy)
+    alert = Alert.of_end(ending, probability, severity=policy.severity)
+    return [
+        _row(
+            f"{episode.id}-{episode.time_ms}-end",
+            position,
+            action,
+            alert,
+            fired_ms=episode.time_ms,
+            due_ms=0,
+        )
+        for position, action in enumerate(actions)
+    ]
+
+
+def rows_of(decision: Decision, alert: Alert, actions: list[Action]) -> list[Row]:
+    """The rows of a decision that fired, for the actions of its `then`."""
+    return [
+        _row(
+            f"{decision.id}-{decision.time_ms}",
+            position,
+            action,
+            alert,
+            fired_ms=decision.time_ms,
+            due_ms=decision.due_ms,
+        )
+        for position, action in enumerate(actions)
+    ]
+
+
+def is_main(row: Row) -> bool:
+    """Whether a row is of `then`, not of an escalation or an end."""
+    return str(row["job"]).count("-") == 1
+
+
+def is_escalation(row: Row) -> bool:
+    """Whether a row waits for nobody to acknowledge."""
+    return "-escalate" in row["job"]
+
+
+def _row(
+    job: str, position: int, action: Action, alert: Alert, *, fired_ms: int, due_ms: int
+) -> Row:
+    return {
+        "job": job,
+        "position": position,
+        "decision": alert.id,
+        "policy": alert.policy,
+        "device": alert.camera,
+        "fired_ms": fired_ms,
+        "action": action.model_dump_json(),
+        "alert": alert.json(),
+        "state": "wait",
+        "attempts": 0,
+        "due_ms": due_ms,
+        "error": "",
+    }
+
+
+def _probability(margin_q8: int, policy: Policy) -> float | None:
+    """Of a phrase; a change of the scene has none."""
+    if policy.changes is not None:
+        return None
+    return int(prob_q8(np.array([margin_q8], np.int16))[0]) / 255
