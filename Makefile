@@ -9,7 +9,7 @@ PORT = unix
 DEVICE = unix
 NEWLIB := /usr/lib/arm-none-eabi/newlib/nano.specs
 
-.PHONY: help setup demo test arm-tools check fix generate firmware evaluate bench-device powercut clean data-cc3m data-coco data-flowers102 data-food101
+.PHONY: help setup demo test arm-tools check fix generate firmware evaluate bench-device powercut fuzz soak clean data-cc3m data-coco data-flowers102 data-food101
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
@@ -32,11 +32,22 @@ demo: setup ## the main job: a plant arrives, one alert (ONCE=1 ends after it; D
 	@$(BIN)/python examples/demo/demo.py $(if $(ONCE),--once) --device $(DEVICE)
 
 test: setup arm-tools ## all tests
-	@scripts/need mosquitto=mosquitto initdb=postgresql
+	@scripts/need mosquitto=mosquitto initdb=postgresql $(CLANG)
 	@$(BIN)/python -m pytest $(ARGS)
 
 powercut: $(STAMP) ## cut the power at every flash operation of a swap; prints the report
 	@$(BIN)/python tests/power/powercut.py $(ARGS)
+
+# clang's sanitizers are a package of their own, named after its version
+CLANG := clang=clang clang=$(shell apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$$/libclang-rt-\1-dev/p')
+
+fuzz: $(STAMP) ## fuzz what the device's C reads from outside, SECONDS each target; crashes are kept in build/fuzz
+	@scripts/need $(CLANG)
+	@$(BIN)/python tests/fuzz/fuzz.py --seconds $(or $(SECONDS),60) $(ARGS)
+
+soak: $(STAMP) firmware ## the real firmware on a capped heap: 100,000 frames, 500 reconnects over TLS (ARGS="--frames N")
+	@scripts/need mosquitto=mosquitto
+	@$(BIN)/python tests/soak/soak.py $(ARGS)
 
 check: $(STAMP) ## formatting, lints, types, generated files
 	@$(BIN)/ruff format --check .

@@ -1,5 +1,6 @@
 # The configuration: one JSON file. Every error names the file, the key, and what was expected.
 import json
+import os
 
 from moteye_protocol.wire import MAX_DEVICE_ID_CHARS, MAX_SET_BYTES, SET_DIMS
 
@@ -56,6 +57,8 @@ _KEYS = {
     "broker.uart": (None, _MAYBE_UART),
     "broker.tls": (False, _SWITCH),
     "broker.ca": (None, _MAYBE_TEXT),
+    "broker.cert": (None, _MAYBE_TEXT),
+    "broker.key": (None, _MAYBE_TEXT),
     "broker.server_name": (None, _MAYBE_TEXT),
     "broker.user": (None, _MAYBE_TEXT),
     "broker.password": (None, _MAYBE_TEXT),
@@ -83,7 +86,7 @@ _KEYS = {
 # A line is a socket or a UART: what is needed for the one must not be there for the other.
 _SOCKET_KEYS = {"broker.uart": "broker.host", "camera.uart": "camera.port"}
 
-_PATHS = ("broker.ca", "encoder", "data_dir", "factory_set")
+_PATHS = ("broker.ca", "broker.cert", "broker.key", "encoder", "data_dir", "factory_set")
 
 
 # Text of the file -> flat dict with a value for each key above. Paths are made relative to
@@ -126,10 +129,38 @@ def parse(text, file, folder):
     for uart, key in _SOCKET_KEYS.items():
         if key in unneeded and key in given:
             raise ConfigError("%s: %s: expected no %s beside it" % (file, uart, key))
+    _check_tls(found, file)
     for key in _PATHS:
         if found[key] and not found[key].startswith("/"):
             found[key] = folder + "/" + found[key]
     return found
+
+
+# TLS that believes every broker, or half a certificate, is a mistake, and never silently less.
+def _check_tls(found, file):
+    if found["broker.tls"] and not found["broker.ca"]:
+        raise ConfigError(
+            "%s: broker.ca: missing; TLS expects the certificate that signed the broker's" % file
+        )
+    for one, other in (("broker.cert", "broker.key"), ("broker.key", "broker.cert")):
+        if found[one] and not found[other]:
+            raise ConfigError("%s: %s: missing; %s expects it" % (file, other, one))
+    for key in ("broker.ca", "broker.cert", "broker.key"):
+        if found[key] and not found["broker.tls"]:
+            raise ConfigError("%s: %s: expects broker.tls: true" % (file, key))
+
+
+# Files with secrets are for their owner alone; a file system without permissions has none to
+# check.
+def _check_private(path, what):
+    try:
+        mode = os.stat(path)[0]
+    except OSError:
+        return  # whoever reads it will say so
+    if mode & 0o777 and mode & 0o077:
+        raise ConfigError(
+            "%s: holds %s, and others may read it; run `chmod 600 %s`" % (path, what, path)
+        )
 
 
 def load(file):
@@ -139,4 +170,10 @@ def load(file):
     except (OSError, UnicodeError) as error:
         raise ConfigError("%s: cannot be read: %r" % (file, error)) from None
     folder = file.rsplit("/", 1)[0] if "/" in file else "."
-    return parse(text, file, folder or "/")
+    found = parse(text, file, folder or "/")
+    for key in _SECRET:
+        if found[key]:
+            _check_private(file, "`%s`" % key)
+    if found["broker.key"]:
+        _check_private(found["broker.key"], "`broker.key`")
+    return found

@@ -54,14 +54,7 @@ class Device:
     def _make_client(self):
         config = self._config
         topics = self._messages.topics
-        context = None
-        if config["broker.tls"]:
-            ca = None
-            if config["broker.ca"]:
-                with open(config["broker.ca"], "rb") as file:
-                    ca = file.read()
-            context = tls_context(ca)
-
+        context = tls_context(config) if config["broker.tls"] else None
         client = Client(
             config["id"],
             lambda: open_stream(config, context),
@@ -75,6 +68,7 @@ class Device:
             self._receive,
             MAX_PAYLOAD_BYTES,
         )
+        client.secure = context is not None
         client.user = config["broker.user"]
         client.password = config["broker.password"]
         client.healthy_ms = config["healthy_s"] * 1000

@@ -49,7 +49,7 @@ def main():
     try:
         device = Device(settings, eye)
     except (OSError, ValueError) as error:
-        print("moteye: %s: broker.tls, broker.ca: %r" % (sys.argv[1], error))
+        print("moteye: %s: %s" % (sys.argv[1], error))
         return 2
     try:
         asyncio.run(_run(device, settings["stdin"]))

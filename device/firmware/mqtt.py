@@ -17,6 +17,7 @@ from clock import ticks_diff, ticks_ms
 from log import log
 from micropython import const
 from mqtt_outbox import ACKED, SENT, WAITING, Message, Outbox
+from stream import tls_failure
 
 _HANDSHAKE_MS = const(10000)
 _WRITE_MS = const(10000)
@@ -51,6 +52,7 @@ class Client:
         self.client_id = client_id
         self.user = None
         self.password = None
+        self.secure = False  # whether the stream is TLS
         self.keepalive_s = 60  # counts from the next connect on
         self.healthy_ms = 300000
         self.connects = self.losses = self.oversize = 0
@@ -105,7 +107,9 @@ class Client:
                 await self._session()
             except Exception as error:
                 reached = self._phase
-                log("mqtt: lost: %s" % (str(error) if isinstance(error, Lost) else repr(error)))
+                early = self.secure and reached == _CONNECTING
+                known = str(error) if isinstance(error, Lost) else tls_failure(error, early)
+                log("mqtt: lost: %s" % (known or repr(error)))
             finally:
                 self._phase = _OFF
             lived_ms = ticks_diff(ticks_ms(), start)

@@ -26,13 +26,22 @@ _TCP_NODELAY = const(1)
 
 
 class Stream:
-    # line: a socket or a UART, as open_line() gives it.
-    def __init__(self, line):
-        self.close = line.close
+    # line: a socket or a UART, as open_line() gives it, or TLS over one. below: that one; TLS that
+    # has failed forgets it, and it would stay open.
+    def __init__(self, line, below=None):
+        self._lines = [line] if below is None else [line, below]
         stream = asyncio.StreamReader(line)
         self.readinto = stream.readinto
         self.write = stream.write
         self.drain = stream.drain
+
+    # The second close is told that the first one did it, if it did; nothing is opened in between.
+    def close(self):
+        while self._lines:
+            try:
+                self._lines.pop(0).close()
+            except OSError:
+                pass
 
 
 # The line to the "broker" or the "camera" of the configuration: something with readinto, write and
@@ -71,31 +80,88 @@ def connecting_socket(host, port):
     return sock
 
 
-# ca: bytes of a PEM or DER file; None accepts any certificate, for a broker on a line of one's own.
-def tls_context(ca):
+# What TLS needs, from the files `broker.ca`, `broker.cert` and `broker.key` of the configuration.
+# Raises OSError, or ValueError that says which file is wrong.
+def tls_context(config):
     if tls is None:
         raise OSError("this build has no TLS")
     context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
-    if ca is None:
-        context.verify_mode = tls.CERT_NONE
-    else:
+    context.verify_mode = tls.CERT_REQUIRED
+    ca = _read(config, "broker.ca")
+    try:
         context.load_verify_locations(ca)
-        context.verify_mode = tls.CERT_REQUIRED
+    except ValueError:
+        raise ValueError("broker.ca: %s is no certificate" % config["broker.ca"]) from None
+    if config["broker.cert"]:
+        cert, key = _read(config, "broker.cert"), _read(config, "broker.key")
+        try:
+            context.load_cert_chain(cert, key)
+        except ValueError as error:
+            name = "broker.cert" if "cert" in str(error) else "broker.key"
+            kind = "certificate" if name == "broker.cert" else "private key without a password"
+            raise ValueError("%s: %s is no %s" % (name, config[name], kind)) from None
     return context
+
+
+def _read(config, name):
+    try:
+        with open(config[name], "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise ValueError("%s: %s cannot be read: %r" % (name, config[name], error)) from None
+
+
+# What a failure of TLS means, in words; None for any other error. mbedTLS says why a certificate
+# was not accepted, in a line each; of a refusal by the broker it knows no more than that. early:
+# the broker has not said anything yet; a broker that hangs up then has refused, too.
+def tls_failure(error, early):
+    text = str(error)
+    if isinstance(error, ValueError):
+        for sign, meaning in _VERIFICATION:
+            if sign in text:
+                return "TLS: " + meaning
+        return "TLS: " + text.strip().replace("\n", "; ")
+    if isinstance(error, OSError) and len(error.args) > 1 and "SSL" in str(error.args[1]):
+        if "FATAL_ALERT" in text or "fatal alert" in text:
+            return (
+                "TLS: the broker refuses this device; does it want a certificate (broker.cert,"
+                " broker.key), or has it expired?"
+            )
+        if "INVALID_RECORD" in text or "invalid SSL record" in text:
+            return "TLS: what answers does not speak TLS; look after broker.port"
+        return "TLS: %s" % error.args[1]
+    if early and isinstance(error, OSError) and error.args[0] in _HUNG_UP:
+        return (
+            "TLS: the broker hung up in the handshake; does it want a certificate (broker.cert,"
+            " broker.key), and does broker.port speak TLS?"
+        )
+    return None
+
+
+_HUNG_UP = (32, errno.ECONNRESET)  # EPIPE, which MicroPython has no name for
+
+
+_VERIFICATION = (
+    ("validity has expired", "the broker's certificate has expired, or this clock is wrong"),
+    ("future", "the broker's certificate is not valid yet, or this clock is wrong"),
+    ("Common Name", "the broker's certificate is for another name; see broker.server_name"),
+    ("not correctly signed", "the broker's certificate is not signed by broker.ca"),
+)
 
 
 # A stream to the broker, TLS with a context.
 def open_stream(config, context=None):
-    line = open_line(config, "broker")
-    if context is not None:
-        try:
-            line = context.wrap_socket(
-                line,
-                server_hostname=config["broker.server_name"] or config["broker.host"],
-                do_handshake_on_connect=False,
-            )
-            line.setblocking(False)
-        except Exception:
-            line.close()
-            raise
-    return Stream(line)
+    below = open_line(config, "broker")
+    if context is None:
+        return Stream(below)
+    try:
+        line = context.wrap_socket(
+            below,
+            server_hostname=config["broker.server_name"] or config["broker.host"],
+            do_handshake_on_connect=False,
+        )
+        line.setblocking(False)
+    except Exception:
+        below.close()
+        raise
+    return Stream(line, below)

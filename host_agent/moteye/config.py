@@ -16,6 +16,7 @@ from pydantic_settings import (
 
 from moteye.errors import ConfigError
 from moteye.link.connection import BrokerUrl
+from moteye.link.tls import NO_FILES, TlsFiles
 
 _ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  compared with, never bound to
 DEFAULT_FILE = Path("moteye.yaml")
@@ -32,6 +33,16 @@ class Settings(BaseSettings):
     broker: Annotated[
         SecretStr | None,
         Field(description="mqtt[s]://[user:password@]host[:port]; none: the embedded broker"),
+    ] = None
+    tls_ca: Annotated[
+        Path | None,
+        Field(description="mqtts: the authority that signed the broker's certificate (PEM)"),
+    ] = None
+    tls_cert: Annotated[
+        Path | None, Field(description="mqtts: our own certificate, where the broker wants one")
+    ] = None
+    tls_key: Annotated[
+        Path | None, Field(description="mqtts: its private key, readable by its owner only")
     ] = None
     listen: Annotated[
         str, Field(description="host:port of the embedded broker", pattern=r"^[^\s:]+:\d{1,5}$")
@@ -72,8 +83,11 @@ class Settings(BaseSettings):
     @property
     def broker_url(self) -> BrokerUrl:
         """Where to connect: the broker that was named, or the embedded one."""
+        files = TlsFiles(self.tls_ca, self.tls_cert, self.tls_key)
         if self.broker is not None:
-            return BrokerUrl.parse(self.broker.get_secret_value())
+            return BrokerUrl.parse(self.broker.get_secret_value(), files)
+        if files != NO_FILES:
+            raise ConfigError("tls_ca, tls_cert and tls_key expect a broker mqtts://…")
         host, port = self.listen_address
         return BrokerUrl("127.0.0.1" if host in _ANY_ADDRESS else host, port, tls=False)
 

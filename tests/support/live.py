@@ -120,7 +120,7 @@ async def running_agent(
     policies: Path, *, port: int, embedded: bool, store: str = "sqlite://", **settings
 ) -> AsyncIterator[Agent]:
     where = {"listen": f"127.0.0.1:{port}"} if embedded else {"broker": f"mqtt://127.0.0.1:{port}"}
-    agent = Agent(load_settings(policies=policies, store=store, **where, **settings))
+    agent = Agent(load_settings(policies=policies, store=store, **{**where, **settings}))
     task = asyncio.create_task(agent.run())
     ready = asyncio.create_task(agent.ready.wait())
     await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)

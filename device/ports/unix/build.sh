@@ -23,7 +23,7 @@ name=unix
 hash_of_tools() {
     {
         echo "$kernel_flags" "$source"
-        cat "$port/build.sh" "$port/fetch_micropython.sh" "$port/../lib.sh"
+        cat "$port/build.sh" "$port/fetch_micropython.sh" "$port/mbedtls_config.h" "$port/../lib.sh"
         cc --version
         echo | cc -march=native -E -v - 2>&1 | grep cc1
     } | sha256sum | cut -c 1-16
@@ -57,8 +57,10 @@ if [ -z "${MICROPYTHON_DIR:-}" ]; then
 fi
 [ -f "$source/py/mpconfig.h" ] || fail "MICROPYTHON_DIR=$source is no MicroPython source"
 # The Debian source is patched to use the system's mbedTLS; a plain checkout brings its own.
-if ! grep -q -e "+= -lmbedx509" "$source/extmod/extmod.mk" &&
-    [ ! -d "$source/lib/mbedtls/library" ]; then
+extra_flags=
+if grep -q -e "+= -lmbedx509" "$source/extmod/extmod.mk"; then
+    extra_flags="-DMBEDTLS_CONFIG_FILE='\"$port/mbedtls_config.h\"'"
+elif [ ! -d "$source/lib/mbedtls/library" ]; then
     fail "$source has no submodules yet: make -C $source/ports/unix submodules"
 fi
 
@@ -77,7 +79,7 @@ build() {
             MICROPY_MPYCROSS_DEPENDENCY="$objects/mpy-cross/mpy-cross" \
             MICROPY_PY_BTREE=0 MICROPY_PY_FFI=0 MICROPY_SSL_AXTLS=0 MICROPY_SSL_MBEDTLS=1 \
             FROZEN_MANIFEST="$port/manifest.py" USER_C_MODULES="$device/modules" \
-            VISION_KERNEL_FLAGS="$kernel_flags"
+            VISION_KERNEL_FLAGS="$kernel_flags" CFLAGS_EXTRA="$extra_flags"
 }
 build_or_show_log "$work/build.log" build
 cp "$objects/port/micropython" "$out/micropython.new"

@@ -84,6 +84,7 @@ class DeviceProcess(ABC):
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="moteye-device-"))
             self._config["camera"] = self._camera_settings(self._camera.port)
             self._config_path = Path(folder) / "config.json"
+            self._config_path.touch(mode=0o600)  # it may hold a key or a password
             self._config_path.write_text(json.dumps(self._config), encoding="utf-8")
             await self._start()
             self._resources = stack.pop_all()

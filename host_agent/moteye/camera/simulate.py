@@ -16,7 +16,8 @@ __all__ = ["SimulatedDevice", "SimulationError"]
 class SimulatedDevice(DeviceProcess):
     """One device in MicroPython's unix port, and its camera (see DeviceProcess).
 
-    `settings` are further keys of its configuration (`device/firmware/README.md`), as
+    `heap` caps its memory, as MicroPython's `-X heapsize=` has it. `settings` are further
+    keys of its configuration (`device/firmware/README.md`), as
     {"heartbeat_ms": 1000}. `micropython`, `firmware` and `encoder` default to what `make setup`
     built and shipped.
     """
@@ -38,6 +39,7 @@ class SimulatedDevice(DeviceProcess):
         micropython: Path | None = None,
         firmware: Path | None = None,
         encoder: Path | None = None,
+        heap: str = HEAP,
         on_line: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__(
@@ -54,6 +56,7 @@ class SimulatedDevice(DeviceProcess):
                 **(settings or {}),
             },
         )
+        self._heap = heap
         self._micropython = micropython or self._root / "build/firmware/unix/micropython"
         self._firmware = firmware or self._root / "device/firmware"
 
@@ -73,7 +76,7 @@ class SimulatedDevice(DeviceProcess):
         return [
             str(self._micropython),
             "-X",
-            f"heapsize={HEAP}",
+            f"heapsize={self._heap}",
             str(self._firmware / "main.py"),
             str(config),
         ]

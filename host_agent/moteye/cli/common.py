@@ -17,6 +17,15 @@ BrokerOption = Annotated[
         "--broker", help="mqtt[s]://[user:password@]host[:port] instead of the embedded one"
     ),
 ]
+TlsCaOption = Annotated[
+    Path | None,
+    typer.Option("--tls-ca", help="mqtts: who signed the broker's certificate (PEM file)"),
+]
+TlsCertOption = Annotated[
+    Path | None,
+    typer.Option("--tls-cert", help="mqtts: our certificate, where the broker wants one"),
+]
+TlsKeyOption = Annotated[Path | None, typer.Option("--tls-key", help="mqtts: its private key")]
 PoliciesOption = Annotated[
     Path | None, typer.Option("--policies", help="policy file or folder [default: policies]")
 ]

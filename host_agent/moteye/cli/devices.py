@@ -13,8 +13,16 @@ from rich.console import Console
 from rich.table import Table
 
 from moteye.camera.simulate import SimulatedDevice
-from moteye.cli.common import BrokerOption, ConfigOption, set_up_logs
+from moteye.cli.common import (
+    BrokerOption,
+    ConfigOption,
+    TlsCaOption,
+    TlsCertOption,
+    TlsKeyOption,
+    set_up_logs,
+)
 from moteye.config import load_settings
+from moteye.errors import ConfigError
 from moteye.link.connection import BrokerUrl, Connection
 from moteye.link.devices import Device, Devices
 
@@ -23,10 +31,18 @@ SETTLE_S = 1.5
 
 
 @app.command("list")
-def list_devices(config: ConfigOption = None, broker: BrokerOption = None) -> None:
+def list_devices(
+    config: ConfigOption = None,
+    broker: BrokerOption = None,
+    tls_ca: TlsCaOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
+) -> None:
     """List the devices that the broker knows, by their retained births."""
     set_up_logs(level=logging.ERROR)
-    settings = load_settings(config, broker=broker)
+    settings = load_settings(
+        config, broker=broker, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key
+    )
     devices = asyncio.run(_collect(settings.broker_url))
     table = Table()
     for heading in ("device", "state", "firmware", "encoder", "dim", "set", "frames leave"):
@@ -83,6 +99,19 @@ async def _collect(url: BrokerUrl) -> list[Device]:
     return [devices.all[name] for name in sorted(devices.all)]
 
 
+def _line_settings(url: BrokerUrl) -> dict[str, object]:
+    """What a device's configuration says of the broker, beside host and port."""
+    found: dict[str, object] = {"user": url.user, "password": url.password}
+    if not url.tls:
+        return found
+    if url.files.ca is None:
+        raise ConfigError("a device over mqtts:// has to be told whom to believe: --tls-ca FILE")
+    for name in ("ca", "cert", "key"):
+        path = getattr(url.files, name)
+        found[name] = str(path.resolve()) if path else None
+    return {**found, "tls": True, "server_name": url.host}
+
+
 @app.command("simulate")
 def simulate(
     camera: Annotated[
@@ -94,6 +123,9 @@ def simulate(
     device_id: Annotated[str, typer.Option("--id", help="device id")] = "simulated",
     config: ConfigOption = None,
     broker: BrokerOption = None,
+    tls_ca: TlsCaOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
     frames: Annotated[bool, typer.Option(help="let pictures leave the device")] = False,
     interval_ms: Annotated[int, typer.Option(help="ms between frames")] = 500,
     dim: Annotated[int, typer.Option(help="dimension the device matches at")] = 64,
@@ -103,13 +135,16 @@ def simulate(
 ) -> None:
     """Run a real device program, MicroPython and the C module, that looks through CAMERA."""
     set_up_logs()
-    url = load_settings(config, broker=broker).broker_url
+    url = load_settings(
+        config, broker=broker, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key
+    ).broker_url
 
     async def run(folder: Path) -> None:
         async with SimulatedDevice(
             device_id=device_id,
             broker_host=url.host,
             broker_port=url.port,
+            broker=_line_settings(url),
             camera_spec=camera,
             data_dir=folder,
             frames=frames,

@@ -13,6 +13,9 @@ from moteye.cli.common import (
     ConfigOption,
     PoliciesOption,
     StoreOption,
+    TlsCaOption,
+    TlsCertOption,
+    TlsKeyOption,
     set_up_logs,
 )
 from moteye.config import load_settings
@@ -22,6 +25,9 @@ from moteye.errors import MoteyeError
 def run(
     config: ConfigOption = None,
     broker: BrokerOption = None,
+    tls_ca: TlsCaOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
     policies: PoliciesOption = None,
     listen: Annotated[
         str | None, typer.Option(help="host:port of the embedded broker [default: 127.0.0.1:1883]")
@@ -31,7 +37,16 @@ def run(
 ) -> None:
     """Run the agent: watch devices, judge policies, act. Stops cleanly on SIGINT and SIGTERM."""
     set_up_logs(as_json=log_json)
-    settings = load_settings(config, broker=broker, policies=policies, listen=listen, store=store)
+    settings = load_settings(
+        config,
+        broker=broker,
+        tls_ca=tls_ca,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        policies=policies,
+        listen=listen,
+        store=store,
+    )
     asyncio.run(run_until_signal(Agent(settings)))
 
 

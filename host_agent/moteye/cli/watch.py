@@ -17,7 +17,14 @@ from rich.table import Table
 from rich.text import Text
 
 from moteye.agent import AGENT_TOPIC
-from moteye.cli.common import BrokerOption, ConfigOption, set_up_logs
+from moteye.cli.common import (
+    BrokerOption,
+    ConfigOption,
+    TlsCaOption,
+    TlsCertOption,
+    TlsKeyOption,
+    set_up_logs,
+)
 from moteye.config import load_settings
 from moteye.link.connection import BrokerUrl, Connection
 from moteye.link.devices import Devices
@@ -108,13 +115,18 @@ class Board:
 def watch(
     config: ConfigOption = None,
     broker: BrokerOption = None,
+    tls_ca: TlsCaOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
     once: Annotated[
         bool, typer.Option("--once", help="print the table once after two seconds and stop")
     ] = False,
 ) -> None:
     """Show devices and alerts as they come; Ctrl-C ends it."""
     set_up_logs(level=logging.ERROR)
-    settings = load_settings(config, broker=broker)
+    settings = load_settings(
+        config, broker=broker, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key
+    )
     asyncio.run(_watch(settings.broker_url, once))
 
 

@@ -16,6 +16,7 @@ import structlog
 
 from moteye.errors import ConfigError, LinkError
 from moteye.link.acks import AckQueue
+from moteye.link.tls import NO_FILES, TlsFiles, probe, tls_context
 
 log = structlog.get_logger("moteye.link")
 BACKOFF_CAP_S = 30.0
@@ -40,13 +41,25 @@ class BrokerUrl:
     tls: bool
     user: str | None = None
     password: str | None = None
+    files: TlsFiles = NO_FILES
 
     def __repr__(self) -> str:
         return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"
 
+    def context(self) -> ssl.SSLContext | None:
+        """What TLS needs; None for `mqtt://`. Raises ConfigError for files that do not do."""
+        return tls_context(self.files) if self.tls else None
+
+    async def failure(self) -> str | None:
+        """Why TLS does not come about, in words; None where it does, or is not wanted."""
+        context = self.context()
+        if context is None:
+            return None
+        return await probe(self.host, self.port, context, own=self.files.cert is not None)
+
     @classmethod
-    def parse(cls, url: str) -> "BrokerUrl":
-        """Raises ConfigError for anything that is not such a URL."""
+    def parse(cls, url: str, files: TlsFiles = NO_FILES) -> "BrokerUrl":
+        """Raises ConfigError for anything that is not such a URL, or files without TLS."""
         parts = urlsplit(url)
         try:
             port = parts.port
@@ -57,12 +70,15 @@ class BrokerUrl:
                 "the broker's URL should read mqtt://host:1883 or mqtts://user:password@host:8883"
             )
         tls = parts.scheme == "mqtts"
+        if not tls and files != NO_FILES:
+            raise ConfigError("tls_ca, tls_cert and tls_key expect a broker mqtts://…")
         return cls(
             parts.hostname,
             port or (8883 if tls else 1883),
             tls,
             unquote(parts.username) if parts.username else None,
             unquote(parts.password) if parts.password else None,
+            files,
         )
 
 
@@ -109,11 +125,13 @@ class Connection:
         self.connects = 0
 
     async def run(self) -> None:
-        """Stay connected until cancelled; publishes a clean `offline` then."""
+        """Stay connected until cancelled; publishes a clean `stopped` then.
+
+        Raises ConfigError for TLS files that cannot be used.
+        """
         attempt = 0
         while True:
-            began = time.monotonic()
-            connects = self.connects
+            began, connects = time.monotonic(), self.connects
             try:
                 await self._session()
             except (aiomqtt.MqttError, OSError) as error:
@@ -121,7 +139,9 @@ class Connection:
                 if task is not None and task.cancelling():
                     # The goodbye failed; the wish to end must not be lost with it.
                     raise asyncio.CancelledError from error
-                log.warning("broker lost", broker=repr(self._url), reason=str(error))
+                failed = await self._url.failure() if self.connects == connects else None
+                reason = failed or str(error)
+                log.warning("broker lost", broker=repr(self._url), reason=reason)
             finally:
                 self.connected.clear()
                 self._client = None
@@ -195,7 +215,7 @@ class Connection:
             username=self._url.user,
             password=self._url.password,
             identifier=self._client_id,
-            tls_context=ssl.create_default_context() if self._url.tls else None,
+            tls_context=self._url.context(),
             keepalive=self._keepalive_s,
             timeout=PUBLISH_TIMEOUT_S,
             will=will,

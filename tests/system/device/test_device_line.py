@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import subprocess
 import time
 import zlib
 from itertools import pairwise
@@ -295,47 +294,3 @@ async def test_refused_connection_names_the_reason(tmp_path, make_device):
             assert not any("online" in line for line in device.lines)
     finally:
         await closed.stop()
-
-
-@pytest.fixture
-def certificates(tmp_path):
-    """ca.pem, a server's key.pem and cert.pem for `localhost`, and other.pem of a stranger."""
-
-    def openssl(words):
-        subprocess.run(["openssl", *words.split()], cwd=tmp_path, check=True, capture_output=True)
-
-    for name in ("ca", "other"):
-        files = f"-keyout {name}.key -out {name}.pem -subj /CN={name}"
-        openssl(f"req -x509 -newkey rsa:2048 -nodes -days 2 {files}")
-    openssl("req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out request.pem")
-    openssl(
-        "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out cert.pem"
-    )
-    return tmp_path
-
-
-@pytest.fixture
-async def tls_broker(certificates):
-    secure = Mosquitto(
-        certificates,
-        "listener PORT 127.0.0.1",
-        "allow_anonymous true",
-        f"keyfile {certificates}/key.pem",
-        f"certfile {certificates}/cert.pem",
-    )
-    await secure.start()
-    yield secure
-    await secure.stop()
-
-
-async def test_t61_tls_device_connects_and_checks_the_certificate(
-    tls_broker, certificates, make_device
-):
-    tls = {"tls": True, "server_name": "localhost", "ca": str(certificates / "ca.pem")}
-    async with make_device(port=tls_broker.port, broker=tls) as device:
-        await device.wait_for_line("device: online")
-    assert device.lines[-1].endswith("device: stopped")
-    wrong = {**tls, "ca": str(certificates / "other.pem")}
-    async with make_device(port=tls_broker.port, broker=wrong) as device:
-        await device.wait_for_line("mqtt: lost")
-        assert not any("online" in line for line in device.lines)

@@ -1,65 +1,15 @@
-// damage pack|set < cases: every case is u32 size and that many bytes. Opens each from a buffer of
-// exactly its size, runs what opens, and prints a status a line. Built with sanitizers: reading one
-// byte too far ends the process.
+// damage pack|set < cases: every case is u32 size and that many bytes. Tries each and prints a
+// status a line. Built with sanitizers: reading one byte too far ends the process.
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "encode.h"
-#include "match_prototypes.h"
-#include "status.h"
+#include "trials.h"
 
 // A damaged header may ask for more than a test should spend.
 #define MAX_ARENA (64u << 20)
 #define MAX_MACS 50000000u
-
-static int try_pack(const uint8_t *data, size_t size) {
-    model_t model;
-    int status = model_open(data, size, &model);
-    if (status != MOTEYE_OK || model.header.arena_bytes > MAX_ARENA ||
-        model.header.macs > MAX_MACS) {
-        return status;
-    }
-    int8_t *arena = calloc(1, model.header.arena_bytes);
-    status = model_run(&model, arena, model.header.arena_bytes);
-    if (status == MOTEYE_OK && encoder_open(data, size, &model) == MOTEYE_OK) {
-        static uint8_t frame[7 * 5 * 3];
-        int8_t *out = malloc(model.header.output.dims[3]);
-        status = encode(&model, frame, 7, 5, arena, model.header.arena_bytes, out);
-        free(out);
-    }
-    free(arena);
-    return status;
-}
-
-static int try_set(const uint8_t *data, size_t size) {
-    static const uint32_t dims[] = {16, 32, 64, 128, 256};
-    int result = MOTEYE_ERR_DIM;
-    uint8_t hash[8] = "encoder!";
-    for (size_t i = 0; i < 5; i++) {
-        prototype_set_t set;
-        int status = prototype_set_open(data, size, hash, dims[i], &set);
-        if (status != MOTEYE_OK) {
-            // The largest dims may be missing; any other reason is the file's.
-            result = status == MOTEYE_ERR_DIM && i > 0 ? result : status;
-            break;
-        }
-        int8_t *embedding = malloc(dims[i]);
-        memset(embedding, -128, dims[i]);
-        int16_t *margins = malloc(sizeof(*margins) * set.header.count);
-        match_prototypes(&set, embedding, margins);
-        size_t bytes, total = 0;
-        for (uint32_t k = 0; k < set.header.count; k++) {
-            const char *name = prototype_set_name(&set, k, &bytes);
-            total += bytes ? (uint8_t)name[bytes - 1] : 0;
-        }
-        free(embedding);
-        free(margins);
-        result = total == (size_t)-1 ? MOTEYE_ERR_NAMES : MOTEYE_OK;
-    }
-    return result;
-}
 
 int main(int argc, char **argv) {
     uint32_t size;
@@ -71,7 +21,9 @@ int main(int argc, char **argv) {
         if (fread(data, 1, size, stdin) != size) {
             return 3;
         }
-        printf("%d\n", strcmp(argv[1], "pack") == 0 ? try_pack(data, size) : try_set(data, size));
+        int status = strcmp(argv[1], "pack") == 0 ? try_pack(data, size, MAX_ARENA, MAX_MACS)
+                                                  : try_set(data, size);
+        printf("%d\n", status);
         free(data);
     }
     return 0;

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 ROOT = Path(__file__).resolve().parents[3]
 KERNELS = ROOT / "device" / "kernels"
+FUZZ = ROOT / "tests" / "fuzz"
 BUILD = ROOT / "build" / "tests" / "kernels"
 _SANITIZE = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 _COMMON = ["-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{KERNELS}"]
@@ -145,7 +146,8 @@ def run_sanitized(kind: str, cases: list[bytes]) -> list[int]:
 
     `kind` is "pack" or "set". Returns a status a case. A finding of a sanitizer fails the caller.
     """
-    program = _compile("damage", _SANITIZE, [Path(__file__).with_name("damage.c")])
+    sources = [Path(__file__).with_name("damage.c"), FUZZ / "trials.c"]
+    program = _compile("damage", [*_SANITIZE, f"-I{FUZZ}"], sources)
     stream = b"".join(struct.pack("<I", len(case)) + case for case in cases)
     result = subprocess.run([str(program), kind], input=stream, capture_output=True, timeout=300)
     assert result.returncode == 0, result.stderr.decode(errors="replace")[-4000:]
