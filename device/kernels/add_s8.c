@@ -1,6 +1,7 @@
 #include "add_s8.h"
 #include "m55/add_s8_m55.h"
 #include "m7/add_s8_m7.h"
+#include "model_operator.h"
 #include "status.h"
 
 static bool factor_ok(int32_t multiplier, int32_t shift) {
@@ -52,3 +53,23 @@ int add_s8(const add_t *shape, const int8_t *a, const int8_t *b, int8_t *output)
     }
     return MOTEYE_OK;
 }
+
+_Static_assert(sizeof(add_t) == 40, "record layout");
+
+static int check(const uint8_t *pack, const model_header_t *header, const model_op_t *op,
+    model_footprint_t *out) {
+    (void)pack;
+    (void)header;
+    const add_t *s = model_op_body(op);
+    out->input_bytes = out->input_b_bytes = out->output_bytes = s->count;
+    out->in_place = true;
+    return add_s8_check(s);
+}
+
+static int run(const uint8_t *pack, const model_op_t *op, int8_t *arena) {
+    (void)pack;
+    return add_s8(model_op_body(op), arena + op->input, arena + op->input_b, arena + op->output);
+}
+
+const model_operator_t add_operator = {
+    MODEL_OP_ADD, sizeof(model_op_t) + sizeof(add_t), check, run};

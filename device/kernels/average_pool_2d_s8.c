@@ -1,13 +1,15 @@
 #include <string.h>
 
 #include "average_pool_2d_s8.h"
+#include "model_operator.h"
 #include "status.h"
 
 #define CHANNEL_BLOCK 64
 
 int average_pool_2d_s8_check(const window_2d_t *w) {
     // Bounded so that a sum of int8 cannot overflow.
-    if (!window_2d_pool_ok(w) || (uint64_t)w->kernel_h * w->kernel_w > (1u << 23)) {
+    if (!window_2d_pool_ok(w) || w->filter_zero_point < 0 || w->filter_zero_point > 1 ||
+        (uint64_t)w->kernel_h * w->kernel_w > (1u << 23)) {
         return MOTEYE_ERR_SHAPE;
     }
     return window_2d_quant_ok(w) ? MOTEYE_OK : MOTEYE_ERR_QUANT;
@@ -27,8 +29,10 @@ static void average_block(const window_2d_t *w, const window_place_t *place, con
         }
     }
     int32_t count = (int32_t)((rows.end - rows.first) * (columns.end - columns.first));
+    const int32_t offset = w->filter_zero_point ? 128 : 0; // of uint8, which is never negative
     for (size_t i = 0; i < n; i++) {
-        int32_t mean = (acc[i] > 0 ? acc[i] + count / 2 : acc[i] - count / 2) / count;
+        int32_t sum = acc[i] + offset * count;
+        int32_t mean = (sum > 0 ? sum + count / 2 : sum - count / 2) / count - offset;
         output[channel + i] = (int8_t)clamp(mean, w->act_min, w->act_max);
     }
 }
@@ -50,3 +54,23 @@ int average_pool_2d_s8(const window_2d_t *w, const int8_t *input, int8_t *output
     }
     return MOTEYE_OK;
 }
+
+_Static_assert(sizeof(window_2d_t) == 40, "record layout");
+
+static int check(const uint8_t *pack, const model_header_t *header, const model_op_t *op,
+    model_footprint_t *out) {
+    (void)pack;
+    (void)header;
+    const window_2d_t *s = model_op_body(op);
+    out->input_bytes = window_2d_input_bytes(s);
+    out->output_bytes = window_2d_output_bytes(s);
+    return average_pool_2d_s8_check(s);
+}
+
+static int run(const uint8_t *pack, const model_op_t *op, int8_t *arena) {
+    (void)pack;
+    return average_pool_2d_s8(model_op_body(op), arena + op->input, arena + op->output);
+}
+
+const model_operator_t average_pool_2d_operator = {
+    MODEL_OP_AVERAGE_POOL_2D, sizeof(model_op_t) + sizeof(window_2d_t), check, run};

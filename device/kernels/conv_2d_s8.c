@@ -4,6 +4,7 @@
 #include "dot.h"
 #include "m55/conv_2d_s8_m55.h"
 #include "m7/conv_2d_s8_m7.h"
+#include "model_operator.h"
 #include "status.h"
 
 // Channels requantised together, and the longest patch that is gathered; both bound the stack.
@@ -12,7 +13,7 @@
 
 int conv_2d_s8_check(const window_2d_t *w, const channel_quant_t *quant) {
     if (!window_2d_ok(w) || w->depth_multiplier != 0 ||
-        (uint64_t)w->kernel_h * w->kernel_w * w->in_c > WINDOW_2D_MAX_TERMS) {
+        !window_2d_terms_ok(w, (uint64_t)w->kernel_h * w->kernel_w * w->in_c)) {
         return MOTEYE_ERR_SHAPE;
     }
     if (!window_2d_quant_ok(w) || (quant != NULL && !channel_quant_ok(quant, w->out_c))) {
@@ -69,6 +70,20 @@ static void dot_rows(
     }
 }
 
+// A filter's zero point takes the sum of the window off each product.
+static int32_t sum_window(const window_2d_t *w, const window_place_t *place, const int8_t *input) {
+    int32_t sum = 0;
+    for (uint32_t ky = place->rows.first; ky < place->rows.end; ky++) {
+        for (uint32_t kx = place->columns.first; kx < place->columns.end; kx++) {
+            const int8_t *x = window_2d_tap(w, place, input, ky, kx);
+            for (size_t i = 0; i < w->in_c; i++) {
+                sum += x[i] - w->in_zero_point;
+            }
+        }
+    }
+    return sum;
+}
+
 static void convolve_pixel(const window_2d_t *w, const window_place_t *place, const int8_t *input,
     const int8_t *filter, const channel_quant_t *quant, int8_t *output) {
     int16_t patch[PATCH_MAX];
@@ -77,6 +92,8 @@ static void convolve_pixel(const window_2d_t *w, const window_place_t *place, co
     if (terms <= PATCH_MAX) {
         gather_patch(w, place, input, patch);
     }
+    int32_t excess =
+        w->filter_zero_point == 0 ? 0 : w->filter_zero_point * sum_window(w, place, input);
     for (size_t channel = 0; channel < w->out_c; channel += CHANNEL_BLOCK) {
         size_t n = w->out_c - channel < CHANNEL_BLOCK ? w->out_c - channel : CHANNEL_BLOCK;
         if (terms <= PATCH_MAX) {
@@ -85,6 +102,9 @@ static void convolve_pixel(const window_2d_t *w, const window_place_t *place, co
             for (size_t i = 0; i < n; i++) {
                 acc[i] = dot_window(w, place, input, filter + (channel + i) * terms);
             }
+        }
+        for (size_t i = 0; excess != 0 && i < n; i++) {
+            acc[i] -= excess;
         }
         window_2d_requantize(w, quant, channel, n, acc, output);
     }
@@ -97,12 +117,12 @@ int conv_2d_s8(const window_2d_t *w, const int8_t *input, const int8_t *filter,
         return status;
     }
 #if MOTEYE_M55
-    if (conv_2d_s8_m55(w, input, filter, quant, output)) {
+    if (w->filter_zero_point == 0 && conv_2d_s8_m55(w, input, filter, quant, output)) {
         return MOTEYE_OK;
     }
 #endif
 #if MOTEYE_M7
-    if (conv_2d_s8_m7(w, input, filter, quant, output)) {
+    if (w->filter_zero_point == 0 && conv_2d_s8_m7(w, input, filter, quant, output)) {
         return MOTEYE_OK;
     }
 #endif
@@ -115,3 +135,35 @@ int conv_2d_s8(const window_2d_t *w, const int8_t *input, const int8_t *filter,
     }
     return MOTEYE_OK;
 }
+
+typedef struct {
+    window_2d_t window;
+    model_weights_t weights;
+} record_t;
+
+_Static_assert(sizeof(record_t) == 56, "record layout");
+
+static int check(const uint8_t *pack, const model_header_t *header, const model_op_t *op,
+    model_footprint_t *out) {
+    const record_t *r = model_op_body(op);
+    const window_2d_t *w = &r->window;
+    int status = conv_2d_s8_check(w, NULL);
+    if (status != MOTEYE_OK) {
+        return status;
+    }
+    uint64_t terms = (uint64_t)w->kernel_h * w->kernel_w * w->in_c;
+    out->input_bytes = window_2d_input_bytes(w);
+    out->output_bytes = window_2d_output_bytes(w);
+    out->macs = terms * out->output_bytes;
+    return model_weights_check(pack, header, &r->weights, terms * w->out_c, w->out_c);
+}
+
+static int run(const uint8_t *pack, const model_op_t *op, int8_t *arena) {
+    const record_t *r = model_op_body(op);
+    channel_quant_t quant = model_quant(pack, &r->weights);
+    return conv_2d_s8(&r->window, arena + op->input, (const int8_t *)pack + r->weights.filter,
+        &quant, arena + op->output);
+}
+
+const model_operator_t conv_2d_operator = {
+    MODEL_OP_CONV_2D, sizeof(model_op_t) + sizeof(record_t), check, run};

@@ -3,6 +3,7 @@
 #include "depthwise_conv_2d_s8.h"
 #include "m55/depthwise_conv_2d_s8_m55.h"
 #include "m7/depthwise_conv_2d_s8_m7.h"
+#include "model_operator.h"
 #include "status.h"
 
 #define CHANNEL_BLOCK 64
@@ -10,7 +11,7 @@
 int depthwise_conv_2d_s8_check(const window_2d_t *w, const channel_quant_t *quant) {
     if (!window_2d_ok(w) || w->depth_multiplier == 0 ||
         (uint32_t)w->in_c * w->depth_multiplier != w->out_c ||
-        (uint32_t)w->kernel_h * w->kernel_w > WINDOW_2D_MAX_TERMS) {
+        !window_2d_terms_ok(w, (uint64_t)w->kernel_h * w->kernel_w)) {
         return MOTEYE_ERR_SHAPE;
     }
     if (!window_2d_quant_ok(w) || (quant != NULL && !channel_quant_ok(quant, w->out_c))) {
@@ -23,7 +24,7 @@ int depthwise_conv_2d_s8_check(const window_2d_t *w, const channel_quant_t *quan
 static void accumulate_tap(const window_2d_t *w, const int8_t *restrict pixel,
     const int8_t *restrict filter, size_t channel, size_t n, int32_t *restrict acc) {
     const int32_t zero_point = w->in_zero_point;
-    if (w->depth_multiplier == 1) {
+    if (w->depth_multiplier == 1 && w->filter_zero_point == 0) {
         for (size_t i = 0; i < n; i++) {
             int16_t x = (int16_t)(pixel[channel + i] - zero_point);
             acc[i] += (int32_t)x * (int16_t)filter[channel + i];
@@ -32,7 +33,7 @@ static void accumulate_tap(const window_2d_t *w, const int8_t *restrict pixel,
     }
     for (size_t i = 0; i < n; i++) {
         int32_t x = pixel[(channel + i) / w->depth_multiplier] - zero_point;
-        acc[i] += x * filter[channel + i];
+        acc[i] += x * (filter[channel + i] - w->filter_zero_point);
     }
 }
 
@@ -70,15 +71,47 @@ int depthwise_conv_2d_s8(const window_2d_t *w, const int8_t *input, const int8_t
         return status;
     }
 #if MOTEYE_M55
-    if (depthwise_conv_2d_s8_m55(w, input, filter, quant, output)) {
+    if (w->filter_zero_point == 0 && depthwise_conv_2d_s8_m55(w, input, filter, quant, output)) {
         return MOTEYE_OK;
     }
 #endif
 #if MOTEYE_M7
-    if (depthwise_conv_2d_s8_m7(w, input, filter, quant, output)) {
+    if (w->filter_zero_point == 0 && depthwise_conv_2d_s8_m7(w, input, filter, quant, output)) {
         return MOTEYE_OK;
     }
 #endif
     depthwise_channels_s8(w, input, filter, quant, 0, w->out_c, output);
     return MOTEYE_OK;
 }
+
+typedef struct {
+    window_2d_t window;
+    model_weights_t weights;
+} record_t;
+
+_Static_assert(sizeof(record_t) == 56, "record layout");
+
+static int check(const uint8_t *pack, const model_header_t *header, const model_op_t *op,
+    model_footprint_t *out) {
+    const record_t *r = model_op_body(op);
+    const window_2d_t *w = &r->window;
+    int status = depthwise_conv_2d_s8_check(w, NULL);
+    if (status != MOTEYE_OK) {
+        return status;
+    }
+    uint64_t terms = (uint64_t)w->kernel_h * w->kernel_w;
+    out->input_bytes = window_2d_input_bytes(w);
+    out->output_bytes = window_2d_output_bytes(w);
+    out->macs = terms * out->output_bytes;
+    return model_weights_check(pack, header, &r->weights, terms * w->out_c, w->out_c);
+}
+
+static int run(const uint8_t *pack, const model_op_t *op, int8_t *arena) {
+    const record_t *r = model_op_body(op);
+    channel_quant_t quant = model_quant(pack, &r->weights);
+    return depthwise_conv_2d_s8(&r->window, arena + op->input,
+        (const int8_t *)pack + r->weights.filter, &quant, arena + op->output);
+}
+
+const model_operator_t depthwise_conv_2d_operator = {
+    MODEL_OP_DEPTHWISE_CONV_2D, sizeof(model_op_t) + sizeof(record_t), check, run};

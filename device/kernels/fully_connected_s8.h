@@ -4,7 +4,7 @@
  *   quant   bias, multiplier and shift, out_n each
  *   output  int8[rows][out_n], must not overlap the input
  * Needs 1 <= in_n <= 65,535, 1 <= rows, out_n <= 65,535. The struct is also the layout in a pack:
- * 20 bytes. Returns MOTEYE_OK, MOTEYE_ERR_SHAPE or MOTEYE_ERR_QUANT with output left as it was.
+ * 24 bytes. Returns MOTEYE_OK, MOTEYE_ERR_SHAPE or MOTEYE_ERR_QUANT with output left as it was.
  * Allocates nothing. Bit-exact with the TFLite reference kernel. */
 #ifndef MOTEYE_FULLY_CONNECTED_S8_H
 #define MOTEYE_FULLY_CONNECTED_S8_H
@@ -15,6 +15,8 @@ typedef struct {
     uint32_t rows, in_n, out_n;
     int16_t in_zero_point, out_zero_point;
     int16_t act_min, act_max;
+    int16_t filter_zero_point; // of models converted from uint8, else 0; then in_n <= 32,767
+    uint16_t reserved;         // 0
 } fully_connected_t;
 
 int fully_connected_s8(const fully_connected_t *shape, const int8_t *input, const int8_t *filter,

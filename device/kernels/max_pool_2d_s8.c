@@ -1,10 +1,11 @@
 #include <string.h>
 
 #include "max_pool_2d_s8.h"
+#include "model_operator.h"
 #include "status.h"
 
 int max_pool_2d_s8_check(const window_2d_t *w) {
-    if (!window_2d_pool_ok(w)) {
+    if (!window_2d_pool_ok(w) || w->filter_zero_point != 0) {
         return MOTEYE_ERR_SHAPE;
     }
     return window_2d_quant_ok(w) ? MOTEYE_OK : MOTEYE_ERR_QUANT;
@@ -41,3 +42,23 @@ int max_pool_2d_s8(const window_2d_t *w, const int8_t *input, int8_t *output) {
     }
     return MOTEYE_OK;
 }
+
+_Static_assert(sizeof(window_2d_t) == 40, "record layout");
+
+static int check(const uint8_t *pack, const model_header_t *header, const model_op_t *op,
+    model_footprint_t *out) {
+    (void)pack;
+    (void)header;
+    const window_2d_t *s = model_op_body(op);
+    out->input_bytes = window_2d_input_bytes(s);
+    out->output_bytes = window_2d_output_bytes(s);
+    return max_pool_2d_s8_check(s);
+}
+
+static int run(const uint8_t *pack, const model_op_t *op, int8_t *arena) {
+    (void)pack;
+    return max_pool_2d_s8(model_op_body(op), arena + op->input, arena + op->output);
+}
+
+const model_operator_t max_pool_2d_operator = {
+    MODEL_OP_MAX_POOL_2D, sizeof(model_op_t) + sizeof(window_2d_t), check, run};

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "mean_s8.h"
+#include "model_operator.h"
 #include "status.h"
 
 #define CHANNEL_BLOCK 64
@@ -45,3 +46,31 @@ int mean_s8(const mean_t *s, const int8_t *input, int8_t *output) {
     }
     return MOTEYE_OK;
 }
+
+_Static_assert(sizeof(mean_t) == 24, "record layout");
+
+static int check(const uint8_t *pack, const model_header_t *header, const model_op_t *op,
+    model_footprint_t *out) {
+    (void)pack;
+    (void)header;
+    const mean_t *s = model_op_body(op);
+    int status = mean_s8_check(s);
+    if (status != MOTEYE_OK) {
+        return status;
+    }
+    // reduce <= 2^23, but outer * inner may still wrap 64 bits together with it.
+    out->output_bytes = (uint64_t)s->outer * s->inner;
+    if (out->output_bytes > UINT32_MAX) {
+        return MOTEYE_ERR_SHAPE;
+    }
+    out->input_bytes = out->output_bytes * s->reduce;
+    return MOTEYE_OK;
+}
+
+static int run(const uint8_t *pack, const model_op_t *op, int8_t *arena) {
+    (void)pack;
+    return mean_s8(model_op_body(op), arena + op->input, arena + op->output);
+}
+
+const model_operator_t mean_operator = {
+    MODEL_OP_MEAN, sizeof(model_op_t) + sizeof(mean_t), check, run};

@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "crc32_ieee.h"
-#include "model_op.h"
+#include "model_operator.h"
 #include "status.h"
 
 _Static_assert(sizeof(model_header_t) == MODEL_HEADER_BYTES, "header layout");

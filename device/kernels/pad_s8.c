@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "pad_s8.h"
+#include "model_operator.h"
 #include "status.h"
 
 int pad_s8_check(const pad_t *s) {
@@ -30,3 +31,23 @@ int pad_s8(const pad_t *s, const int8_t *input, int8_t *output) {
     }
     return MOTEYE_OK;
 }
+
+_Static_assert(sizeof(pad_t) == 20, "record layout");
+
+static int check(const uint8_t *pack, const model_header_t *header, const model_op_t *op,
+    model_footprint_t *out) {
+    (void)pack;
+    (void)header;
+    const pad_t *s = model_op_body(op);
+    out->input_bytes = (uint64_t)s->in_h * s->in_w * s->in_c;
+    out->output_bytes = (uint64_t)s->out_h * s->out_w * s->out_c;
+    return pad_s8_check(s);
+}
+
+static int run(const uint8_t *pack, const model_op_t *op, int8_t *arena) {
+    (void)pack;
+    return pad_s8(model_op_body(op), arena + op->input, arena + op->output);
+}
+
+const model_operator_t pad_operator = {
+    MODEL_OP_PAD, sizeof(model_op_t) + sizeof(pad_t), check, run};

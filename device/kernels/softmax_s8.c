@@ -1,5 +1,6 @@
 #include "softmax_s8.h"
 #include "requantize.h"
+#include "model_operator.h"
 #include "status.h"
 
 // Qn.m below: n integer bits, m fraction bits, one sign bit. Products of two are rounded doubling
@@ -118,3 +119,23 @@ int softmax_s8(const softmax_t *s, const int8_t *input, int8_t *output) {
     }
     return MOTEYE_OK;
 }
+
+_Static_assert(sizeof(softmax_t) == 24, "record layout");
+
+static int check(const uint8_t *pack, const model_header_t *header, const model_op_t *op,
+    model_footprint_t *out) {
+    (void)pack;
+    (void)header;
+    const softmax_t *s = model_op_body(op);
+    out->input_bytes = out->output_bytes = (uint64_t)s->rows * s->depth;
+    out->in_place = true;
+    return softmax_s8_check(s);
+}
+
+static int run(const uint8_t *pack, const model_op_t *op, int8_t *arena) {
+    (void)pack;
+    return softmax_s8(model_op_body(op), arena + op->input, arena + op->output);
+}
+
+const model_operator_t softmax_operator = {
+    MODEL_OP_SOFTMAX, sizeof(model_op_t) + sizeof(softmax_t), check, run};

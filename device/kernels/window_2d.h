@@ -17,6 +17,8 @@
 #define WINDOW_2D_MAX_START (1u << 30)
 // Longest dot product: 65,535 terms of at most 255 * 128 stay below 2^31.
 #define WINDOW_2D_MAX_TERMS 65535u
+// The same with a zero point taken off the weights, too.
+#define WINDOW_2D_MAX_OFFSET_TERMS 32767u
 
 typedef struct {
     uint16_t in_h, in_w, in_c;
@@ -28,7 +30,9 @@ typedef struct {
     int16_t in_zero_point, out_zero_point;
     int16_t act_min, act_max;
     uint16_t depth_multiplier; // depthwise only, else 0
-    uint16_t reserved;         // 0
+    // Of models converted from uint8, else 0. Convolutions: subtracted from every weight. Average
+    // pooling: 1, halves are rounded up instead of away from zero.
+    int16_t filter_zero_point;
 } window_2d_t;
 
 typedef struct {
@@ -38,13 +42,18 @@ typedef struct {
 static inline bool window_2d_ok(const window_2d_t *w) {
     return w->in_h && w->in_w && w->in_c && w->out_h && w->out_w && w->out_c && w->kernel_h &&
            w->kernel_w && w->stride_h && w->stride_w && w->dilation_h && w->dilation_w &&
-           w->reserved == 0 && (uint64_t)(w->out_h - 1u) * w->stride_h <= WINDOW_2D_MAX_START &&
+           (uint64_t)(w->out_h - 1u) * w->stride_h <= WINDOW_2D_MAX_START &&
            (uint64_t)(w->out_w - 1u) * w->stride_w <= WINDOW_2D_MAX_START;
 }
 
 static inline bool window_2d_quant_ok(const window_2d_t *w) {
     return zero_point_ok(w->in_zero_point) && zero_point_ok(w->out_zero_point) &&
-           activation_ok(w->act_min, w->act_max);
+           zero_point_ok(w->filter_zero_point) && activation_ok(w->act_min, w->act_max);
+}
+
+/* window_2d_terms_ok: whether a dot product of that many terms fits 32 bits. */
+static inline bool window_2d_terms_ok(const window_2d_t *w, uint64_t terms) {
+    return terms <= (w->filter_zero_point == 0 ? WINDOW_2D_MAX_TERMS : WINDOW_2D_MAX_OFFSET_TERMS);
 }
 
 /* window_2d_pool_ok: as window_2d_ok, for poolings: no dilation, channels kept, and no window

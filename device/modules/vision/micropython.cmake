@@ -3,7 +3,7 @@
 add_library(usermod_vision INTERFACE)
 
 get_filename_component(VISION_KERNELS_DIR ${CMAKE_CURRENT_LIST_DIR}/../../kernels ABSOLUTE)
-file(GLOB VISION_KERNELS CONFIGURE_DEPENDS ${VISION_KERNELS_DIR}/*.c)
+file(GLOB VISION_KERNELS CONFIGURE_DEPENDS ${VISION_KERNELS_DIR}/*.c ${VISION_KERNELS_DIR}/*/*.c)
 
 target_sources(usermod_vision INTERFACE ${CMAKE_CURRENT_LIST_DIR}/modvision.c ${VISION_KERNELS})
 target_include_directories(usermod_vision INTERFACE ${VISION_KERNELS_DIR})

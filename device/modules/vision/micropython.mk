@@ -2,6 +2,11 @@
 VISION_DIR := $(USERMOD_DIR)
 KERNELS_DIR := $(abspath $(VISION_DIR)/../../kernels)
 VISION_KERNELS := $(sort $(wildcard $(KERNELS_DIR)/*.c $(KERNELS_DIR)/*/*.c))
+# VISION_OPERATORS=<file written by moteye model compile --operators>: those of one model, to save
+# flash. It must be an absolute path.
+ifneq ($(VISION_OPERATORS),)
+VISION_KERNELS := $(filter-out %/model_operators.c,$(VISION_KERNELS)) $(VISION_OPERATORS)
+endif
 
 SRC_USERMOD_C += $(VISION_DIR)/modvision.c
 SRC_USERMOD_LIB_C += $(VISION_KERNELS)

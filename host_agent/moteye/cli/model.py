@@ -1,4 +1,4 @@
-"""`moteye model`: compile encoders for devices."""
+"""`moteye model`: compile int8 models for devices."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,19 +8,43 @@ from rich.console import Console
 
 from moteye.cli import model_check
 from moteye.compiler import compile_with_report
+from moteye.compiler.operators import operators_source
 
 app = typer.Typer(help="Compile models for devices.", no_args_is_help=True)
 app.command("check")(model_check.check)
 
+Source = Annotated[Path, typer.Argument(metavar="MODEL.tflite", exists=True, dir_okay=False)]
+
+
+
+def _write(path: Path, data: bytes) -> None:
+    partial = path.with_suffix(".part")
+    partial.write_bytes(data)
+    partial.replace(path)
+
 
 @app.command("compile")
 def compile_command(
-    source: Annotated[Path, typer.Argument(metavar="MODEL.tflite", exists=True, dir_okay=False)],
+    source: Source,
     output: Annotated[Path, typer.Option("-o", "--output", help="the model pack to write")],
+    remove_dead: Annotated[
+        bool, typer.Option("--remove-dead", help="take constant channels out: same outputs")
+    ] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="say what was removed, and what the ends became")
+    ] = False,
+    operators: Annotated[
+        Path | None,
+        typer.Option("--operators", metavar="FILE.c", help="write the firmware's operator list"),
+    ] = None,
 ) -> None:
-    """Compile an int8 .tflite to a model pack that runs in place from flash."""
-    pack, report = compile_with_report(source.read_bytes())
-    partial = output.with_suffix(".part")
-    partial.write_bytes(pack)
-    partial.replace(output)
-    Console().print(f"{output}: {report}")
+    """Compile an int8 or uint8 .tflite to a model pack that runs in place from flash."""
+    pack, result = compile_with_report(source.read_bytes(), remove_dead=remove_dead)
+    _write(output, pack)
+    if operators is not None:
+        _write(operators, operators_source(pack).encode())
+    # Lines of a report are data: no markup, and never broken in two.
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{output}: {result}")
+    for line in (*result.removed, *result.notes) if report else result.notes:
+        console.print(line)

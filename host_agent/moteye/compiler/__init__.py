@@ -26,7 +26,8 @@ class Report:
     """What a compilation gave.
 
     `live_peak_bytes` bounds `arena_bytes` from below; `operators` counts the records; `removed` has
-    a line for each operator that lost constant channels.
+    a line for each operator that lost constant channels, `notes` one for each end of the model that
+    the pack takes or gives as another type.
     """
 
     pack_bytes: int
@@ -36,6 +37,7 @@ class Report:
     operators: dict[str, int]
     encoder_hash: str
     removed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         ops = ", ".join(f"{count} {name}" for name, count in self.operators.items())
@@ -62,6 +64,16 @@ def _check_end(graph: Graph, index: int, which: str) -> None:
         )
     if not all(1 <= side <= 65535 for side in tensor.shape):
         raise ModelError(f"{which} {tensor.name!r} has a side outside 1..65535")
+
+
+def _end_note(graph: Graph, which: str, before: int, after: int) -> str:
+    """How the pack's int8 end follows from the model's, where that is not int8 itself."""
+    tensor = graph.tensors[after]
+    if before != after:
+        scale, zero_point = float(tensor.scale[0]), int(tensor.zero_point[0])
+        name = graph.tensors[before].name
+        return f"{which} {name!r} is FLOAT32: round(x / {scale!r}) + {zero_point}"
+    return f"{which} {tensor.name!r} is UINT8: x - 128" if tensor.unsigned else ""
 
 
 def _lifetimes(graph: Graph, records: list[Record]) -> dict[int, Block]:
@@ -107,11 +119,19 @@ def compile_with_report(tflite: bytes, *, remove_dead: bool = False) -> tuple[by
     Raises ModelError, naming operator and tensor, for a model that cannot run bit-exactly.
     """
     graph = read_model(tflite)
+    given = graph.input, graph.output
+    run_passes(graph)
     _check_end(graph, graph.input, "input")
     _check_end(graph, graph.output, "output")
-    run_passes(graph)
+    notes = tuple(
+        note
+        for which, before, after in zip(
+            ("input", "output"), given, (graph.input, graph.output), strict=True
+        )
+        if (note := _end_note(graph, which, before, after))
+    )
     removed = tuple(remove_dead_channels(graph)) if remove_dead else ()
-    records = [lower_op(graph, op) for op in graph.ops]
+    records = [record for op in graph.ops for record in lower_op(graph, op)]
     if not records:
         raise ModelError("the model computes nothing")
     offsets, arena_bytes, peak = _plan(graph, records)
@@ -119,7 +139,7 @@ def compile_with_report(tflite: bytes, *, remove_dead: bool = False) -> tuple[by
     operators = dict(sorted(Counter(record.name for record in records).items()))
     macs = sum(record.macs for record in records)
     name = encoder_hash(pack).hex()
-    return pack, Report(len(pack), arena_bytes, peak, macs, operators, name, removed)
+    return pack, Report(len(pack), arena_bytes, peak, macs, operators, name, removed, notes)
 
 
 def compile_model(tflite: bytes) -> bytes:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from .ops import lower_op
 from .reader import Graph, Op
-from .record import Record
 
 _GROUP = 4  # kernels like channels in fours: so many are kept that this divides what is left
 _INT32 = 1 << 31
@@ -23,15 +22,16 @@ class _Layer:
     """A convolution as the kernels see it: integers only."""
 
     def __init__(self, graph: Graph, op: Op) -> None:
-        record: Record = lower_op(graph, op)
+        (record,) = lower_op(graph, op)
         assert record.weights is not None
         self.op, self.weights = op, record.weights
-        fields = struct.unpack("<14H4h2H", record.body)
+        fields = struct.unpack("<14H4hHh", record.body)
         (in_h, in_w, _, out_h, out_w, _, kernel_h, kernel_w) = fields[:8]
         stride_h, stride_w, dilation_h, dilation_w, top, left = fields[8:14]
         self.in_zero_point, self.out_zero_point, self.low, self.high = fields[14:18]
         bottom = (out_h - 1) * stride_h + (kernel_h - 1) * dilation_h + 1 - top - in_h
         right = (out_w - 1) * stride_w + (kernel_w - 1) * dilation_w + 1 - left - in_w
+        self.offset = fields[19] != 0  # a filter's zero point: its weights are not what they seem
         self.padded = max(top, left, bottom, right) > 0
 
     def value(self, channel: int, total: int) -> int:
@@ -94,12 +94,16 @@ def _chain(graph: Graph, op: Op) -> tuple[list[_Layer], dict[int, int]] | None:
         if not filters[channel].any()
     }
     layers = [first]
+    if first.offset:
+        return None
     while True:
         reader = _sole_reader(graph, layers[-1].op.outputs[0])
         if reader is None or reader.kind not in ("DEPTHWISE_CONV_2D", "CONV_2D"):
             return None
         layer = _Layer(graph, reader)
         layers.append(layer)
+        if layer.offset:
+            return None
         if reader.kind == "CONV_2D":
             return layers, constants
         if layer.weights.filter.shape[-1] != len(filters):

@@ -9,7 +9,7 @@ from .plan import ALIGNMENT
 from .reader import Graph, Tensor
 from .record import Record
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 HEADER_BYTES = 96
 _CRC_FROM = 12
 
@@ -32,7 +32,8 @@ class _Data:
 
 
 def _record_bytes(record: Record) -> int:
-    return 16 + len(record.body) + (16 if record.weights else 0)
+    more_inputs = max(len(record.inputs) - 2, 0)
+    return 16 + len(record.body) + 4 * (more_inputs + len(record.all_constants()))
 
 
 def _pack_record(record: Record, offsets: dict[int, int], data: _Data) -> bytes:
@@ -41,17 +42,8 @@ def _pack_record(record: Record, offsets: dict[int, int], data: _Data) -> bytes:
     packed = struct.pack(
         "<HHIII", record.kind, _record_bytes(record), at[0], second, offsets[record.output]
     )
-    packed += record.body
-    if record.weights:
-        w = record.weights
-        packed += struct.pack(
-            "<IIII",
-            data.add(w.filter.tobytes(), ALIGNMENT),
-            data.add(w.bias.astype("<i4").tobytes(), 4),
-            data.add(w.multiplier.astype("<i4").tobytes(), 4),
-            data.add(w.shift.tobytes(), 4),
-        )
-    return packed
+    places = at[2:] + [data.add(c.data, c.alignment) for c in record.all_constants()]
+    return packed + record.body + struct.pack(f"<{len(places)}I", *places)
 
 
 def _pack_tensor(tensor: Tensor, offset: int) -> bytes:

@@ -12,6 +12,8 @@ _CAN_CLAMP = {
     "DEPTHWISE_CONV_2D",
     "FULLY_CONNECTED",
     "ADD",
+    "SUB",
+    "MUL",
     "AVERAGE_POOL_2D",
     "MAX_POOL_2D",
 }
@@ -20,9 +22,26 @@ _CAN_PAD = {"CONV_2D", "DEPTHWISE_CONV_2D"}
 
 def run_passes(graph: Graph) -> None:
     """All of them, in place."""
+    strip_float_ends(graph)
     fold_views(graph)
     fold_activations(graph)
     fold_pads(graph)
+
+
+def strip_float_ends(graph: Graph) -> None:
+    """QUANTIZE of a float input and DEQUANTIZE to a float output are left to the caller."""
+    readers = list(graph.readers(graph.input))
+    if len(readers) == 1 and readers[0].kind == "QUANTIZE" and _is_float(graph, graph.input):
+        graph.input = readers[0].outputs[0]
+        graph.ops.remove(readers[0])
+    producer = _producer(graph, graph.output)
+    if producer and producer.kind == "DEQUANTIZE" and _is_float(graph, graph.output):
+        graph.output = producer.inputs[0]
+        graph.ops.remove(producer)
+
+
+def _is_float(graph: Graph, index: int) -> bool:
+    return graph.tensors[index].dtype == "FLOAT32"
 
 
 def _moves_only_units(graph: Graph, op: Op) -> bool:
@@ -64,7 +83,7 @@ def _only_reader(graph: Graph, index: int, reader: Op) -> bool:
 
 
 def fold_activations(graph: Graph) -> None:
-    """A clamp operator behind one that can clamp becomes part of it."""
+    """A clamp behind an operator that can clamp becomes part of it."""
     for op in list(graph.ops):
         if op.kind not in _ACTIVATIONS:
             continue
@@ -73,12 +92,9 @@ def fold_activations(graph: Graph) -> None:
         foldable = (
             producer is not None and producer.kind in _CAN_CLAMP and _only_reader(graph, source, op)
         )
-        if producer is None or not foldable:
-            raise graph.fault(
-                op, source, "only directly behind a convolution, FULLY_CONNECTED, ADD or pooling"
-            )
-        if not graph.tensors[source].same_quantisation(graph.tensors[target]):
-            raise graph.fault(op, target, "needs the quantisation of its input")
+        same = graph.tensors[source].same_quantisation(graph.tensors[target])
+        if producer is None or not foldable or not same:
+            continue  # it becomes a table of its own
         low, high = activation_range(_ACTIVATIONS[op.kind], graph.tensors[target])
         producer.clamp = (max(producer.clamp[0], low), min(producer.clamp[1], high))
         producer.outputs = [target]

@@ -1,7 +1,7 @@
 """A `.tflite` flatbuffer as a small graph of dataclasses."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from .error import ModelError
 
 _NUMPY_TYPES = {
     schema.TensorType.INT8: np.int8,
+    schema.TensorType.UINT8: np.uint8,
     schema.TensorType.INT32: np.int32,
     schema.TensorType.INT64: np.int64,
     schema.TensorType.FLOAT32: np.float32,
@@ -33,6 +34,7 @@ class Tensor:
 
     `scale` float32[n] and `zero_point` int64[n] have one entry, or one a slice of `axis`; none when
     it is not quantised. `data` is the constant's array in `shape`, or None for what is computed.
+    uint8 tensors are read as INT8, 128 less, with `unsigned` set.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Tensor:
     zero_point: NDArray[np.int64]
     axis: int
     data: NDArray[Any] | None
+    unsigned: bool = False
 
     @property
     def elements(self) -> int:
@@ -67,6 +70,7 @@ class Op:
     inputs: list[int]
     outputs: list[int]
     options: Any
+    source: Any = None  # the schema's OperatorT and OperatorCodeT, for the reference kernels
     pad: tuple[int, int, int, int] = (0, 0, 0, 0)
     clamp: tuple[int, int] = (-128, 127)
 
@@ -115,7 +119,15 @@ def _read_tensor(raw: Any, buffers: list[Any]) -> Tensor:
         data = np.frombuffer(np.asarray(stored, np.uint8).tobytes(), little_endian).reshape(shape)
     axis = int(quantization.quantizedDimension) if quantization is not None else 0
     dtype = _TYPE_NAMES.get(raw.type, str(raw.type))
-    return Tensor(_text(raw.name), shape, dtype, scale, zero_point, axis, data)
+    tensor = Tensor(_text(raw.name), shape, dtype, scale, zero_point, axis, data)
+    return _signed(tensor) if dtype == "UINT8" else tensor
+
+
+def _signed(tensor: Tensor) -> Tensor:
+    """A uint8 tensor as int8: every value and zero point 128 less, which means the same."""
+    data = None if tensor.data is None else (tensor.data ^ 0x80).view(np.int8)
+    zero_point = tensor.zero_point - 128
+    return replace(tensor, dtype="INT8", zero_point=zero_point, data=data, unsigned=True)
 
 
 def _read_op(raw: Any, codes: list[Any]) -> Op:
@@ -126,7 +138,7 @@ def _read_op(raw: Any, codes: list[Any]) -> Op:
         kind = _text(code.customCode)
     inputs = [int(i) for i in raw.inputs] if raw.inputs is not None else []
     outputs = [int(i) for i in raw.outputs] if raw.outputs is not None else []
-    return Op(kind, inputs, outputs, raw.builtinOptions)
+    return Op(kind, inputs, outputs, raw.builtinOptions, (raw, code))
 
 
 def _unpack(data: bytes) -> Graph:
@@ -157,6 +169,23 @@ def _check_order(graph: Graph) -> None:
         raise ModelError("nothing computes the model's output")
 
 
+def _add_shapes(graph: Graph, data: bytes) -> None:
+    """Some exporters leave shapes to the interpreter: ask it."""
+    outputs = {index for op in graph.ops for index in op.outputs}
+    if all(graph.tensors[index].shape for index in outputs):
+        return
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    interpreter = Interpreter(
+        model_content=data, experimental_op_resolver_type=OpResolverType.BUILTIN_REF
+    )
+    interpreter.allocate_tensors()
+    for detail in interpreter.get_tensor_details():
+        if detail["index"] in outputs:
+            shape = tuple(int(side) for side in detail["shape"])
+            graph.tensors[detail["index"]] = replace(graph.tensors[detail["index"]], shape=shape)
+
+
 def read_model(data: bytes) -> Graph:
     """The graph of a `.tflite` file.
 
@@ -167,6 +196,7 @@ def read_model(data: bytes) -> Graph:
     try:
         graph = _unpack(data)
         _check_order(graph)
+        _add_shapes(graph, data)
     except ModelError:
         raise
     except Exception as error:  # the generated reader fails in many ways on damaged bytes

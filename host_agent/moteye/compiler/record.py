@@ -1,7 +1,7 @@
 """Op records: what lowering hands to planning and packing; layout device/kernels/FORMAT.md."""
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,12 @@ PAD = 5
 MEAN = 6
 AVERAGE_POOL_2D = 7
 MAX_POOL_2D = 8
-TRANSPOSE = 9
+COPY = 9
 SOFTMAX = 10
+ARITHMETIC = 11
+LOOKUP = 12
+RESIZE = 13
+CUSTOM = 64  # and up: custom operators
 
 
 @dataclass(frozen=True)
@@ -30,10 +34,31 @@ class Weights:
     multiplier: NDArray[np.int32]
     shift: NDArray[np.int8]
 
+    def constants(self) -> tuple["Constant", ...]:
+        """As they stand behind a record's struct."""
+        return (
+            Constant(self.filter.tobytes(), 16),
+            Constant(self.bias.astype("<i4").tobytes()),
+            Constant(self.multiplier.astype("<i4").tobytes()),
+            Constant(self.shift.tobytes()),
+        )
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Bytes of the data section, at a multiple of `alignment`."""
+
+    data: bytes
+    alignment: int = 4
+
 
 @dataclass(frozen=True)
 class Record:
-    """One operator, lowered: tensor indices, and `body`, the bytes of its struct."""
+    """One operator, lowered: tensor indices, and `body`, the bytes of its struct.
+
+    Behind the body stand the arena offsets of inputs from the third on, then the offsets of
+    `constants` from the start of the pack.
+    """
 
     kind: int
     name: str
@@ -42,7 +67,12 @@ class Record:
     body: bytes
     macs: int = 0
     weights: Weights | None = None
-    in_place: bool = field(default=False)
+    in_place: bool = False
+    constants: tuple[Constant, ...] = ()
+
+    def all_constants(self) -> tuple[Constant, ...]:
+        """The weights', and the others."""
+        return (*(self.weights.constants() if self.weights else ()), *self.constants)
 
 
 def pack_fields(graph: Graph, op: Op, layout: str, *values: int) -> bytes:

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "bare.h"
-#include "model_op.h"
+#include "model_operator.h"
 #include "status.h"
 
 #define ARENA_BYTES (1024 * 1024)

@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
+import tflite_layers as layers
 from ai_edge_litert import schema_py_generated as schema
 from moteye.compiler import ModelError, compile_model, compile_with_report, encoder_hash
 from moteye.errors import MoteyeError
@@ -27,7 +28,7 @@ def test_pack_header_says_what_the_report_says() -> None:
     pack, report = compile_with_report(tiny_encoder(0))
     magic, version, header_bytes, crc = struct.unpack_from("<4sHHI", pack)
     size, ops, _, _, data, data_bytes, arena, macs = struct.unpack_from("<8I", pack, 12)
-    assert (magic, version, header_bytes) == (b"MEPK", 1, 96)
+    assert (magic, version, header_bytes) == (b"MEPK", 2, 96)
     assert crc == zlib.crc32(pack[12:])
     assert size == len(pack) == report.pack_bytes == data + data_bytes
     assert (ops, arena, macs) == (
@@ -78,16 +79,53 @@ def test_macs_are_counted() -> None:
 def _unsupported() -> bytes:
     net, x = builder()
     out = net.tensor((1, 8, 8, 4), scale=0.1)
-    return net.finish(net.op(OP.TANH, [x], out, schema.BuiltinOptions.NONE, None))
+    return net.finish(net.op(OP.SIN, [x], out))
 
 
 def _broadcast() -> bytes:
     net, x = builder()
-    y = net.mean(x, [1, 2], keep=True)
+    y = layers.constant(net, (1, 1, 1, 3))
     out = net.tensor((1, 8, 8, 4), scale=0.1)
     return net.finish(
         net.op(OP.ADD, [x, y], out, schema.BuiltinOptions.AddOptions, schema.AddOptionsT())
     )
+
+
+def _many_broadcasts() -> bytes:
+    net, x = builder((1, 4, 4, 4))
+    y = layers.constant(net, (2, 1, 2, 1, 2, 1))
+    product = layers.arithmetic(net, OP.MUL, net.reshape(x, [2] * 6), y)
+    return net.finish(net.reshape(product, [1, 64]))
+
+
+def _two_constants() -> bytes:
+    net, x = builder()
+    y = layers.arithmetic(net, OP.SUB, layers.constant(net, (4,)), layers.constant(net, (4,)))
+    return net.finish(layers.arithmetic(net, OP.SUB, x, y))
+
+
+def _requantising_concatenation() -> bytes:
+    net, x = builder()
+    return net.finish(layers.concatenation(net, [x, net.conv(x, 4)], 3))
+
+
+def _bad_logistic() -> bytes:
+    net, x = builder()
+    out = net.tensor((1, 8, 8, 4), scale=0.1)
+    return net.finish(net.op(OP.LOGISTIC, [x], out))
+
+
+def _new_axis() -> bytes:
+    net, x = builder()
+    y = layers.strided_slice(net, x, [slice(None)] * 4)
+    net.graph.operators[-1].builtinOptions.newAxisMask = 1
+    return net.finish(y)
+
+
+def _uint8_bilinear() -> bytes:
+    net = NetBuilder(np.random.default_rng(0), unsigned=True)
+    x = net.input((1, 4, 4, 2))
+    return net.finish(layers.resize(net, OP.RESIZE_BILINEAR, x, (8, 8), False, False))
 
 
 def _float_input() -> bytes:
@@ -121,27 +159,21 @@ def _sign_activation() -> bytes:
     return net.finish(net.conv(x, 2, activation=ACTIVATION.TANH))
 
 
-def _lone_relu() -> bytes:
-    net, x = builder()
-    return net.finish(net.relu(x, OP.RELU))
-
-
-def _mean_of_outer_axes() -> bytes:
-    net, x = builder()
-    return net.finish(net.mean(x, [1, 3], keep=True))
-
-
 @pytest.mark.parametrize(
     ("model", "operator", "tensor", "reason"),
     [
-        (_unsupported, "TANH", "t1", "operator not supported (supported: ADD,"),
-        (_broadcast, "ADD", "t2", "broadcasting [1, 1, 1, 4] to [1, 8, 8, 4]"),
+        (_unsupported, "SIN", "t1", "operator not supported (supported: ABS, ADD,"),
+        (_broadcast, "ADD", "t1", "[1, 8, 8, 4] and [1, 1, 1, 3] do not give [1, 8, 8, 4]"),
+        (_many_broadcasts, "MUL", "t1", "broadcasts along too many axes in turn"),
+        (_two_constants, "SUB", "t1", "both operands are constants"),
+        (_requantising_concatenation, "CONCATENATION", "t4", "needs the quantisation of"),
+        (_bad_logistic, "LOGISTIC", "t1", "the reference refuses it"),
+        (_new_axis, "STRIDED_SLICE", "t0", "ellipsis, new axes and offsets"),
+        (_uint8_bilinear, "RESIZE_BILINEAR", "t0", "TFLite resizes in floats"),
         (_float_input, "input", "t0", "is FLOAT32 [1x4x4x1]; needs quantised INT8"),
         (_batch, "CONV_2D", "t0", "has shape [2, 4, 4, 1]; needs [1, height, width, channels]"),
         (_filter_zero_point, "CONV_2D", "t1", "zero point 0"),
         (_sign_activation, "CONV_2D", "t3", "fused activation TANH not supported"),
-        (_lone_relu, "RELU", "t0", "only directly behind"),
-        (_mean_of_outer_axes, "MEAN", "t1", "reduces axes [1, 3]; needs neighbouring ones"),
     ],
 )
 def test_refusal_names_operator_and_tensor(model, operator: str, tensor: str, reason: str) -> None:

@@ -21,9 +21,15 @@ _COMMON = ["-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{KERNELS}"]
 Int8 = npt.NDArray[np.int8]
 
 
-def _compile(name: str, flags: list[str], extra: list[Path]) -> Path:
-    """Compile kernels and `extra`, once a content of the sources; processes may race."""
-    sources = sorted(KERNELS.glob("*.c")) + extra
+def _compile(name: str, flags: list[str], extra: list[Path], own_operators: bool = False) -> Path:
+    """Compile kernels and `extra`, once a content of the sources; processes may race.
+
+    `own_operators`: the list of operators is in `extra`.
+    """
+    kernels = sorted(KERNELS.glob("*.c"))
+    if own_operators:
+        kernels.remove(KERNELS / "model_operators.c")
+    sources = kernels + extra
     digest = hashlib.sha256(repr(flags).encode())
     for path in [*sources, *sorted(KERNELS.glob("*.h"))]:
         digest.update(path.read_bytes())
@@ -81,10 +87,12 @@ class KernelError(Exception):
 
 
 class Kernels:
-    """The shared library."""
+    """The shared library; `operators` is a C file with another list of operators."""
 
-    def __init__(self) -> None:
-        self.c = ctypes.CDLL(str(_compile("libkernels.so", ["-O2", "-fPIC", "-shared"], [])))
+    def __init__(self, operators: Path | None = None) -> None:
+        flags = ["-O2", "-fPIC", "-shared"]
+        extra = [] if operators is None else [operators]
+        self.c = ctypes.CDLL(str(_compile("libkernels.so", flags, extra, bool(extra))))
         self.c.status_text.restype = ctypes.c_char_p
         self.c.prob_q8.restype = ctypes.c_uint8
         self.c.crc32_ieee.restype = ctypes.c_uint32

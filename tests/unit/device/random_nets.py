@@ -1,6 +1,7 @@
 """Seeded random nets over every operator of the runtime."""
 
 import numpy as np
+from random_layers import EXTRA_LAYERS
 from tflite_builder import ACTIVATION, OP, PADDING, NetBuilder
 
 _ACTIVATIONS = [
@@ -36,21 +37,27 @@ def _layer(net: NetBuilder, x: int) -> int:
     rng = net.rng
     activation = int(rng.choice(_ACTIVATIONS))
     weighted = {"activation": activation, "per_channel": rng.random() < 0.8}
-    match rng.choice(
-        [
-            "conv",
-            "conv",
-            "1x1",
-            "dw",
-            "dw",
-            "residual",
-            "pad",
-            "max",
-            "average",
-            "transpose",
-            "relu",
-        ]
-    ):
+    layer = str(
+        rng.choice(
+            [
+                "conv",
+                "conv",
+                "1x1",
+                "dw",
+                "dw",
+                "residual",
+                "pad",
+                "max",
+                "average",
+                "transpose",
+                "relu",
+                *EXTRA_LAYERS,
+            ]
+        )
+    )
+    if layer in EXTRA_LAYERS:
+        return EXTRA_LAYERS[layer](net, x)
+    match layer:
         case "conv":
             return net.conv(x, int(rng.integers(1, 40)), **_window(net, x, True), **weighted)
         case "1x1":
@@ -112,10 +119,13 @@ def _head(net: NetBuilder, x: int) -> int:
     )
 
 
-def random_net(seed: int) -> bytes:
-    """One net: one to five layers, mostly a head. The same seed gives the same bytes."""
+def random_net(seed: int, unsigned: bool = False) -> bytes:
+    """One net: one to five layers, mostly a head. The same seed gives the same bytes.
+
+    `unsigned`: of uint8 tensors.
+    """
     rng = np.random.default_rng(seed)
-    net = NetBuilder(rng)
+    net = NetBuilder(rng, unsigned)
     h, w, c = int(rng.integers(3, 20)), int(rng.integers(3, 20)), int(rng.integers(1, 24))
     x = net.input((1, h, w, c))
     for _ in range(int(rng.integers(1, 6))):

@@ -7,12 +7,18 @@ import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 Int8 = npt.NDArray[np.int8]
+Quant = tuple[float, int]
 
 
 class Reference:
-    """A `.tflite` model under BUILTIN_REF: no delegate, no optimised kernel."""
+    """A `.tflite` model under BUILTIN_REF: no delegate, no optimised kernel.
 
-    def __init__(self, tflite: bytes) -> None:
+    int8 in and out: a uint8 model sees and gives 128 more, a float one what int8 stands for, by
+    `ends`, the (scale, zero point) of input and output.
+    """
+
+    def __init__(self, tflite: bytes, ends: tuple[Quant, Quant] | None = None) -> None:
+        self._ends = ends
         resolver = OpResolverType.BUILTIN_REF
         self._interpreter = Interpreter(
             model_content=tflite, experimental_op_resolver_type=resolver, num_threads=1
@@ -23,9 +29,27 @@ class Reference:
         self.shape = tuple(int(side) for side in self._input["shape"])
 
     def run(self, values: Int8) -> Int8:
-        self._interpreter.set_tensor(self._input["index"], values.reshape(self.shape))
+        self._interpreter.set_tensor(self._input["index"], self._given(values))
         self._interpreter.invoke()
-        return self._interpreter.get_tensor(self._output["index"]).reshape(-1)
+        return self._taken(self._interpreter.get_tensor(self._output["index"]).reshape(-1))
+
+    def _given(self, values: Int8) -> npt.NDArray[np.generic]:
+        values = values.reshape(self.shape)
+        if self._input["dtype"] is np.float32:
+            scale, zero_point = self._ends[0]
+            return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
+        return values.view(np.uint8) ^ 0x80 if self._input["dtype"] is np.uint8 else values
+
+    def _taken(self, found: npt.NDArray[np.generic]) -> Int8:
+        if self._output["dtype"] is np.float32:
+            scale, zero_point = self._ends[1]
+            whole = np.rint(found / np.float32(scale)) + zero_point
+            # Each value is one that int8 stands for, to the bit.
+            assert np.array_equal(
+                (whole - zero_point).astype(np.float32) * np.float32(scale), found
+            )
+            return whole.astype(np.int8)
+        return (found ^ 0x80).view(np.int8) if self._output["dtype"] is np.uint8 else found
 
 
 def _spans(size: int, target: int) -> list[tuple[int, int]]:

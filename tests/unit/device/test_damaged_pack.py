@@ -79,7 +79,7 @@ def test_extreme_words_in_header_and_records_stay_in_bounds(pack: bytes) -> None
     ("offset", "value", "reason"),
     [
         (0, 0x4B504D00, "bad magic"),
-        (4, 0x00600002, "unknown version"),
+        (4, 0x00600001, "unknown version"),
         (12, 0, "wrong size"),
         (16, 0, "bad header"),
         (16, 1, "bad operator"),
@@ -90,7 +90,7 @@ def test_extreme_words_in_header_and_records_stay_in_bounds(pack: bytes) -> None
         (48, 0, "bad shape"),
         (60, 128, "bad quantisation"),
         (84, 1, "bad header"),
-        (96, 0x0048000B, "bad operator"),
+        (96, 0x0048003F, "bad operator"),
         (96, 0x00480004, "bad operator"),
         (100, 0xFFFFFFF0, "arena out of bounds"),
         (96 + 16 + 40, 0, "weights out of bounds"),

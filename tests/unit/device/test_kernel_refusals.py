@@ -8,26 +8,29 @@ import pytest
 from kernel_library import KernelError, Kernels, pointer
 
 SHAPE, QUANT = "bad shape", "bad quantisation"
-WINDOW = "<14H4h2H"
-# in 4x4x2, out 4x4x2, kernel 1x1, stride 1, dilation 1, no padding, zero points, limits, multiplier
+WINDOW = "<14H4hHh"
+# in 4x4x2, out 4x4x2, kernel 1x1, stride 1, dilation 1, no padding, zero points, limits,
+# multiplier, the filter's zero point
 CONV = [4, 4, 2, 4, 4, 2, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, -128, 127, 0, 0]
 DEPTHWISE = [*CONV[:18], 1, 0]
-FULLY = [1, 32, 2, 0, 0, -128, 127]
+FULLY = [1, 32, 2, 0, 0, -128, 127, 0, 0]
 ADD = [32, 1 << 30, 1 << 30, 1 << 30, 0, 0, 0, 20, 0, 0, 0, -128, 127, 0, 0, 0]
 PAD = [2, 2, 2, 4, 4, 2, 1, 1, 0, 0]
 MEAN = [1, 16, 2, 1 << 30, -3, 0, 0, 0]
-TRANSPOSE = [1, 4, 4, 2, 0, 2, 1, 3]
+COPY = [1, 4, 4, 2, 32, 2, 8, 1, 32, 8, 2, 1, 0, 0]
+ARITHMETIC = [1, 1, 1, 32, 1 << 30, 1 << 30, 1 << 30, 0, 0, 0, 20, 0, 0, 0, -128, 127, 0, 0, 0, 0]
 SOFTMAX = [2, 16, 1 << 30, 20, -100, 0]
 LAYOUTS = {
     "conv_2d_s8": WINDOW,
     "depthwise_conv_2d_s8": WINDOW,
     "average_pool_2d_s8": WINDOW,
     "max_pool_2d_s8": WINDOW,
-    "fully_connected_s8": "<3I4h",
+    "fully_connected_s8": "<3I5hH",
     "add_s8": "<I3i4h3h2h3H",
     "pad_s8": "<9Hh",
     "mean_s8": "<3IihbbI",
-    "transpose_s8": "<4H4B",
+    "copy_s8": "<4I8i2I",
+    "arithmetic_s8": "<4H3i4h5hBBHH",
     "softmax_s8": "<2IiiiI",
 }
 WEIGHTED = {"conv_2d_s8", "depthwise_conv_2d_s8", "fully_connected_s8"}
@@ -48,7 +51,7 @@ def call(kernels: Kernels, name: str, fields: list[int], out: np.ndarray, shift:
     arguments = [pointer(shape), pointer(values)]
     if name in WEIGHTED:
         arguments += [pointer(filters), ctypes.byref(quant)]
-    if name == "add_s8":
+    if name in ("add_s8", "arithmetic_s8"):
         arguments.append(pointer(values))
     kernels.check(getattr(kernels.c, name)(*arguments, pointer(out)))
 
@@ -62,7 +65,8 @@ GOOD = {
     "add_s8": ADD,
     "pad_s8": PAD,
     "mean_s8": MEAN,
-    "transpose_s8": TRANSPOSE,
+    "copy_s8": COPY,
+    "arithmetic_s8": ARITHMETIC,
     "softmax_s8": SOFTMAX,
 }
 BAD = [
@@ -73,7 +77,9 @@ BAD = [
     ("conv_2d_s8", 16, 128, QUANT),
     ("conv_2d_s8", 17, -129, QUANT),
     ("conv_2d_s8", 18, 1, SHAPE),
-    ("conv_2d_s8", 19, 1, SHAPE),
+    ("conv_2d_s8", 19, 128, QUANT),
+    ("average_pool_2d_s8", 19, 2, SHAPE),
+    ("max_pool_2d_s8", 19, 1, SHAPE),
     ("depthwise_conv_2d_s8", 18, 0, SHAPE),
     ("depthwise_conv_2d_s8", 18, 2, SHAPE),
     ("average_pool_2d_s8", 5, 1, SHAPE),
@@ -82,6 +88,8 @@ BAD = [
     ("max_pool_2d_s8", 10, 2, SHAPE),
     *(("fully_connected_s8", place, value, SHAPE) for place in range(3) for value in (0, 65536)),
     ("fully_connected_s8", 3, 128, QUANT),
+    ("fully_connected_s8", 7, -129, QUANT),
+    ("fully_connected_s8", 8, 1, SHAPE),
     ("add_s8", 0, 0, SHAPE),
     ("add_s8", 1, -(1 << 31), QUANT),
     ("add_s8", 4, 1, QUANT),
@@ -95,9 +103,17 @@ BAD = [
     ("mean_s8", 1, (1 << 23) + 1, SHAPE),
     ("mean_s8", 4, 31, QUANT),
     ("mean_s8", 4, -32, QUANT),
-    ("transpose_s8", 0, 0, SHAPE),
-    ("transpose_s8", 4, 1, SHAPE),
-    ("transpose_s8", 7, 4, SHAPE),
+    *(("copy_s8", place, value, SHAPE) for place in range(4) for value in (0, (1 << 24) + 1)),
+    ("copy_s8", 5, -2, SHAPE),
+    ("copy_s8", 11, -1, SHAPE),
+    *(("arithmetic_s8", place, 0, SHAPE) for place in range(4)),
+    ("arithmetic_s8", 7, 1, QUANT),
+    ("arithmetic_s8", 10, 21, QUANT),
+    ("arithmetic_s8", 11, 128, QUANT),
+    ("arithmetic_s8", 15, -129, QUANT),
+    ("arithmetic_s8", 16, 3, SHAPE),
+    ("arithmetic_s8", 18, 3, SHAPE),
+    ("arithmetic_s8", 19, 1, SHAPE),
     ("softmax_s8", 0, 0, SHAPE),
     ("softmax_s8", 1, 2049, SHAPE),
     ("softmax_s8", 2, -1, QUANT),

@@ -16,7 +16,16 @@ OP = schema.BuiltinOperator
 ACTIVATION = schema.ActivationFunctionType
 PADDING = schema.Padding
 # The first version of each operator that knows int8 (and per-channel filters).
-_VERSIONS = {OP.RESHAPE: 1, OP.CONV_2D: 3, OP.DEPTHWISE_CONV_2D: 3, OP.FULLY_CONNECTED: 4}
+_VERSIONS = {
+    OP.RESHAPE: 1,
+    OP.CONV_2D: 3,
+    OP.DEPTHWISE_CONV_2D: 3,
+    OP.FULLY_CONNECTED: 4,
+    OP.HARD_SWISH: 1,
+    OP.PACK: 1,
+    OP.SPLIT_V: 1,
+    OP.UNPACK: 1,
+}
 _TYPES = {
     np.int8: schema.TensorType.INT8,
     np.int32: schema.TensorType.INT32,
@@ -26,9 +35,14 @@ _TYPES = {
 
 @dataclass
 class NetBuilder:
-    """Adds tensors and operators; each operator returns the index of its output tensor."""
+    """Adds tensors and operators; each operator returns the index of its output tensor.
+
+    `unsigned`: every quantised tensor is uint8. Values and zero points are given and returned as
+    int8 all the same, 128 less.
+    """
 
     rng: np.random.Generator
+    unsigned: bool = False
     model: Any = field(default_factory=schema.ModelT)
 
     def __post_init__(self) -> None:
@@ -47,6 +61,9 @@ class NetBuilder:
         raw.name = f"t{len(self.graph.tensors)}".encode()
         raw.shape = np.array(shape, np.int32)
         raw.type = _TYPES[dtype]
+        if self.unsigned and dtype is np.int8:
+            raw.type, zero_point = schema.TensorType.UINT8, zero_point + 128
+            data = None if data is None else np.asarray(data, np.int8) ^ np.int8(-128)
         if scale is not None:
             raw.quantization = schema.QuantizationParametersT()
             raw.quantization.scale = np.atleast_1d(np.asarray(scale, np.float32))
@@ -72,7 +89,8 @@ class NetBuilder:
         return float(self.graph.tensors[index].quantization.scale[0])
 
     def zero_point(self, index: int) -> int:
-        return int(self.graph.tensors[index].quantization.zeroPoint[0])
+        value = int(self.graph.tensors[index].quantization.zeroPoint[0])
+        return value - 128 if self.unsigned else value
 
     def _scale(self) -> float:
         return float(np.float32(math.exp(self.rng.uniform(-5, 0))))
@@ -82,7 +100,8 @@ class NetBuilder:
 
     # ---- operators
 
-    def op(self, code: int, inputs: list[int], output: int, options_type: int, options: Any) -> int:
+    def op(self, code: int, inputs: list[int], output, options_type: int = 0, options: Any = None):  # type: ignore[no-untyped-def]
+        """`output`: one index, or a list of them."""
         entry = schema.OperatorCodeT()
         entry.builtinCode, entry.deprecatedBuiltinCode, entry.version = (
             code,
@@ -92,7 +111,8 @@ class NetBuilder:
         self.model.operatorCodes.append(entry)
         raw = schema.OperatorT()
         raw.opcodeIndex = len(self.model.operatorCodes) - 1
-        raw.inputs, raw.outputs = np.array(inputs, np.int32), np.array([output], np.int32)
+        outputs = output if isinstance(output, list) else [output]
+        raw.inputs, raw.outputs = np.array(inputs, np.int32), np.array(outputs, np.int32)
         raw.builtinOptionsType, raw.builtinOptions = options_type, options
         self.graph.operators.append(raw)
         return output
@@ -100,12 +120,14 @@ class NetBuilder:
     def _weights(self, source: int, shape, axis: int, terms: int, per_channel: bool, bias: bool):
         """(filter index, bias index if there is one, output scale) of an operator with weights."""
         channels = shape[axis]
+        per_channel = per_channel and not self.unsigned
         count = channels if per_channel else 1
         scales = np.exp(self.rng.uniform(-6, -3, count)).astype(np.float32)
         if per_channel and self.rng.random() < 0.2:
             scales *= self.rng.choice(np.float32([1, -1]), count)
         data = self.rng.integers(-127, 128, shape)
-        weights = self.tensor(shape, scale=scales, axis=axis, data=data)
+        zero = int(self.rng.integers(-128, 128)) if self.unsigned else 0
+        weights = self.tensor(shape, scale=scales, zero_point=zero, axis=axis, data=data)
         spread = 74 * 74 * math.sqrt(terms)
         bias_index: list[int] = []
         if bias:

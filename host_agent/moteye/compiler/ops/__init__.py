@@ -1,40 +1,39 @@
 """Lowering, one file an operator.
 
-A new operator: a file here, a line in REGISTRY, a record kind, a kernel.
+A file here or in `custom/` names what it lowers in `LOWERS`; nothing else knows the operators. A
+new one brings such a file, a record kind and a kernel (device/kernels/model_operator.h).
 """
 
+import importlib
+import pkgutil
 from collections.abc import Callable
 
 from ..reader import Graph, Op
 from ..record import Record
-from . import (
-    add,
-    conv_2d,
-    depthwise_conv_2d,
-    fully_connected,
-    mean,
-    pad,
-    pool_2d,
-    softmax,
-    transpose,
-)
+from . import custom
 
-REGISTRY: dict[str, Callable[[Graph, Op], Record]] = {
-    "ADD": add.lower,
-    "AVERAGE_POOL_2D": pool_2d.lower,
-    "CONV_2D": conv_2d.lower,
-    "DEPTHWISE_CONV_2D": depthwise_conv_2d.lower,
-    "FULLY_CONNECTED": fully_connected.lower,
-    "MAX_POOL_2D": pool_2d.lower,
-    "MEAN": mean.lower,
-    "PAD": pad.lower,
-    "SOFTMAX": softmax.lower,
-    "TRANSPOSE": transpose.lower,
-}
+Lower = Callable[[Graph, Op], Record | list[Record]]
 
 
-def lower_op(graph: Graph, op: Op) -> Record:
-    """The record of one operator.
+def _collect() -> dict[str, Lower]:
+    found: dict[str, Lower] = {}
+    for package, path in ((__name__, __path__), (custom.__name__, custom.__path__)):
+        for module in pkgutil.iter_modules(path):
+            lowers = getattr(importlib.import_module(f"{package}.{module.name}"), "LOWERS", {})
+            found |= lowers
+    return dict(sorted(found.items()))
+
+
+REGISTRY: dict[str, Lower] = _collect()
+
+
+def register(kind: str, lower: Lower) -> None:
+    """Add an operator that lives outside this package: a built-in's name, or a custom code."""
+    REGISTRY[kind] = lower
+
+
+def lower_op(graph: Graph, op: Op) -> list[Record]:
+    """The records of one operator, in the order in which they run.
 
     Raises ModelError for one that is not in the registry, or not in a form that can be run.
     """
@@ -42,4 +41,5 @@ def lower_op(graph: Graph, op: Op) -> Record:
     if lower is None:
         known = ", ".join(sorted(REGISTRY))
         raise graph.fault(op, op.outputs[0], f"operator not supported (supported: {known})")
-    return lower(graph, op)
+    records = lower(graph, op)
+    return records if isinstance(records, list) else [records]

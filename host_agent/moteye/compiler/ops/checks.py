@@ -1,6 +1,7 @@
 """What several operators ask of their tensors."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -41,11 +42,17 @@ def constant(graph: Graph, op: Op, index: int) -> NDArray[np.int64]:
 
 
 def filters(graph: Graph, op: Op, index: int, rank: int, axis: int) -> Tensor:
-    """A constant int8 filter, zero point 0, one scale or one a slice of `axis`."""
+    """A constant int8 filter, one scale or one a slice of `axis`.
+
+    Its zero point is 0, unless it comes from uint8 and its weights less the zero point do not fit
+    int8.
+    """
     tensor = graph.tensors[index]
     if tensor.dtype != "INT8" or tensor.data is None or len(tensor.shape) != rank:
         raise graph.fault(op, index, f"needs a constant INT8 filter of rank {rank}")
-    if np.any(tensor.zero_point != 0):
+    if tensor.unsigned and len(tensor.scale) == 1:
+        tensor = _centred(tensor)
+    elif np.any(tensor.zero_point != 0):
         raise graph.fault(op, index, "needs a filter with zero point 0")
     per_channel = len(tensor.scale) == tensor.shape[axis] and (
         tensor.axis == axis or len(tensor.scale) == 1
@@ -55,6 +62,20 @@ def filters(graph: Graph, op: Op, index: int, rank: int, axis: int) -> Tensor:
     if not np.all(np.isfinite(tensor.scale)):
         raise graph.fault(op, index, "has a scale that is not finite")
     return tensor
+
+
+def _centred(tensor: Tensor) -> Tensor:
+    """The same filter with zero point 0, if int8 can hold that."""
+    assert tensor.data is not None
+    data = tensor.data.astype(np.int64) - int(tensor.zero_point[0])
+    if data.min() < -128 or data.max() > 127:
+        return tensor
+    return replace(tensor, data=data.astype(np.int8), zero_point=np.zeros(1, np.int64))
+
+
+def filter_zero_point(tensor: Tensor) -> int:
+    """What `filters` left of a filter's zero point."""
+    return int(tensor.zero_point[0]) if len(tensor.zero_point) == 1 else 0
 
 
 def limits(graph: Graph, op: Op) -> tuple[int, int]:

@@ -2,10 +2,11 @@
 
 from ..reader import Graph, Op
 from ..record import CONV_2D, Record, channel_weights
-from .checks import computed, filters, quantised
+from .checks import computed, filter_zero_point, filters, quantised
 from .window import Window, pack_window
 
 MAX_TERMS = 65535  # WINDOW_2D_MAX_TERMS
+MAX_OFFSET_TERMS = 32767  # WINDOW_2D_MAX_OFFSET_TERMS
 
 
 def factors(graph: Graph, op: Op, channels: int) -> list[float]:
@@ -29,12 +30,15 @@ def lower(graph: Graph, op: Op) -> Record:
             op, op.inputs[1], f"groups are not supported ({source.shape[-1]} channels on {in_c})"
         )
     terms = kernel_h * kernel_w * in_c
-    if terms > MAX_TERMS:
-        raise graph.fault(
-            op, op.inputs[1], f"{terms} products an output; {MAX_TERMS} are supported"
-        )
+    zero_point = filter_zero_point(weights)
+    most = MAX_OFFSET_TERMS if zero_point else MAX_TERMS
+    if terms > most:
+        raise graph.fault(op, op.inputs[1], f"{terms} products an output; {most} are supported")
     dilation = (op.options.dilationHFactor, op.options.dilationWFactor)
-    body, outputs = pack_window(graph, op, Window((kernel_h, kernel_w), dilation))
+    body, outputs = pack_window(graph, op, Window((kernel_h, kernel_w), dilation, 0, zero_point))
     bias = op.inputs[2] if len(op.inputs) > 2 else -1
     packed = channel_weights(graph, op, weights.data, bias, factors(graph, op, out_c))
     return Record(CONV_2D, op.kind, (op.inputs[0],), op.outputs[0], body, outputs * terms, packed)
+
+
+LOWERS = {"CONV_2D": lower}

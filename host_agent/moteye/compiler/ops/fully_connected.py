@@ -4,7 +4,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from ..reader import Graph, Op
 from ..record import FULLY_CONNECTED, Record, channel_weights, pack_fields
-from .checks import computed, filters, limits, quantised
+from .checks import computed, filter_zero_point, filters, limits, quantised
 from .conv_2d import factors
 
 
@@ -26,7 +26,7 @@ def lower(graph: Graph, op: Op) -> Record:
     body = pack_fields(
         graph,
         op,
-        "3I4h",
+        "3I5hH",
         rows,
         in_n,
         out_n,
@@ -34,6 +34,8 @@ def lower(graph: Graph, op: Op) -> Record:
         int(target.zero_point[0]),
         low,
         high,
+        filter_zero_point(weights),
+        0,
     )
     if len(weights.scale) > 1:
         scales = factors(graph, op, out_n)
@@ -46,3 +48,6 @@ def lower(graph: Graph, op: Op) -> Record:
     return Record(
         FULLY_CONNECTED, op.kind, (op.inputs[0],), op.outputs[0], body, rows * in_n * out_n, packed
     )
+
+
+LOWERS = {"FULLY_CONNECTED": lower}

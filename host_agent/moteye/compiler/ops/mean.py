@@ -1,11 +1,13 @@
-"""MEAN over neighbouring axes."""
+"""MEAN, over neighbouring axes or with the reduced ones moved together first."""
 
 import math
+from dataclasses import replace
 
 from ..quantize import quantize_multiplier
-from ..reader import Graph, Op
+from ..reader import Graph, Op, Tensor
 from ..record import MEAN, Record, pack_fields
 from .checks import computed, constant, quantised
+from .copies import transpose_record
 
 _MAX_REDUCE = 1 << 23  # MEAN_MAX_REDUCE
 
@@ -17,16 +19,33 @@ def _factor(scale_ratio: float, count: int) -> tuple[int, int]:
     return (multiplier << shift) // count, exponent - shift
 
 
-def lower(graph: Graph, op: Op) -> Record:
-    """The record of MEAN."""
-    source = computed(graph, op, op.inputs[0])
-    target = quantised(graph, op, op.outputs[0])
+def _axes(graph: Graph, op: Op, source: Tensor) -> list[int]:
+    """What is reduced; axes of length 1 join or split nothing."""
     rank = len(source.shape)
     axes = sorted({int(axis) % rank for axis in constant(graph, op, op.inputs[1]).reshape(-1)})
-    # Axes of length 1 join or split nothing.
-    axes = [axis for axis in axes if source.shape[axis] != 1] or axes[:1]
-    if not axes or axes != list(range(axes[0], axes[-1] + 1)):
-        raise graph.fault(op, op.inputs[1], f"reduces axes {axes}; needs neighbouring ones")
+    return [axis for axis in axes if source.shape[axis] != 1] or axes[:1]
+
+
+def _gathered(graph: Graph, op: Op, source: Tensor, axes: list[int]) -> tuple[int, Record]:
+    """(new tensor, its record): the input with the reduced axes last."""
+    order = [axis for axis in range(len(source.shape)) if axis not in axes] + axes
+    shape = tuple(source.shape[axis] for axis in order)
+    graph.tensors.append(replace(source, name=f"{source.name} (reordered)", shape=shape))
+    index = len(graph.tensors) - 1
+    return index, transpose_record(graph, op, (op.inputs[0], index), order)
+
+
+def lower(graph: Graph, op: Op) -> list[Record]:
+    """The records of MEAN."""
+    source = computed(graph, op, op.inputs[0])
+    target = quantised(graph, op, op.outputs[0])
+    axes, index, before = _axes(graph, op, source), op.inputs[0], []
+    if not axes:
+        raise graph.fault(op, op.inputs[1], "reduces no axis")
+    if axes != list(range(axes[0], axes[-1] + 1)):
+        index, record = _gathered(graph, op, source, axes)
+        before, source = [record], graph.tensors[index]
+        axes = list(range(len(source.shape) - len(axes), len(source.shape)))
     outer = math.prod(source.shape[: axes[0]])
     count = math.prod(source.shape[axis] for axis in axes)
     inner = math.prod(source.shape[axes[-1] + 1 :])
@@ -46,4 +65,7 @@ def lower(graph: Graph, op: Op) -> Record:
         int(target.zero_point[0]),
         0,
     )
-    return Record(MEAN, op.kind, (op.inputs[0],), op.outputs[0], body)
+    return [*before, Record(MEAN, op.kind, (index,), op.outputs[0], body)]
+
+
+LOWERS = {"MEAN": lower}

@@ -8,7 +8,7 @@ from ..reader import Graph, Op
 from ..record import pack_fields
 from .checks import image, limits
 
-_LAYOUT = "14H4h2H"
+_LAYOUT = "14H4hHh"
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class Window:
     kernel: tuple[int, int]
     dilation: tuple[int, int] = (1, 1)
     depth_multiplier: int = 0
+    filter_zero_point: int = 0  # average pooling: 1 rounds halves up
 
 
 def _along(
@@ -71,6 +72,6 @@ def pack_window(graph: Graph, op: Op, window: Window) -> tuple[bytes, int]:
         *zero_points,
         *limits(graph, op),
         window.depth_multiplier,
-        0,
+        window.filter_zero_point,
     )
     return body, out_h * out_w * out_c

@@ -1,0 +1,50 @@
+"""The list of operators that a firmware needs for its pack: the others are not linked."""
+
+import struct
+
+from . import record
+from .error import ModelError
+
+# Record kinds and the name of each one's `model_operator_t`, less `_operator`.
+_NAMES = {
+    record.CONV_2D: "conv_2d",
+    record.DEPTHWISE_CONV_2D: "depthwise_conv_2d",
+    record.FULLY_CONNECTED: "fully_connected",
+    record.ADD: "add",
+    record.PAD: "pad",
+    record.MEAN: "mean",
+    record.AVERAGE_POOL_2D: "average_pool_2d",
+    record.MAX_POOL_2D: "max_pool_2d",
+    record.COPY: "copy",
+    record.SOFTMAX: "softmax",
+    record.ARITHMETIC: "arithmetic",
+    record.LOOKUP: "lookup",
+    record.RESIZE: "resize",
+}
+
+
+def record_kinds(pack: bytes) -> list[int]:
+    """The kind of each record of a pack, in their order."""
+    count, at = struct.unpack_from("<2I", pack, 16)
+    kinds = []
+    for _ in range(count):
+        kind, size = struct.unpack_from("<2H", pack, at)
+        kinds.append(kind)
+        at += size
+    return kinds
+
+
+def operators_source(pack: bytes) -> str:
+    """The C file that stands in for device/kernels/model_operators.c: what this pack runs.
+
+    Raises ModelError for a custom operator, whose name in C is its author's affair.
+    """
+    kinds = sorted(set(record_kinds(pack)))
+    custom = [kind for kind in kinds if kind not in _NAMES]
+    if custom:
+        raise ModelError(f"record kinds {custom} are custom: write the list by hand")
+    lines = "\n".join(f"    &{_NAMES[kind]}_operator," for kind in kinds)
+    return (
+        '#include "model_operator.h"\n\n'
+        f"const model_operator_t *const model_operators[] = {{\n{lines}\n    NULL,\n}};\n"
+    )
