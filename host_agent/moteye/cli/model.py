@@ -16,7 +16,6 @@ app.command("check")(model_check.check)
 Source = Annotated[Path, typer.Argument(metavar="MODEL.tflite", exists=True, dir_okay=False)]
 
 
-
 def _write(path: Path, data: bytes) -> None:
     partial = path.with_suffix(".part")
     partial.write_bytes(data)
