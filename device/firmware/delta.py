@@ -1,4 +1,5 @@
-# A prototype set made of another and a delta (SPEC, "Delta, format 1").
+# A prototype set made of another and a delta (SPEC, "Delta, format 1"). Rows that are copied are
+# copied run by run, so that a set of thousands of rows takes no longer than its bytes do.
 import binascii
 import struct
 
@@ -8,8 +9,8 @@ from moteye_protocol.wire import (
     MAX_CANARIES,
     MAX_ROWS,
     SET_HEADER_BYTES,
-    SET_PLANE_WIDTHS,
 )
+from set_layout import columns, row_count, shared, whole_dim
 
 _HEAD = "<2sBBHIIh"  # magic, format, flags, rows, number, epoch, report_q8
 _COPY = 0x8000
@@ -40,42 +41,51 @@ class _Reader:
         return self.at == len(self._data)
 
 
-# Where the parts of a set with so many rows lie: for each plane (width, nibbles, scale, mult,
-# offset), then where the names begin.
-def _lay_out(planes, count):
-    at = SET_HEADER_BYTES
-    found = []
-    for width in SET_PLANE_WIDTHS[:planes]:
-        scale = at + count * width // 2
-        mult = (scale + count + 3) & ~3
-        found.append((width, at, scale, mult, mult + 2 * count))
-        at = (mult + 4 * count + 3) & ~3
-    return found, at
+# Where names lie in the base; rows are mostly asked for in order.
+class _Names:
+    def __init__(self, base):
+        self._base = base
+        self._first, self._bytes = struct.unpack_from("<II", base, 32)
+        self._row = 0
+        self._at = self._first
+
+    def left_out(self):
+        return self._bytes == 0
+
+    # The bytes of the names of so many rows.
+    def of(self, row, count):
+        start = self._find(row)
+        return self._base[start : self._find(row + count)]
+
+    def _find(self, row):
+        if row < self._row:
+            self._row = 0
+            self._at = self._first
+        while self._row < row:
+            self._at += 1 + self._base[self._at]
+            self._row += 1
+        return self._at
 
 
-# One row of one set: where it is copied from, or where it goes.
-def _copy_row(base, old, source, out, new, row):
-    for (width, nibbles, scale, mult, offset), (_, nibbles2, scale2, mult2, offset2) in zip(
-        old, new
-    ):
-        half = width // 2
-        out[nibbles2 + row * half : nibbles2 + (row + 1) * half] = base[
-            nibbles + source * half : nibbles + (source + 1) * half
-        ]
-        out[scale2 + row] = base[scale + source]
-        out[mult2 + 2 * row : mult2 + 2 * row + 2] = base[mult + 2 * source : mult + 2 * source + 2]
-        out[offset2 + 2 * row : offset2 + 2 * row + 2] = base[
-            offset + 2 * source : offset + 2 * source + 2
-        ]
+# The rows of the new set, as they are put into `out`.
+class _Rows:
+    def __init__(self, base, out, count):
+        self._base = base
+        self._out = out
+        self._old, _ = columns(base, row_count(base))
+        self._new, self.end = columns(base, count)
+        if self.end > len(out):
+            raise DeltaError("too large")
 
+    def copy(self, source, row, count):
+        for (old, size), (new, _) in zip(self._old, self._new):
+            self._out[new + row * size : new + (row + count) * size] = self._base[
+                old + source * size : old + (source + count) * size
+            ]
 
-def _take_row(reader, out, new, row):
-    for width, nibbles, scale, mult, offset in new:
-        half = width // 2
-        out[nibbles + row * half : nibbles + (row + 1) * half] = reader.take(half)
-        out[scale + row] = reader.take(1)[0]
-        out[mult + 2 * row : mult + 2 * row + 2] = reader.take(2)
-        out[offset + 2 * row : offset + 2 * row + 2] = reader.take(2)
+    def take(self, reader, row):
+        for new, size in self._new:
+            self._out[new + row * size : new + (row + 1) * size] = reader.take(size)
 
 
 # Appends to `out` from `at` on. Raises DeltaError where there is no room.
@@ -86,82 +96,94 @@ def _append(out, at, data):
     return at + len(data)
 
 
-def _names_of(base, at, count):
-    found = []
-    for _ in range(count):
-        found.append(at)
-        at += 1 + base[at]
-    return found
-
-
 # Makes a set in `out`, a memoryview, of `base`, a set that is in use. Returns its size and the rows
 # that are not the base's. Raises DeltaError; `out` is then of no use.
 def apply(base, delta, out):
+    base = memoryview(base)
     reader = _Reader(delta)
     magic, fmt, flags, count, number, epoch, report_q8 = struct.unpack(
         _HEAD, reader.take(struct.calcsize(_HEAD))
     )
     if magic != DELTA_MAGIC or fmt != DELTA_FORMAT or flags > 3 or not 1 <= count <= MAX_ROWS:
         raise DeltaError("not a delta of this format")
-    planes = base[6]
-    base_count = struct.unpack_from("<H", base, 24)[0]
-    old, names_at = _lay_out(planes, base_count)
-    new, names_at2 = _lay_out(planes, count)
-    if names_at2 > len(out):
-        raise DeltaError("too large")
-    out[:names_at2] = bytes(names_at2)
-    out[:SET_HEADER_BYTES] = base[:SET_HEADER_BYTES]
+    rows = _Rows(base, out, count)
+    _clear(out, SET_HEADER_BYTES, rows.end)
+    out[: shared(base)] = base[: shared(base)]
     if flags & _SHIFTS:
         out[44:49] = reader.take(5)
-    names = _names_of(base, names_at, base_count)
-    moved = {}
+    old = _old_canaries(base)
+    at, added = _all_rows(base, reader, rows, count, out, old)
+    names_bytes = at - rows.end
+    canaries, at = _canaries(base, reader, flags, old, out, at)
+    if not reader.at_end():
+        raise DeltaError("bytes after its end")
+    struct.pack_into("<IIHh", out, 16, epoch, number, count, report_q8)
+    struct.pack_into("<III", out, 28, at, rows.end, names_bytes)
+    out[49] = canaries
+    struct.pack_into("<I", out, 40, binascii.crc32(out[SET_HEADER_BYTES:at]))
+    return at, added
+
+
+def _clear(out, start, end):
+    zeros = bytes(256)
+    while start < end:
+        size = min(256, end - start)
+        out[start : start + size] = zeros[:size]
+        start += size
+
+
+# Goes through the runs: where the names end, and which rows were not copied.
+def _all_rows(base, reader, rows, count, out, old):
+    base_count = row_count(base)
+    names = _Names(base)
     added = []
-    at = names_at2
+    at = rows.end
     row = 0
     while row < count:
         head = reader.u16()
         length = head & ~_COPY
         if not 1 <= length <= count - row:
             raise DeltaError("rows do not add up")
-        source = reader.u16() if head & _COPY else None
-        if source is not None and source + length > base_count:
-            raise DeltaError("a row that the base does not have")
-        for index in range(length):
-            if source is None:
-                _take_row(reader, out, new, row)
-                size = reader.take(1)[0]
-                at = _append(out, at, bytes((size,)))
-                at = _append(out, at, reader.take(size))
-                added.append(row)
-            else:
-                _copy_row(base, old, source + index, out, new, row)
-                start = names[source + index]
-                at = _append(out, at, base[start : start + 1 + base[start]])
-                if source + index not in moved:
-                    moved[source + index] = row
-            row += 1
-    names_bytes = at - names_at2
-    canaries, at = _canaries(base, reader, flags, moved, out, at)
-    if not reader.at_end():
-        raise DeltaError("bytes after its end")
-    struct.pack_into("<IIHh", out, 16, epoch, number, count, report_q8)
-    struct.pack_into("<III", out, 28, at, names_at2, names_bytes)
-    out[49] = canaries
-    struct.pack_into("<I", out, 40, binascii.crc32(out[SET_HEADER_BYTES:at]))
+        if head & _COPY:
+            source = reader.u16()
+            if source + length > base_count:
+                raise DeltaError("a row that the base does not have")
+            rows.copy(source, row, length)
+            if not names.left_out():
+                at = _append(out, at, names.of(source, length))
+            for canary in old:
+                if canary[1] is None and source <= canary[0] < source + length:
+                    canary[1] = row + canary[0] - source
+        else:
+            for index in range(row, row + length):
+                rows.take(reader, index)
+                if not names.left_out():
+                    size = reader.take(1)
+                    at = _append(out, at, size)
+                    at = _append(out, at, reader.take(size[0]))
+                added.append(index)
+        row += length
     return at, added
 
 
-def _canaries(base, reader, flags, moved, out, at):
-    size = sum(SET_PLANE_WIDTHS[: base[6]])
+# [row in the base, row in the new set or None, where it lies] for each canary of the base.
+def _old_canaries(base):
+    size = 2 + whole_dim(base)
+    start = sum(struct.unpack_from("<II", base, 32))
+    return [
+        [struct.unpack_from("<H", base, start + index * size)[0], None, start + index * size]
+        for index in range(base[49])
+    ]
+
+
+def _canaries(base, reader, flags, old, out, at):
+    size = whole_dim(base)
     kept = 0xFF
     added = 0
     if flags & _CANARIES:
         kept, added = reader.take(2)
-    names_at, names_bytes = struct.unpack_from("<II", base, 32)
     count = 0
-    for index in range(base[49]):
-        start = names_at + names_bytes + index * (2 + size)
-        row = moved.get(struct.unpack_from("<H", base, start)[0])
+    for index, (_, row, start) in enumerate(old):
         if kept >> index & 1 and row is not None:
             at = _append(out, at, struct.pack("<H", row))
             at = _append(out, at, base[start + 2 : start + 2 + size])

@@ -1,4 +1,5 @@
 # One frame: encode, compare with the last published one, match. Blocks for the time of an encode.
+import array
 import hashlib
 import os
 
@@ -34,6 +35,7 @@ class Eye:
             raise ValueError("%d numbers instead of %d" % (self.encoder.dim, _EMBEDDING_BYTES))
         self.embedding = bytearray(_EMBEDDING_BYTES)
         self._published = bytearray(_EMBEDDING_BYTES)
+        self._best = array.array("H", bytes(2 * _MAX_ROWS_TOLD))
         self._dim = dim
         self.encode_ms = 0  # of the slowest so far
         self.stale_frames = 0  # that were too old to be looked at (T22)
@@ -64,15 +66,9 @@ class Eye:
     def rows(self, active):
         margins = active.margins
         active.prototypes.match(self.embedding, margins)
-        reached = [
-            (margins[row], row) for row in range(len(margins)) if margins[row] >= active.report_q8
-        ]
-        reached.sort(key=_best_first)
-        return [[row, margin, vision.prob_q8(margin)] for margin, row in reached[:_MAX_ROWS_TOLD]]
-
-
-def _best_first(pair):
-    return -pair[0], pair[1]
+        best = self._best
+        count = active.prototypes.best(margins, best)
+        return [[best[i], margins[best[i]], vision.prob_q8(margins[best[i]])] for i in range(count)]
 
 
 # The eye, or None with a line in the log that says what is wrong with the pack.

@@ -1,5 +1,5 @@
-#include "isqrt.h"
 #include "m7/match_prototypes_m7.h"
+#include "margin.h"
 #include "match_prototypes.h"
 
 static int32_t dot_nibbles(const uint8_t *nibbles, const int8_t *e, uint32_t width) {
@@ -24,30 +24,17 @@ static int32_t score_row(const prototype_set_t *set, const int8_t *e, uint32_t r
     return score;
 }
 
-static int16_t clamp_int16(int64_t x) {
-    return (int16_t)(x < INT16_MIN ? INT16_MIN : x > INT16_MAX ? INT16_MAX : x);
-}
-
 void match_prototypes(const prototype_set_t *set, const int8_t *embedding, int16_t *margins) {
 #if MOTEYE_M7
     if (match_prototypes_m7(set, embedding, margins)) {
         return;
     }
 #endif
-    uint32_t square = 0;
-    for (uint32_t i = 0; i < set->dim; i++) {
-        square += (uint32_t)(embedding[i] * embedding[i]);
-    }
-    uint32_t norm = isqrt(square);
-    int64_t inverse = norm == 0 ? 0 : (1 << 24) / norm;
+    int64_t inverse = inverse_norm(embedding, set->dim);
     const prototype_plane_t *last = &set->planes[set->planes_used - 1];
     uint8_t shift = set->header.shift[set->planes_used - 1];
     for (uint32_t row = 0; row < set->header.count; row++) {
-        if (norm == 0) {
-            margins[row] = INT16_MIN;
-            continue;
-        }
-        int64_t cosine = (score_row(set, embedding, row) * inverse) >> 12;
-        margins[row] = clamp_int16(((cosine * last->mult[row]) >> shift) + last->offset[row]);
+        int32_t score = inverse == 0 ? 0 : score_row(set, embedding, row);
+        margins[row] = margin_q8(score, inverse, last->mult[row], shift, last->offset[row]);
     }
 }

@@ -1,5 +1,5 @@
 /* match_prototypes: calibrated margins of one embedding against every row of a prototype set.
- *   set        as prototype_set_open filled it; its dim chooses planes 0..P
+ *   set        of format 1, as prototype_set_open filled it; its dim chooses planes 0..P
  *   embedding  int8[set->dim] at least, zero point 0
  *   margins    out, int16[count]
  * For row k, with e the first dim entries and dot_p(k) its product with plane p:

@@ -1,6 +1,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "codebook_layout.h"
 #include "crc32_ieee.h"
 #include "prototype_set.h"
 #include "status.h"
@@ -57,13 +58,19 @@ static bool names_ok(const uint8_t *names, size_t size, uint32_t count) {
     return at == size;
 }
 
+// The dimension of all planes.
+static uint32_t whole_dim(const prototype_set_header_t *h) {
+    uint32_t dim = 0;
+    for (uint32_t i = 0; i < h->plane_count; i++) {
+        dim += plane_widths[i];
+    }
+    return dim;
+}
+
 static bool canaries_ok(const prototype_set_t *set) {
     const prototype_set_header_t *h = &set->header;
     const uint8_t *at = set->file + h->names_offset + h->names_bytes;
-    uint32_t dim = 0;
-    for (uint32_t i = 0; i < h->plane_count; i++) {
-        dim += set->planes[i].width;
-    }
+    uint32_t dim = whole_dim(h);
     uint64_t names_end = (uint64_t)h->names_offset + h->names_bytes;
     if (names_end + (uint64_t)h->canary_count * (2 + dim) != h->size_bytes) {
         return false;
@@ -81,8 +88,9 @@ static int check_header(const uint8_t *file, size_t size, const prototype_set_he
     if (memcmp(h->magic, MOTEYE_SET_MAGIC, 4) != 0) {
         return MOTEYE_ERR_MAGIC;
     }
-    if (h->format != MOTEYE_SET_FORMAT || h->bits != MOTEYE_SET_BITS ||
-        h->preprocessing != MOTEYE_SET_PREPROCESSING) {
+    bool plain = h->format == MOTEYE_SET_FORMAT && h->bits == MOTEYE_SET_BITS;
+    bool codebook = h->format == MOTEYE_SET_CODEBOOK_FORMAT && h->bits == MOTEYE_SET_CODEBOOK_BITS;
+    if ((!plain && !codebook) || h->preprocessing != MOTEYE_SET_PREPROCESSING) {
         return MOTEYE_ERR_VERSION;
     }
     if (h->size_bytes != size) {
@@ -94,6 +102,7 @@ static int check_header(const uint8_t *file, size_t size, const prototype_set_he
     static const uint8_t zero[sizeof(h->reserved)];
     if (h->plane_count < 1 || h->plane_count > PROTOTYPE_SET_MAX_PLANES || h->count < 1 ||
         h->count > MOTEYE_MAX_ROWS || h->canary_count > MOTEYE_MAX_CANARIES ||
+        (h->parts > 0) != codebook || h->parts > MOTEYE_SET_MAX_PARTS ||
         memcmp(h->reserved, zero, sizeof(zero)) != 0) {
         return MOTEYE_ERR_HEADER;
     }
@@ -124,12 +133,14 @@ static uint64_t lay_out_planes(prototype_set_t *set) {
     return at;
 }
 
+// Of a codebook only the whole dimension will do.
 static int choose_dim(prototype_set_t *set, uint32_t dim) {
+    uint32_t planes = set->header.plane_count;
     set->dim = 0;
-    for (uint32_t i = 0; i < set->header.plane_count; i++) {
-        set->dim += set->planes[i].width;
+    for (uint32_t i = 0; i < planes; i++) {
+        set->dim += plane_widths[i];
         set->planes_used = i + 1;
-        if (set->dim == dim) {
+        if (set->dim == dim && (set->header.parts == 0 || i + 1 == planes)) {
             return MOTEYE_OK;
         }
     }
@@ -151,11 +162,13 @@ int prototype_set_open(const void *file, size_t size, const uint8_t *encoder_has
     if (status != MOTEYE_OK) {
         return status;
     }
-    uint64_t planes_end = lay_out_planes(&opened);
-    if (h->names_offset != planes_end || !canaries_ok(&opened)) {
+    uint64_t rows_end =
+        h->parts > 0 ? codebook_layout(&opened, whole_dim(h)) : lay_out_planes(&opened);
+    if (h->names_offset != rows_end || !canaries_ok(&opened)) {
         return MOTEYE_ERR_HEADER;
     }
-    if (!names_ok(opened.file + h->names_offset, h->names_bytes, h->count)) {
+    bool nameless = h->parts > 0 && h->names_bytes == 0;
+    if (!nameless && !names_ok(opened.file + h->names_offset, h->names_bytes, h->count)) {
         return MOTEYE_ERR_NAMES;
     }
     if (memcmp(h->encoder_hash, encoder_hash, sizeof(h->encoder_hash)) != 0) {
@@ -171,6 +184,10 @@ int prototype_set_open(const void *file, size_t size, const uint8_t *encoder_has
 
 const char *prototype_set_name(const prototype_set_t *set, uint32_t index, size_t *bytes) {
     const uint8_t *at = set->file + set->header.names_offset;
+    if (set->header.names_bytes == 0) {
+        *bytes = 0;
+        return (const char *)at;
+    }
     for (uint32_t i = 0; i < index; i++) {
         at += 1u + at[0];
     }

@@ -7,14 +7,15 @@ Layout: `protocol/SPEC.md`, "Delta, format 1". Host only; a device applies it wi
 import struct
 
 from moteye_protocol import wire
-from moteye_protocol.prototype_set import HEADER, PrototypeSet, decode
+from moteye_protocol.codebook_set import CodebookSet, read_set
+from moteye_protocol.prototype_set import PrototypeSet
+from moteye_protocol.set_file import HEADER, Canaries
 
 HEAD = struct.Struct("<2sBBHIIh")
 MAX_RUN = 0x7FFF
 COPY = 0x8000
 SHIFTS = 1
 CANARIES = 2
-Canaries = tuple[tuple[int, bytes], ...]
 
 
 def encode_delta(base: bytes, target: bytes) -> bytes | None:
@@ -22,13 +23,13 @@ def encode_delta(base: bytes, target: bytes) -> bytes | None:
 
     The caller compares its size with the target's.
     """
-    old, new = decode(base), decode(target)
-    if old.planes != new.planes or old.encoder_hash != new.encoder_hash:
+    old, new = read_set(base), read_set(target)
+    if not _of_one_kind(old, new):
         return None
-    rows = {row: index for index, row in reversed(list(enumerate(_rows(old))))}
     wanted = _rows(new)
-    sources = [rows.get(row) for row in wanted]
-    flags = SHIFTS if HEADER.unpack_from(base)[14] != HEADER.unpack_from(target)[14] else 0
+    sources = _sources(_rows(old), wanted)
+    shifts = HEADER.unpack_from(target)[14]
+    flags = SHIFTS if HEADER.unpack_from(base)[14] != shifts else 0
     kept, added = _canaries(old.canaries, new.canaries, sources)
     if kept != (1 << len(old.canaries)) - 1 or added:
         flags |= CANARIES
@@ -44,7 +45,7 @@ def encode_delta(base: bytes, target: bytes) -> bytes | None:
         )
     )
     if flags & SHIFTS:
-        out += bytes(new.shift).ljust(len(wire.SET_DIMS), b"\0")
+        out += shifts
     for start, source, length in _runs(sources):
         if source is None:
             out += struct.pack("<H", length) + b"".join(wanted[start : start + length])
@@ -68,8 +69,30 @@ def _canaries(old: Canaries, new: Canaries, sources: list[int | None]) -> tuple[
     return kept, new[found:]
 
 
-def _rows(prototypes: PrototypeSet) -> list[bytes]:
-    """Each row as a delta carries it: by plane nibbles, scale, mult, offset; then its name."""
+def _sources(rows: list[bytes], wanted: list[bytes]) -> list[int | None]:
+    """For each wanted row an equal one of the base; among several the one that goes on a run."""
+    first = {row: index for index, row in reversed(list(enumerate(rows)))}
+    found: list[int | None] = []
+    for row in wanted:
+        after = found[-1] + 1 if found and found[-1] is not None else len(rows)
+        found.append(after if after < len(rows) and rows[after] == row else first.get(row))
+    return found
+
+
+def _of_one_kind(old: PrototypeSet | CodebookSet, new: PrototypeSet | CodebookSet) -> bool:
+    """Whether rows of one can stand in the other."""
+    if old.encoder_hash != new.encoder_hash or old.dim != new.dim:
+        return False
+    if isinstance(old, CodebookSet) and isinstance(new, CodebookSet):
+        alike = old.widths == new.widths and bool(old.names) == bool(new.names)
+        return alike and bool((old.scales == new.scales).all() and (old.words == new.words).all())
+    return isinstance(old, PrototypeSet) and isinstance(new, PrototypeSet)
+
+
+def _rows(prototypes: PrototypeSet | CodebookSet) -> list[bytes]:
+    """Each row as a delta carries it: by column; then its name, where the set has names."""
+    if isinstance(prototypes, CodebookSet):
+        return _codebook_rows(prototypes)
     found = []
     for row, name in enumerate(prototypes.names):
         out = bytearray()
@@ -86,6 +109,16 @@ def _rows(prototypes: PrototypeSet) -> list[bytes]:
             )
         raw = name.encode()
         found.append(bytes(out) + bytes([len(raw)]) + raw)
+    return found
+
+
+def _codebook_rows(prototypes: CodebookSet) -> list[bytes]:
+    found = []
+    for row in range(prototypes.count):
+        raw = prototypes.names[row].encode() if prototypes.names else None
+        calibration = struct.pack("<Hh", int(prototypes.mult[row]), int(prototypes.offset[row]))
+        name = b"" if raw is None else bytes([len(raw)]) + raw
+        found.append(prototypes.codes[row].tobytes() + calibration + name)
     return found
 
 

@@ -29,7 +29,7 @@ for folder in ("tests", "tests/unit/device"):
     sys.path.append(str(ROOT / folder))
 
 from random_nets import random_net, tiny_encoder  # noqa: E402
-from support.sets import random_set  # noqa: E402
+from support.sets import random_codebook, random_set  # noqa: E402
 
 OUT = ROOT / "build" / "fuzz"
 KERNELS = ROOT / "device" / "kernels"
@@ -73,7 +73,8 @@ def set_seeds() -> list[bytes]:
     compiled = space.compile(found, number=1, dim=256, schedule_of=WhileSchedule, epoch=0)
     sets = [decode(compiled.built.data)]
     sets += [random_set(3 + seed, dim, seed) for seed, dim in enumerate(wire.SET_DIMS)]
-    return [replace(found, encoder_hash=ENCODER).encode() for found in sets]
+    coded = [random_codebook(4, dim, dim, names=dim == 16) for dim in (16, 64)]
+    return [replace(found, encoder_hash=ENCODER).encode() for found in [*sets, *coded]]
 
 
 TARGETS = {"pack": pack_seeds, "set": set_seeds}

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "encode.h"
+#include "match_codebook.h"
 #include "match_prototypes.h"
 #include "status.h"
 
@@ -33,15 +34,22 @@ int try_set(const uint8_t *data, size_t size) {
     for (size_t i = 0; i < 5; i++) {
         prototype_set_t set;
         int status = prototype_set_open(data, size, hash, dims[i], &set);
+        if (status == MOTEYE_ERR_DIM) {
+            continue; // it need not hold all of them; any other reason is the file's
+        }
         if (status != MOTEYE_OK) {
-            // The largest dims may be missing; any other reason is the file's.
-            result = status == MOTEYE_ERR_DIM && i > 0 ? result : status;
-            break;
+            return status;
         }
         int8_t *embedding = malloc(dims[i]);
         memset(embedding, -128, dims[i]);
         int16_t *margins = malloc(sizeof(*margins) * set.header.count);
-        match_prototypes(&set, embedding, margins);
+        if (set.header.parts > 0) {
+            int32_t *table = malloc(codebook_table_bytes(&set));
+            match_codebook(&set, embedding, table, margins);
+            free(table);
+        } else {
+            match_prototypes(&set, embedding, margins);
+        }
         size_t bytes, total = 0;
         for (uint32_t k = 0; k < set.header.count; k++) {
             const char *name = prototype_set_name(&set, k, &bytes);

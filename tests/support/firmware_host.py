@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 from moteye.core.scoring import Scorer
-from moteye_protocol.prototype_set import PrototypeSetError, decode
+from moteye_protocol.codebook_set import read_set
+from moteye_protocol.prototype_set import PrototypeSetError
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "device" / "firmware"))
@@ -17,20 +18,29 @@ class Prototypes:
 
     def __init__(self, data, encoder_hash, dim):
         try:
-            found = decode(bytes(data))
+            found = read_set(bytes(data))
         except PrototypeSetError as error:
             raise ValueError(error.reason) from None
         if found.encoder_hash != encoder_hash:
             raise ValueError("another encoder's set")
-        self._set = found
-        self._scorer = Scorer(found, dim)
+        try:
+            self._scorer = Scorer(found, dim)
+        except ValueError:
+            raise ValueError("no such dim") from None
         self._dim = dim
-        self.count = len(found.names)
+        self.count = found.count
         self.number, self.epoch, self.report_q8 = found.number, found.epoch, found.report_q8
 
     def match(self, embedding, margins):
         vector = np.frombuffer(bytes(embedding), np.int8)[None, : self._dim]
         margins[:] = type(margins)("h", self._scorer.margins_q8(vector)[0].tolist())
+
+    def best(self, margins, rows):
+        reached = [row for row in range(self.count) if margins[row] >= self.report_q8]
+        reached.sort(key=lambda row: (-margins[row], row))
+        for index, row in enumerate(reached[: len(rows)]):
+            rows[index] = row
+        return min(len(rows), len(reached))
 
 
 vision = types.ModuleType("vision")

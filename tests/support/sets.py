@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 from moteye_protocol import wire
+from moteye_protocol.codebook_set import WORDS, CodebookSet
 from moteye_protocol.prototype_set import PrototypeSet, decode
 
 
@@ -20,6 +21,28 @@ def random_set(count: int, dim: int, seed: int) -> PrototypeSet:
         mult=rng.integers(0, 65536, (planes, count)).astype(np.uint16),
         offset=rng.integers(-32768, 32768, (planes, count)).astype(np.int16),
         shift=tuple(int(x) for x in rng.integers(0, 40, planes)),
+        report_q8=-5,
+        epoch=4,
+    )
+
+
+def random_codebook(
+    count: int, dim: int, seed: int, *, widths: tuple[int, ...] = (), names: bool = True
+) -> CodebookSet:
+    """A codebook set of random numbers in every field; the same seed gives the same set."""
+    rng = np.random.default_rng(seed)
+    widths = widths or (8,) * (dim // 8)
+    return CodebookSet(
+        encoder_hash=rng.bytes(8),
+        number=seed % 1000,
+        names=tuple(f"class {index} é" for index in range(count)) if names else (),
+        widths=widths,
+        scales=rng.integers(0, 256, len(widths)).astype(np.uint8),
+        words=rng.integers(-128, 128, (WORDS, dim)).astype(np.int8),
+        codes=rng.integers(0, 256, (count, len(widths))).astype(np.uint8),
+        mult=rng.integers(0, 65536, count).astype(np.uint16),
+        offset=rng.integers(-32768, 32768, count).astype(np.int16),
+        shift=int(rng.integers(10, 40)),
         report_q8=-5,
         epoch=4,
     )

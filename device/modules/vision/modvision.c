@@ -7,8 +7,10 @@
 #include "py/obj.h"
 #include "py/runtime.h"
 
+#include "best_rows.h"
 #include "box_resize.h"
 #include "encode.h"
+#include "match_codebook.h"
 #include "match_prototypes.h"
 #include "prob_q8.h"
 #include "prototype_set.h"
@@ -33,6 +35,7 @@ typedef struct {
     mp_obj_base_t base;
     held_buffer_t file; // what set points into
     prototype_set_t set;
+    int32_t *table; // scratch of a codebook's match
 } vision_prototypes_t;
 
 static void raise_unless_ok(int status) {
@@ -162,7 +165,15 @@ static mp_obj_t prototypes_make_new(
     vision_prototypes_t *self = mp_obj_malloc(vision_prototypes_t, type);
     self->file = file;
     self->set = set;
+    size_t table_bytes = codebook_table_bytes(&set);
+    self->table = table_bytes > 0 ? m_malloc(table_bytes) : NULL;
     return MP_OBJ_FROM_PTR(self);
+}
+
+static void check_margins(const vision_prototypes_t *self, const mp_buffer_info_t *margins) {
+    if (margins->typecode != 'h' || margins->len != sizeof(int16_t) * self->set.header.count) {
+        mp_raise_ValueError(MP_ERROR_TEXT("margins size"));
+    }
 }
 
 // match(embedding, margins): margins is an array('h') of count entries, or a longer buffer's
@@ -175,13 +186,31 @@ static mp_obj_t prototypes_match(mp_obj_t self_in, mp_obj_t embedding_in, mp_obj
     if (embedding.len < self->set.dim) {
         mp_raise_ValueError(MP_ERROR_TEXT("embedding size"));
     }
-    if (margins.typecode != 'h' || margins.len != sizeof(int16_t) * self->set.header.count) {
-        mp_raise_ValueError(MP_ERROR_TEXT("margins size"));
+    check_margins(self, &margins);
+    if (self->table != NULL) {
+        match_codebook(&self->set, embedding.buf, self->table, margins.buf);
+    } else {
+        match_prototypes(&self->set, embedding.buf, margins.buf);
     }
-    match_prototypes(&self->set, embedding.buf, margins.buf);
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_3(prototypes_match_obj, prototypes_match);
+
+// best(margins, rows): puts the rows from report_q8 on into an array('H'), best first; returns how
+// many.
+static mp_obj_t prototypes_best(mp_obj_t self_in, mp_obj_t margins_in, mp_obj_t rows_in) {
+    vision_prototypes_t *self = MP_OBJ_TO_PTR(self_in);
+    mp_buffer_info_t margins = read_buffer(margins_in);
+    mp_buffer_info_t rows = write_buffer(rows_in);
+    check_margins(self, &margins);
+    if (rows.typecode != 'H' || rows.len < sizeof(uint16_t)) {
+        mp_raise_ValueError(MP_ERROR_TEXT("rows size"));
+    }
+    const prototype_set_header_t *h = &self->set.header;
+    uint32_t most = rows.len / sizeof(uint16_t);
+    return MP_OBJ_NEW_SMALL_INT(best_rows(margins.buf, h->count, h->report_q8, rows.buf, most));
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(prototypes_best_obj, prototypes_best);
 
 static mp_obj_t prototypes_name(mp_obj_t self_in, mp_obj_t index_in) {
     vision_prototypes_t *self = MP_OBJ_TO_PTR(self_in);
@@ -212,6 +241,7 @@ static void prototypes_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
 }
 
 static const mp_rom_map_elem_t prototypes_locals_table[] = {
+    {MP_ROM_QSTR(MP_QSTR_best), MP_ROM_PTR(&prototypes_best_obj)},
     {MP_ROM_QSTR(MP_QSTR_match), MP_ROM_PTR(&prototypes_match_obj)},
     {MP_ROM_QSTR(MP_QSTR_name), MP_ROM_PTR(&prototypes_name_obj)},
 };

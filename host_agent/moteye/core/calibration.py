@@ -79,22 +79,39 @@ def background_rows(background: Background, vectors: npt.NDArray[np.floating]) -
     return np.asarray(~(shows & (similarity > ceiling)), np.bool_)
 
 
-def fit_affine(
-    cosines: npt.NDArray[np.int64], used: BOOL, logistic: Logistic, dim: int
-) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int16], int]:
-    """Cosines int64[N, K] and which of them count → (mult uint16[K], offset int16[K], shift).
-
-    margin_q8 = (c * mult >> shift) + offset is then 256 times the log-odds.
-    """
+def moments(
+    cosines: npt.NDArray[np.int64], used: BOOL
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Cosines int64[N, K] and which of them count → mean and deviation, float64[K] each."""
     weight = used.astype(np.float64)
     total = weight.sum(axis=0)
     mean = (cosines * weight).sum(axis=0) / total
     deviation = np.sqrt((((cosines - mean) ** 2) * weight).sum(axis=0) / total) + 1e-9
+    return mean, deviation
+
+
+def affine(
+    mean: npt.NDArray[np.float64],
+    deviation: npt.NDArray[np.float64],
+    logistic: Logistic,
+    dim: int,
+) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int16], int]:
+    """Moments float64[K] of cosines c → (mult uint16[K], offset int16[K], shift).
+
+    margin_q8 = (c * mult >> shift) + offset is then 256 times the log-odds.
+    """
     slope = 256 * logistic.a[dim] / deviation
     shift = min(_MAX_SHIFT, math.floor(math.log2(65535 / float(slope.max()))))
     mult = np.clip(np.rint(slope * 2.0**shift), 1, 65535)
     offset = np.rint(256 * logistic.b[dim] - mean * mult / 2.0**shift)
     return mult.astype(np.uint16), np.clip(offset, -32768, 32767).astype(np.int16), shift
+
+
+def fit_affine(
+    cosines: npt.NDArray[np.int64], used: BOOL, logistic: Logistic, dim: int
+) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int16], int]:
+    """`affine` of the moments of cosines int64[N, K], of which `used` count."""
+    return affine(*moments(cosines, used), logistic, dim)
 
 
 def threshold(

@@ -8,7 +8,7 @@ from moteye_protocol import wire
 from moteye_protocol.prototype_set import PrototypeSet
 
 from moteye.core.calibration import Background, Logistic, background_rows, fit_affine
-from moteye.core.scoring import Scorer, fixed_cosines, scaled_rows
+from moteye.core.scoring import AnySet, Scorer, dims_of, fixed_cosines, scaled_rows
 
 Float = npt.NDArray[np.floating]
 Canaries = tuple[tuple[int, bytes], ...]
@@ -23,12 +23,14 @@ _CLIP_CANDIDATES = (1.0, 0.9, 0.8, 0.7)
 class BuiltSet:
     """A prototype set, its file, and what it makes of the background bank.
 
-    `bank_q8` int16[N, K]: margins of all photos of the bank at the dimension that decisions use;
-    `absent` bool[N, K]: whether a photo does not show a phrase.
+    `vectors` float[K, 256]: what the rows were made of. `bank_q8` int16[N, K]: margins of all
+    photos of the bank at the dimension that decisions use; `absent` bool[N, K]: whether a photo
+    does not show a phrase.
     """
 
     prototypes: PrototypeSet
     data: bytes
+    vectors: Float
     bank_q8: npt.NDArray[np.int16]
     absent: npt.NDArray[np.bool_]
 
@@ -83,10 +85,10 @@ def build_set(
     canaries = canaries or choose_canaries(prototypes, background.embeddings)
     prototypes = replace(prototypes, canaries=canaries)
     margins = Scorer(prototypes, dim).margins_q8(background.embeddings)
-    return BuiltSet(prototypes, prototypes.encode(), margins, used)
+    return BuiltSet(prototypes, prototypes.encode(), vectors, margins, used)
 
 
-def choose_canaries(prototypes: PrototypeSet, photos: npt.NDArray[np.int8]) -> Canaries:
+def choose_canaries(prototypes: AnySet, photos: npt.NDArray[np.int8]) -> Canaries:
     """Up to CANARIES photos of int8[N, 256] that one row answers best at every dimension.
 
     The first such photos in the bank's order, of different rows.
@@ -101,9 +103,9 @@ def choose_canaries(prototypes: PrototypeSet, photos: npt.NDArray[np.int8]) -> C
     return tuple(chosen.items())
 
 
-def kept_canaries(prototypes: PrototypeSet, previous: PrototypeSet) -> Canaries:
+def kept_canaries(prototypes: AnySet, previous: AnySet) -> Canaries:
     """Canaries of another set that the row of the same name still answers best, in their order."""
-    if not previous.canaries or previous.dim != prototypes.dim:
+    if not previous.canaries or previous.dim != prototypes.dim or not previous.names:
         return ()
     photos = np.stack([np.frombuffer(e, np.int8) for _, e in previous.canaries])
     return tuple(
@@ -115,20 +117,19 @@ def kept_canaries(prototypes: PrototypeSet, previous: PrototypeSet) -> Canaries:
     )
 
 
-def _clear_rows(
-    prototypes: PrototypeSet, photos: npt.NDArray[np.int8]
-) -> npt.NDArray[np.signedinteger]:
+def _clear_rows(prototypes: AnySet, photos: npt.NDArray[np.int8]) -> npt.NDArray[np.signedinteger]:
     """Photos int8[N, D] → int[N]: the row that is best at every dimension by a gap, or -1."""
-    rows = np.full(len(photos), -1)
-    for plane, dim in enumerate(wire.SET_DIMS[: prototypes.planes]):
+    rows: npt.NDArray[np.signedinteger] | None = None
+    for dim in dims_of(prototypes):
         margins = Scorer(prototypes, dim).margins_q8(photos).astype(np.int32)
         best = margins.argmax(axis=1)
-        if plane == 0:
+        if rows is None:
             rows = best
         rows = np.where(best == rows, rows, -1)
         if margins.shape[1] > 1:
             top = np.sort(margins, axis=1)[:, -2:]
             rows = np.where(top[:, 1] - top[:, 0] >= _CANARY_GAP_Q8, rows, -1)
+    assert rows is not None
     return rows
 
 

@@ -1,38 +1,54 @@
 """Scores as integers: the host's twin of `device/kernels/match_prototypes.c`.
 
-Both follow "Score" in `protocol/SPEC.md`; tests compare them for equality.
+And of `match_codebook.c`. All follow "Score" in `protocol/SPEC.md`; tests compare for equality.
 """
 
 import numpy as np
 import numpy.typing as npt
 from moteye_protocol import wire
+from moteye_protocol.codebook_set import CodebookSet
 from moteye_protocol.prototype_set import PrototypeSet
 
 Int8 = npt.NDArray[np.int8]
 Int16 = npt.NDArray[np.int16]
 Int64 = npt.NDArray[np.int64]
 
+AnySet = PrototypeSet | CodebookSet
+
 PROBABILITY_TABLE = np.array(
     [np.floor(255 / (1 + np.exp(-(i - 128 + 0.5) / 16)) + 0.5) for i in range(256)], np.uint8
 )
 
 
-class Scorer:
-    """A prototype set made ready to score batches at one dimension.
+def dims_of(prototypes: AnySet) -> tuple[int, ...]:
+    """The dimensions that a set can be matched at."""
+    if isinstance(prototypes, CodebookSet):
+        return (prototypes.dim,)
+    return wire.SET_DIMS[: prototypes.planes]
 
-    `rows` are scale times code of every plane, as float64: one product per batch, and exact, since
-    |sum| < 255 * 8 * 127 * 256 < 2^53.
+
+class Scorer:
+    """A prototype set of either format made ready to score batches at one dimension.
+
+    A row is scale times code of every plane, or scale times codeword of every part, as float64:
+    one product per batch, and exact, since |sum| < 255 * 128 * 128 * 256 < 2^53.
     """
 
-    def __init__(self, prototypes: PrototypeSet, dim: int) -> None:
-        if dim not in wire.SET_DIMS or dim > prototypes.dim:
-            raise ValueError(f"dimension {dim}: the set holds {prototypes.dim}")
+    def __init__(self, prototypes: AnySet, dim: int) -> None:
+        if dim not in dims_of(prototypes):
+            raise ValueError(f"dimension {dim}: the set holds {dims_of(prototypes)}")
         self.dim = dim
-        plane = wire.SET_DIMS.index(dim)
-        self._rows = scaled_rows(prototypes.codes, prototypes.scale, dim).T
-        self._mult = prototypes.mult[plane].astype(np.int64)
-        self._offset = prototypes.offset[plane].astype(np.int64)
-        self._shift = prototypes.shift[plane]
+        if isinstance(prototypes, CodebookSet):
+            rows, mult, offset = prototypes.rows(), prototypes.mult, prototypes.offset
+            self._rows = rows.astype(np.float64).T
+            self._shift = prototypes.shift
+        else:
+            plane = wire.SET_DIMS.index(dim)
+            mult, offset = prototypes.mult[plane], prototypes.offset[plane]
+            self._rows = scaled_rows(prototypes.codes, prototypes.scale, dim).T
+            self._shift = prototypes.shift[plane]
+        self._mult = mult.astype(np.int64)
+        self._offset = offset.astype(np.int64)
 
     def margins_q8(self, embeddings: Int8) -> Int16:
         """Embeddings int8[B, >=dim] → margins int16[B, K], log-odds x 256."""

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from kernel_library import ROOT
 from moteye.compiler import ModelError, compile_model
+from moteye.core.scoring import Scorer
+from moteye_protocol import wire
 from random_nets import random_net
 from reference import Reference
+from support.sets import random_codebook
 from test_scoring import DIMS, Parts
 
 sys.path.insert(0, str(ROOT / "tests" / "bench" / "device"))
@@ -21,6 +24,7 @@ import image
 NETS = int(os.environ.get("MOTEYE_NETS", "120"))
 FIRST = 1000
 MATCHES = 200
+CODEBOOKS = 50
 IMAGE_BYTES = 1_800_000
 
 
@@ -91,3 +95,25 @@ def test_matches_on_the_emulated_core_equal_definition(core: image.Core) -> None
     blob = b"".join(_match_case(seed) for seed in range(MATCHES)) + bytes(16)
     elf = image.build(core, "matches", "check_matches.c", {"cases": blob})
     assert image.run(core, elf) == {"cases": [MATCHES]}
+
+
+def _codebook_case(seed: int) -> bytes:
+    rng = np.random.default_rng(seed)
+    dim = DIMS[seed % 5]
+    width = max(dim // wire.SET_MAX_PARTS, int(rng.choice([4, 8, 16])))
+    count = int(rng.integers(1, 60))
+    prototypes = random_codebook(count, dim, seed, widths=(width,) * (dim // width))
+    embedding = rng.integers(-128, 128, (1, 256)).astype(np.int8)
+    if seed % 11 == 0:
+        embedding[:] = rng.choice(np.int8([-128, 0, 1, 127]))
+    file = prototypes.encode()
+    margins = Scorer(prototypes, dim).margins_q8(embedding)[0]
+    header = struct.pack("<4I", len(file), dim, margins.nbytes, 0)
+    return header + _padded(file) + embedding.tobytes() + _padded(margins.tobytes())
+
+
+@pytest.mark.parametrize("core", image.CORES, ids=lambda core: core.name)
+def test_codebooks_on_the_emulated_core_equal_the_hosts(core: image.Core) -> None:
+    blob = b"".join(_codebook_case(seed) for seed in range(CODEBOOKS)) + bytes(16)
+    elf = image.build(core, "codebooks", "check_matches.c", {"cases": blob})
+    assert image.run(core, elf) == {"cases": [CODEBOOKS]}

@@ -178,7 +178,7 @@ def _with_crc(file: bytes) -> bytes:
         (7, "<B", 2, "unknown version"),
         (8, "<B", 0, "other encoder"),
         (24, "<H", 0, "bad header"),
-        (24, "<H", 4097, "bad header"),
+        (24, "<H", wire.MAX_ROWS + 1, "bad header"),
         (24, "<H", 11, "bad header"),
         (28, "<I", 1, "wrong size"),
         (32, "<I", 64, "bad header"),
@@ -187,6 +187,7 @@ def _with_crc(file: bytes) -> bytes:
         (40, "<I", 0, "crc mismatch"),
         (44, "<B", 64, "bad quantisation"),
         (49, "<B", 1, "bad header"),
+        (50, "<B", 1, "bad header"),
     ],
 )
 def test_damaged_set_names_its_reason(
@@ -271,7 +272,7 @@ def test_crc32_equals_zlib(kernels: Kernels) -> None:
 def test_set_constants_equal_the_wire() -> None:
     assert wire.SET_DIMS == DIMS
     assert wire.SET_HEADER_BYTES == 64
-    assert wire.MAX_ROWS == 4096
+    assert wire.MAX_ROWS == 16384
     assert (wire.SET_MAGIC, wire.SET_FORMAT, wire.SET_BITS, wire.SET_PREPROCESSING) == (
         b"MEPS",
         1,

@@ -2,14 +2,17 @@
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from kernel_library import Kernels
 from moteye.compiler import compile_model, encoder_hash
+from moteye.core.scoring import Scorer
 from random_nets import tiny_encoder
 from reference import box_resize, prob_q8, similarity_q8
+from support.sets import random_codebook
 from test_scoring import HASH, Parts
 
 # Every script runs with its inputs in the folder `data` and prints one line of JSON.
@@ -123,6 +126,22 @@ print(json.dumps([result, names, [p.count, p.dim, p.number, p.epoch, p.report_q8
     assert margins == [parts.margins(embedding, dim).tolist() for dim in (16, 32, 64, 128, 256)]
     assert names == parts.names
     assert rest == [23, 256, 42, 7, -3]
+
+
+def test_module_matches_a_codebook_and_names_the_best(run) -> None:
+    prototypes = replace(random_codebook(40, 64, 5, names=False), encoder_hash=HASH)
+    embedding = np.random.default_rng(4).integers(-128, 128, (1, 64)).astype(np.int8)
+    script = f"""
+p = vision.Prototypes(load("set"), {HASH!r}, 64)
+margins, rows = array("h", [0] * p.count), array("H", [0] * 16)
+p.match(load("embedding"), margins)
+count = p.best(margins, rows)
+print(json.dumps([list(margins), list(rows)[:count], p.name(3), p.count, p.dim]))
+"""
+    got = run(script, set=prototypes.encode(), embedding=embedding.tobytes())
+    margins = Scorer(prototypes, 64).margins_q8(embedding)[0]
+    best = sorted(np.flatnonzero(margins >= -5).tolist(), key=lambda r: (-int(margins[r]), r))
+    assert got == json.loads(json.dumps([margins.tolist(), best[:16], "", 40, 64]))
 
 
 def test_functions_equal_their_definitions(run) -> None:

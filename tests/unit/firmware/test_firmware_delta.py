@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from moteye_protocol.prototype_set import decode
 from moteye_protocol.set_delta import encode_delta
-from support.sets import random_set
+from support.sets import random_codebook, random_set
 
 ROOM = 65536
 
@@ -104,3 +104,42 @@ def test_sets_of_another_kind_have_no_delta():
     shorter = replace(random_set(3, 32, 1), encoder_hash=one.encoder_hash)
     assert encode_delta(one.encode(), shorter.encode()) is None
     assert decode(one.encode()).planes == 3
+
+
+def of_codes(source, rows, **changes):
+    names = tuple(source.names[row] for row in rows) if source.names else ()
+    parts = {"codes": source.codes[rows], "mult": source.mult[rows], "offset": source.offset[rows]}
+    return replace(source, names=names, **parts, **changes)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data(), st.sampled_from([16, 64, 128]), st.booleans(), st.integers(0, 2**31))
+def test_delta_makes_a_codebook_of_another_with_the_same_words(data, dim, names, seed):
+    pool = random_codebook(12, dim, seed, names=names)
+    rows = st.lists(st.integers(0, 11), min_size=1, max_size=30)
+    old, new = data.draw(rows), data.draw(rows)
+    canaries = tuple((row % len(old), bytes([row] * dim)) for row in old[:3])
+    base = of_codes(pool, old, canaries=canaries).encode()
+    kept = tuple((0, e) for _, e in canaries[:1]) if data.draw(st.booleans()) else ()
+    target = of_codes(pool, new, number=7, epoch=9, shift=5, canaries=kept).encode()
+    made, added = applied(base, encode_delta(base, target))
+    assert made == target
+    assert set(added) == {index for index, row in enumerate(new) if row not in old}
+
+
+def test_class_added_to_a_codebook_of_thousands_is_a_small_delta():
+    pool = random_codebook(3001, 64, 3, names=False)
+    order = [*range(700), 3000, *range(700, 3000)]
+    base, target = of_codes(pool, list(range(3000))).encode(), of_codes(pool, order).encode()
+    delta = encode_delta(base, target)
+    assert applied(base, delta) == (target, [700])
+    assert len(delta) <= 64
+
+
+def test_codebooks_with_other_words_or_names_have_no_delta():
+    one = random_codebook(3, 64, 1)
+    other = replace(random_codebook(3, 64, 2), encoder_hash=one.encoder_hash)
+    assert encode_delta(one.encode(), other.encode()) is None
+    assert encode_delta(one.encode(), replace(one, names=()).encode()) is None
+    plain = replace(random_set(3, 64, 1), encoder_hash=one.encoder_hash)
+    assert encode_delta(one.encode(), plain.encode()) is None
