@@ -93,7 +93,7 @@ def _properties(fields: dict[str, Any]) -> dict[str, Any]:
         "changes": _changes(),
         "in": {"anyOf": [_WORDS["anyOf"][0], _zone(), _list_of({"anyOf": [_TEXT, _zone()]})]},
         "count": {"type": "string", "pattern": "^(>=|<=|==|≥|≤|=|>|<)\\s*[0-9]{1,2}$"},
-        "new": {"type": "boolean", "default": False},
+        "new": _new(),
         "instant": {"type": "boolean", "default": False},
         "certainty": {"default": "likely", **_CERTAINTY},
         "for": _DURATION,
@@ -184,6 +184,25 @@ def _definitions() -> dict[str, Any]:
         },
         "zones": {"type": "object", "additionalProperties": _zone()},
     }
+
+
+def _new() -> dict[str, Any]:
+    names = {"type": "array", "items": {"type": "string"}}
+    full = {
+        "type": "object",
+        "properties": {
+            "of": {"enum": ["class", "instance"]},
+            "per": {"enum": ["zone", "camera", "site"]},
+            "window": {"anyOf": [{"enum": ["ever", "season", "day"]}, _DURATION]},
+            "after_absence": _DURATION,
+            "learn": _DURATION,
+            "known": {"anyOf": [{"type": "string"}, names]},
+            "zone": {"type": "string", "examples": ["Europe/Berlin"]},
+        },
+        "additionalProperties": False,
+    }
+    short = [{"type": "boolean"}, {"enum": ["class", "instance"]}]
+    return {"default": False, "anyOf": [*short, full]}
 
 
 def _while() -> dict[str, Any]:

@@ -5,6 +5,7 @@ import sys
 
 from camera import StreamCamera
 from clock import unix_ms
+from colour import colour_percent
 from flash import SECTOR_BYTES, open_flash
 from frames import FrameRing
 from gate import Gate
@@ -166,10 +167,11 @@ class Device:
 
     def _tell(self, why, sim, at):
         eye = self._eye
-        frame = self._camera.id
+        camera = self._camera
+        frame = camera.id
         active = self._swap.active
         if self._frames:
-            self._frames.keep(self._camera, at)
+            self._frames.keep(camera, at)
         self._messages.publish(
             "embedding",
             {
@@ -180,6 +182,7 @@ class Device:
                 "e": eye.embedding,
                 "why": why,
                 "sim": sim,
+                "colour": colour_percent(camera.buffer, camera.width, camera.height),
             },
             telemetry=True,
         )

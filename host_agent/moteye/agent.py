@@ -24,6 +24,7 @@ from moteye.config import Settings
 from moteye.core.engine import Engine, Observation
 from moteye.core.language import Policy
 from moteye.core.scoring import Scorer
+from moteye.core.seen import is_infrared
 from moteye.errors import DeviceTimeout, LinkError, PolicyErrors
 from moteye.judge import Item, Judge
 from moteye.keys import load_keys
@@ -224,7 +225,9 @@ class Agent:
         recent.append((message.frame, vector))
         time_ms = self.ledger.time_of(device.id, device.presence, message.at, arrival_ms)
         late = self._is_late(device, (arrival_ms - time_ms) / 1000)
-        seen = Observation(device.id, message.s, message.n, message.frame, time_ms, late)
+        infrared = is_infrared(message.colour)
+        where = (device.id, message.s, message.n, message.frame, time_ms)
+        seen = Observation(*where, late=late, embedding=message.e, infrared=infrared)
         await self.judge.put(Item(seen, message, ack))
 
     def _is_late(self, device: Device, age_s: float) -> bool:

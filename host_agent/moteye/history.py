@@ -13,6 +13,7 @@ from moteye.core.compile import CompiledSet
 from moteye.core.decisions import Decision, Gate
 from moteye.core.engine import Engine, Observation
 from moteye.core.scoring import prob_q8
+from moteye.core.seen import is_infrared
 from moteye.store import RecordedEvent
 
 BATCH = 4096
@@ -77,7 +78,13 @@ def _vectors(events: list[RecordedEvent]) -> np.ndarray[tuple[int, ...], np.dtyp
 def observation_of(event: RecordedEvent) -> Observation:
     """What the engine gets to see of a recorded embedding."""
     where = (event.device, event.session, event.number, event.frame)
-    return Observation(*where, event.time_ms, late=event.kind == "l")
+    return Observation(
+        *where,
+        event.time_ms,
+        late=event.kind == "l",
+        embedding=event.data,
+        infrared=is_infrared(event.colour),
+    )
 
 
 @dataclass

@@ -114,7 +114,8 @@ class Judge:
 
     def _decide(self, items: list[Item]) -> list[Decision]:
         for item in items:
-            self._ledger.saw(item.seen, item.message.encoder, item.message.e)
+            message = item.message
+            self._ledger.saw(item.seen, message.encoder, message.e, message.colour)
         compiled = self.compiled
         if compiled is None or not items:
             return []

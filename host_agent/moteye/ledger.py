@@ -56,11 +56,13 @@ class Ledger:
             tracks = await self._on_worker(self._store.tracks)
             devices = await self._on_worker(self._store.devices)
             waiting = await self._on_worker(self._store.waiting)
+            memories = await self._on_worker(self._store.memories)
         except StoreError as error:
             self._degraded(error)
-            tracks, devices, waiting = {}, {}, []
+            tracks, devices, waiting, memories = {}, {}, [], {}
         known = self._engine.fingerprints
         self._engine.restore({key: track for key, track in tracks.items() if key[0] in known})
+        self._engine.novelty.restore(memories)
         self._engine.start()
         for device, (session, numbers, offset) in devices.items():
             self._windows[device] = (session, SequenceWindow.of_numbers(numbers))
@@ -111,7 +113,9 @@ class Ledger:
         self.counters["embedding.twin"] += 1
         return False
 
-    def saw(self, seen: Observation, encoder: bytes, embedding: bytes) -> None:
+    def saw(
+        self, seen: Observation, encoder: bytes, embedding: bytes, colour: int | None = None
+    ) -> None:
         """Record one event of the next batch, in the order in which the engine sees it."""
         self._batch.events.append(
             RecordedEvent(
@@ -123,6 +127,7 @@ class Ledger:
                 seen.time_ms,
                 encoder,
                 embedding,
+                -1 if colour is None else colour,
             )
         )
 
@@ -145,6 +150,7 @@ class Ledger:
         """Write all that happened since the last commit, with `decisions` and `outbox`."""
         batch, self._batch = self._batch, Batch()
         batch.tracks.update(self._engine.take_changed())
+        batch.memories.update(self._engine.novelty.take_changed())
         batch.decisions += decisions
         batch.outbox += [dict(row) for row in outbox]
         for device in self._touched:
@@ -199,12 +205,14 @@ class Ledger:
         except StoreError:
             if store.recover():  # a broken file was put aside: the fresh one gets all tracks
                 batch.tracks = {**self._engine.snapshot(), **batch.tracks}
+                batch.memories = dict(self._engine.novelty.memories)
             store.commit(batch)
 
     def _keep(self, batch: Batch) -> None:
         """State and decisions wait for the next batch; the recording has a gap."""
         later = self._batch
         later.tracks = {**batch.tracks, **later.tracks}
+        later.memories = {**batch.memories, **later.memories}
         later.devices = {**batch.devices, **later.devices}
         later.decisions = (batch.decisions + later.decisions)[-KEPT_ROWS:]
         later.outbox = (batch.outbox + later.outbox)[-KEPT_ROWS:]

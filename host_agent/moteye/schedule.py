@@ -1,15 +1,27 @@
 """`while:` made ready: time zones and the sun. A function of the time that is handed in."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from astral import Observer
 from astral.sun import elevation
 
-from moteye.core.language import DAYS, Hours
+from moteye.core.language import DAYS, Hours, New
 
 _HORIZON_DEGREES = -0.833  # the upper limb at the horizon, with refraction
 _SEARCH_MINUTES = 8 * 24 * 60
+
+
+def calendar_period(new: New) -> Callable[[int], int]:
+    """The number of the local day or season of a time in ms; the first season begins with March."""
+    zone = ZoneInfo(new.zone)
+
+    def number(time_ms: int) -> int:
+        local = datetime.fromtimestamp(time_ms / 1000, zone)
+        return local.toordinal() if new.window == "day" else (local.year * 12 + local.month) // 3
+
+    return number
 
 
 class WhileSchedule:

@@ -78,7 +78,8 @@ class Birth(DeviceMessage):
 class Embedding(DeviceMessage):
     """`e` int8[256] as bytes.
 
-    `at` = `up` when the frame was taken; `sim` similarity to the last x 256.
+    `at` = `up` when the frame was taken; `sim` similarity to the last x 256; `colour` percent, 0
+    for a grey picture, None where the device does not say.
     """
 
     topic = "embedding"
@@ -89,6 +90,7 @@ class Embedding(DeviceMessage):
     e: Annotated[bytes, Field(min_length=256, max_length=256)]
     why: Literal["first", "change", "settle", "heartbeat"]
     sim: Annotated[int, Field(ge=-256, le=256)]
+    colour: Annotated[int, Field(ge=0, le=100)] | None = None
 
 
 Row = Annotated[list[Annotated[int, Field(ge=-32768, le=65535)]], Field(min_length=3, max_length=3)]

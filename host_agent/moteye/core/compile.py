@@ -4,6 +4,7 @@ Pure; the space is handed in.
 """
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from moteye_protocol.prototype_set import PrototypeSet
 
 from moteye.core.calibration import Background, Logistic, Threshold, threshold
-from moteye.core.language import Hours, Policy
+from moteye.core.language import CALENDAR_WINDOWS, Hours, New, Policy
 from moteye.core.layout import CompiledPolicy, Schedule
 from moteye.core.prototypes import BuiltSet, build_set
 from moteye.core.scoring import Scorer
@@ -44,13 +45,15 @@ def compile_policies(
     number: int,
     dim: int,
     schedule_of: Callable[[Hours], Schedule] | None = None,
+    period_of: Callable[[New], Callable[[int], int]] | None = None,
     epoch: int = 0,
     previous: PrototypeSet | None = None,
 ) -> CompiledSet:
     """Compile at least one policy.
 
     `vectors_of` maps phrases to float32[K, 256] in the encoder's space; `schedule_of` makes a
-    `while:` ready, which takes the time-zone and sun tables that live outside the rules.
+    `while:` ready, which takes the time-zone and sun tables that live outside the rules, and
+    `period_of` a `new:` that counts by the calendar.
     """
     phrases = sorted({phrase for policy in policies for phrase in policy.phrases}) or [_NO_PHRASE]
     built = build_set(
@@ -80,6 +83,8 @@ def compile_policies(
             fingerprint=fingerprint(policy, encoder_hash),
             schedule=schedule_of(policy.hours) if schedule_of and policy.hours else None,
             upgrade_q8=_upgrade_q8(policy, columns[policy.name], built),
+            memory=memory_key(policy, encoder_hash),
+            period=_period(policy, period_of),
         )
         for policy in policies
     )
@@ -116,3 +121,24 @@ def fingerprint(policy: Policy, encoder_hash: bytes) -> str:
     """
     judged = policy.model_dump_json(exclude=_NOT_STATE, exclude_defaults=True)
     return hashlib.sha256(judged.encode() + encoder_hash).hexdigest()[:16]
+
+
+def _period(
+    policy: Policy, period_of: Callable[[New], Callable[[int], int]] | None
+) -> Callable[[int], int] | None:
+    new = policy.new
+    if period_of is None or not isinstance(new, New) or new.window not in CALENDAR_WINDOWS:
+        return None
+    return period_of(new)
+
+
+def memory_key(policy: Policy, encoder_hash: bytes) -> str:
+    """Names what a policy remembers: its name, its words and how it looks at them.
+
+    Editing anything else goes on with the memory.
+    """
+    new = policy.new
+    kept = [policy.name, policy.any_of, policy.all_of, policy.none_of]
+    kept += [new.of, new.per] if isinstance(new, New) else []
+    kept += [[zone.name for zone in policy.zones]] if policy.zones else []
+    return hashlib.sha256(json.dumps(kept).encode() + encoder_hash).hexdigest()[:16]

@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
+from moteye.core.novelty import News
 from moteye.core.standing import Shared
 from moteye.core.track import Episode, Look, Track
 
@@ -82,11 +83,13 @@ def gates_of(
     closed: str = "",
     shared: Shared = _ALONE,
     late: bool = False,
+    news: News | None = None,
 ) -> tuple[Gate, ...]:
     """Every gate between a frame and an alert, in the order in which they are asked.
 
     `hits` frames in a row and `held_ms` count the frame itself; `closed` is why `while` does not
-    hold, `shared` what others of the policy have alerted, `late` that it came too late to alert.
+    hold, `shared` what others of the policy have alerted, `late` that it came too late to alert,
+    `news` what the policy's memory says of it.
     """
     policy = look.compiled.policy
     needed = look.frames_needed
@@ -104,7 +107,10 @@ def gates_of(
     if policy.new or policy.gone_s:
         there = "absent" if policy.gone_s else "there"
         text = f"known: it was {there} when watching began"
-        gates.append(Gate("known", not track.from_start, text if track.from_start else "new"))
+        if news is not None and not track.from_start:
+            gates.append(Gate("known", news.new, news.text))
+        else:
+            gates.append(Gate("known", not track.from_start, text if track.from_start else "new"))
     last_ms = shared.site_ms if "site" in policy.cooldown.per else track.fired_ms
     left_s = 0.0
     if last_ms is not None:

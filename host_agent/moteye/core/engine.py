@@ -10,6 +10,7 @@ decision, fired or suppressed. It ends when CONSENSUS_FRAMES frames in a row do 
         └──(near miss)─────┴───── gone ◀────────────┘
 
 With `gone:` the roles are turned: a frame counts when it does *not* show the words.
+With `new: instance` an episode makes another decision when something comes to what is there.
 """
 
 from collections.abc import Iterator
@@ -21,7 +22,10 @@ import numpy.typing as npt
 from moteye.core.boxes import Box, look_at_boxes
 from moteye.core.change import Scene
 from moteye.core.decisions import Decision, Ending, Gate, decision_id, gates_of
+from moteye.core.language import New
 from moteye.core.layout import NEVER, CompiledPolicy, Layout
+from moteye.core.novelty import News, Novelty
+from moteye.core.seen import Observation
 from moteye.core.standing import Key, Standing, shared_keys, shared_of
 from moteye.core.track import (
     CONSENSUS_FRAMES,
@@ -50,35 +54,19 @@ Int16 = npt.NDArray[np.int16]
 _NOT_FOR_UPGRADES = ("cooldown", "group")
 
 
-@dataclass(frozen=True)
-class Observation:
-    """One frame of one device: which one, and when it was taken (host clock, ms).
-
-    `late`: it came so long after it was taken that it alerts nobody. `boxes` are what
-    stands where in it; None where the device's encoder gives no positions.
-    """
-
-    device: str
-    session: int
-    number: int
-    frame: int
-    time_ms: int
-    late: bool = False
-    boxes: tuple[Box, ...] | None = None
-
-
 @dataclass
 class _View:
     """The tracks of one device by the rules' indices.
 
     `active`: those that a frame may change even when it shows nothing; `fresh`: not looked at yet;
-    `apart`: those that need more than margins.
+    `apart`: those that need more than margins; `always`: those whose memory follows every frame.
     """
 
     tracks: dict[int, Track]
     active: set[int]
     fresh: set[int]
     apart: list[int]
+    always: frozenset[int]
 
 
 @dataclass
@@ -89,6 +77,7 @@ class Engine:
     """
 
     policies: tuple[CompiledPolicy, ...] = ()
+    novelty: Novelty = field(default_factory=Novelty)
     _rules: tuple[CompiledPolicy, ...] = ()
     _tracks: dict[Key, Track] = field(default_factory=dict)
     _dirty: dict[Key, Track] = field(default_factory=dict)
@@ -134,6 +123,7 @@ class Engine:
             if not track.present:
                 track.hits = track.misses = 0
         self._standing.facts.clear()
+        self.novelty.start()
         self._views.clear()
 
     def tell(self, topic: str, text: str) -> bool:
@@ -182,14 +172,16 @@ class Engine:
                 frame = None if embeddings is None else embeddings[row]
                 apart[index] = self._look_apart(index, seen, margins_q8.shape[1], frame)
             decisions = []
-            for index in sorted(view.active.union(view.fresh, shown[row], view.apart)):
+            wanted = view.active.union(view.fresh, shown[row], view.apart, view.always)
+            for index in sorted(wanted):
                 track = view.tracks.get(index)
                 if track is None:
                     continue
                 rule = self._rules[index]
                 look = apart.get(index) or Look(rule, over[row, index], margins_q8[row])
                 steady = track.present and not (track.fresh or track.misses) and look.hits(track)
-                if steady and (rule.upgrade_q8 is None or track.rises < 0):
+                rising = rule.upgrade_q8 is not None and track.rises >= 0
+                if steady and not rising and index not in view.always:
                     continue  # the usual frame of an episode changes nothing
                 blank = track.blank
                 decision = self._step(track, look, seen)
@@ -243,7 +235,9 @@ class Engine:
         hits = track.hits + 1 if hit else 0
         since_ms = track.since_ms if track.hits else seen.time_ms
         held_ms = seen.time_ms - since_ms if hit else 0
-        gates = self._gates(look, track, seen, hits, held_ms)
+        new = compiled.policy.new
+        news = self.novelty.judge(new, look, seen) if isinstance(new, New) and hit else None
+        gates = self._gates(look, track, seen, hits, held_ms, news)
         if track.present and hit:
             text = f"the episode of {(seen.time_ms - track.since_ms) / 1000:.0f} s ago has decided"
             gates = (Gate("episode", False, text), *gates)
@@ -262,6 +256,7 @@ class Engine:
                 {index for index, track in tracks.items() if track.present or track.hits},
                 {index for index, track in tracks.items() if track.fresh},
                 [index for index in tracks if self._rules[index].apart],
+                frozenset(index for index in tracks if self._rules[index].tells_things_apart),
             )
         return view
 
@@ -301,7 +296,13 @@ class Engine:
         return Look(rule, over, None, "a change of the scene", ratio_q8, wanted_q8)
 
     def _gates(
-        self, look: Look, track: Track, seen: Observation, hits: int, held_ms: float
+        self,
+        look: Look,
+        track: Track,
+        seen: Observation,
+        hits: int,
+        held_ms: float,
+        news: News | None = None,
     ) -> tuple[Gate, ...]:
         rule, time_ms = look.compiled, seen.time_ms
         closed = rule.schedule.closed(time_ms) if rule.schedule is not None else ""
@@ -315,15 +316,19 @@ class Engine:
             closed=closed,
             shared=shared_of(rule, seen.device, self._tracks),
             late=seen.late,
+            news=news,
         )
 
     def _step(self, track: Track, look: Look, seen: Observation) -> Decision | None:
         fresh, track.fresh = track.fresh, False
+        if isinstance(look.compiled.policy.new, New):
+            self.novelty.memory(look.compiled, seen)
         if not look.hits(track):
             return self._missed(track, look, seen)
         track.misses = 0
         if track.present:
-            return self._upgraded(track, look, seen)
+            came = self._came_to_it(track, look, seen, fresh=fresh)
+            return came or self._upgraded(track, look, seen)
         track.hits += 1
         if track.hits == 1:
             track.since_ms = seen.time_ms
@@ -334,14 +339,36 @@ class Engine:
         if fresh or track.hits < look.frames_needed or held_ms < look.hold_ms:
             track.remember(look, seen.frame, seen.session, seen.time_ms)
             return None
-        decision = self._decided(track, look, seen, held_ms)
+        new = look.compiled.policy.new
+        news = self.novelty.judge(new, look, seen) if isinstance(new, New) else None
+        decision = self._decided(track, look, seen, held_ms, news)
         self._begin_episode(track, look.compiled, decision)
         return decision
 
-    def _decided(self, track: Track, look: Look, seen: Observation, held_ms: float) -> Decision:
-        """The decision of an episode that begins with this frame."""
+    def _came_to_it(
+        self, track: Track, look: Look, seen: Observation, *, fresh: bool
+    ) -> Decision | None:
+        """With `new: instance`: something may have come to what the episode is about."""
+        new = look.compiled.policy.new
+        if not (isinstance(new, New) and new.of == "instance"):
+            return None
+        news = self.novelty.during(new, look, seen, fresh=fresh)
+        if news is None:
+            return None
+        track.from_start = False
+        decision = self._decided(track, look, seen, look.hold_ms, news)
+        if decision.fired:
+            self._count_alert(track, look.compiled, decision)
+        return decision
+
+    def _decided(
+        self, track: Track, look: Look, seen: Observation, held_ms: float, news: News | None
+    ) -> Decision:
+        """The decision of an episode that begins with this frame, or of what came to one."""
         rule, policy = look.compiled, look.compiled.policy
-        gates = self._gates(look, track, seen, track.hits, held_ms)
+        gates = self._gates(look, track, seen, track.hits, held_ms, news)
+        if news is not None and isinstance(policy.new, New):
+            self.novelty.learn(policy.new, look, seen, news)
         failed = next((gate for gate in gates if not gate.passed), None)
         due_ms, reason = 0, failed.text if failed else "seen"
         if failed is not None and failed.name == "while" and policy.defer and rule.schedule:
@@ -371,12 +398,16 @@ class Engine:
                 track.since_ms,
             )
         if decision.fired:
-            track.fired_ms = decision.time_ms
-            for place in shared_keys(policy, device):
-                key = (rule.fingerprint, place)
-                shared = self._tracks.setdefault(key, Track())
-                shared.fired_ms = decision.time_ms
-                self._dirty[key] = shared
+            self._count_alert(track, rule, decision)
+
+    def _count_alert(self, track: Track, rule: CompiledPolicy, decision: Decision) -> None:
+        """From here on its cooldown runs."""
+        track.fired_ms = decision.time_ms
+        for place in shared_keys(rule.policy, decision.device):
+            key = (rule.fingerprint, place)
+            shared = self._tracks.setdefault(key, Track())
+            shared.fired_ms = decision.time_ms
+            self._dirty[key] = shared
 
     def _upgraded(self, track: Track, look: Look, seen: Observation) -> Decision | None:
         """One alert more in an episode that has become so certain, once, cooldown or not."""
@@ -397,8 +428,13 @@ class Engine:
 
     def _missed(self, track: Track, look: Look, seen: Observation) -> Decision | None:
         """A frame without: an episode may end, a candidate does, and leaves a near miss."""
-        if track.present:
+        was_present = track.present
+        if was_present:
             self._missing(track, look, seen)
+        new = look.compiled.policy.new
+        if isinstance(new, New):
+            self.novelty.absent(new, look, seen, ended=was_present and not track.present)
+        if was_present:
             return None
         hits, track.hits = track.hits, 0
         peak, track.peak = track.peak, None

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from moteye.core.language import Policy, See
+from moteye.core.language import New, Policy, See
 
 NEVER = 1 << 20
 
@@ -27,7 +27,9 @@ class CompiledPolicy:
     """A policy and where its phrases stand in the score matrix.
 
     `columns` int64[P] for `policy.phrases`; `enter_q8` int32[P], the margin from which each counts;
-    `upgrade_q8` int32[P], the margin from which an episode's severity rises.
+    `upgrade_q8` int32[P], the margin from which an episode's severity rises; `memory` names what
+    it remembers, which goes on when anything but its words is edited; `period` numbers the days or
+    seasons of its `new:`, by time in ms.
     """
 
     policy: Policy
@@ -36,6 +38,13 @@ class CompiledPolicy:
     fingerprint: str
     schedule: Schedule | None = None
     upgrade_q8: npt.NDArray[np.int32] | None = None
+    memory: str = ""
+    period: Callable[[int], int] | None = None
+
+    @property
+    def tells_things_apart(self) -> bool:
+        """Whether every frame matters to its memory."""
+        return isinstance(self.policy.new, New) and self.policy.new.of == "instance"
 
     @property
     def apart(self) -> bool:
@@ -61,6 +70,7 @@ class CompiledPolicy:
                     columns=self.columns[at],
                     enter_q8=self.enter_q8[at],
                     fingerprint=f"{self.fingerprint}/{phrase}",
+                    memory=f"{self.memory}/{phrase}",
                     upgrade_q8=None if self.upgrade_q8 is None else self.upgrade_q8[at],
                 )
             )

@@ -1,4 +1,8 @@
-"""The tables. One schema for SQLite and PostgreSQL; `VERSION` grows when it changes."""
+"""The tables. One schema for SQLite and PostgreSQL.
+
+A table, or a column with a default, may be added: a store gets it when it is opened. `VERSION`
+grows when old rows could not be read any more.
+"""
 
 from sqlalchemy import (
     BigInteger,
@@ -8,6 +12,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    SmallInteger,
     String,
     Table,
     Text,
@@ -24,6 +29,14 @@ tracks = Table(
     metadata,
     Column("fingerprint", String, primary_key=True),
     Column("device", String, primary_key=True),
+    Column("state", Text, nullable=False),
+)
+
+memories = Table(
+    "memories",
+    metadata,
+    Column("memory", String, primary_key=True),  # CompiledPolicy.memory
+    Column("place", String, primary_key=True),  # a device, or * for all
     Column("state", Text, nullable=False),
 )
 
@@ -50,6 +63,7 @@ events = Table(
     Column("time_ms", BigInteger, nullable=False),
     Column("encoder", LargeBinary, nullable=False),
     Column("data", LargeBinary, nullable=False),  # int8[256]; "r": the policy, "f": the message
+    Column("colour", SmallInteger, nullable=False, server_default="-1"),  # percent; -1: not told
     Index("events_time", "time_ms"),
     sqlite_autoincrement=True,
 )

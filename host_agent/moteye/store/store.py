@@ -17,6 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.pool import StaticPool
 
 from moteye.core.decisions import Decision, Gate
+from moteye.core.memory import Memory
 from moteye.core.track import Track
 from moteye.errors import StoreError
 from moteye.store import schema
@@ -34,7 +35,8 @@ class RecordedEvent:
     `kind` "e" embedding, "l" late one, "s" start, "r" release, "f" MQTT state.
 
     `data` is int8[256] as bytes for an embedding, the policy's name for a release, the message for
-    a state, whose topic stands in `device`.
+    a state, whose topic stands in `device`. `colour` percent of the frame, -1 where the device did
+    not say.
     """
 
     kind: str
@@ -45,6 +47,7 @@ class RecordedEvent:
     time_ms: int = 0
     encoder: bytes = b""
     data: bytes = b""
+    colour: int = -1
 
     @property
     def is_embedding(self) -> bool:
@@ -64,9 +67,10 @@ class Batch:
     events: list[RecordedEvent] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     outbox: list[dict[str, Any]] = field(default_factory=list)
+    memories: dict[tuple[str, str], Memory] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return any((self.tracks, self.devices, self.events, self.decisions, self.outbox))
+        return any(vars(self).values())
 
 
 def default_url() -> str:
@@ -120,6 +124,11 @@ class Store:
         """All tracks, by (fingerprint, device)."""
         rows = self._all(sa.select(schema.tracks))
         return {(r.fingerprint, r.device): Track.of_plain(json.loads(r.state)) for r in rows}
+
+    def memories(self) -> dict[tuple[str, str], Memory]:
+        """All memories, by (memory, place)."""
+        rows = self._all(sa.select(schema.memories))
+        return {(r.memory, r.place): Memory.of_plain(json.loads(r.state)) for r in rows}
 
     def keep_tracks(self, fingerprints: set[str]) -> None:
         """Forget the tracks of all other policies."""
@@ -259,6 +268,7 @@ class Store:
                     )
             if not self._read_only:
                 schema.metadata.create_all(connection)
+                _add_columns(connection)
                 first = _insert(connection, schema.meta).values(
                     key="schema", value=str(schema.VERSION)
                 )
@@ -280,6 +290,12 @@ class Store:
                 for (fingerprint, device), track in batch.tracks.items()
             ]
             _upsert(connection, schema.tracks, rows)
+        if batch.memories:
+            rows = [
+                {"memory": name, "place": place, "state": json.dumps(memory.plain())}
+                for (name, place), memory in batch.memories.items()
+            ]
+            _upsert(connection, schema.memories, rows)
         if batch.devices:
             rows = [
                 {
@@ -327,6 +343,18 @@ def _url(text: str) -> sa.URL:
     if url.get_backend_name() not in ("sqlite", "postgresql"):
         raise StoreError(f"a store is sqlite:///path or postgresql://…, not {url.drivername}")
     return url
+
+
+def _add_columns(connection: sa.Connection) -> None:
+    """Give the tables of an older version the columns that came since."""
+    inspector = sa.inspect(connection)
+    for table in schema.metadata.sorted_tables:
+        there = {column["name"] for column in inspector.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in there:
+                definition = sa.schema.CreateColumn(column).compile(connection)
+                connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {definition}"))
+                log.info("the store was brought up to date", table=table.name, column=column.name)
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:

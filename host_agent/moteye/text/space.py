@@ -21,6 +21,7 @@ from moteye.core.compile import CompiledSet, compile_policies
 from moteye.core.language import Hours, Policy
 from moteye.core.layout import Schedule
 from moteye.errors import SpaceError
+from moteye.schedule import calendar_period
 from moteye.text.encoder import TextEncoder
 
 _ARTICLE = re.compile(r"^(?:an?|the)\s+(?=\S)", re.IGNORECASE)
@@ -83,6 +84,7 @@ class Space:
             number=number,
             dim=dim,
             schedule_of=schedule_of,
+            period_of=calendar_period,
             epoch=epoch,
             previous=previous,
         )

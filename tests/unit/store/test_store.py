@@ -2,9 +2,11 @@
 
 import random
 import sqlite3
+from dataclasses import replace
 
 import pytest
 from moteye.core.decisions import Decision, Gate
+from moteye.core.memory import Memory
 from moteye.core.track import Peak, Track
 from moteye.errors import StoreError
 from moteye.store import Batch, RecordedEvent, Store, default_url
@@ -70,8 +72,6 @@ def test_sqlite_keeps_a_log_and_syncs_at_checkpoints(path):
 
 def test_decisions_are_found_by_policy_time_and_id(store_url):
     store = Store(store_url)
-    from dataclasses import replace
-
     many = [replace(DECISION, id=f"{n:04x}", time_ms=n, policy="pq"[n % 2]) for n in range(10)]
     store.commit(Batch(decisions=many))
     assert [d.time_ms for d in store.decisions(policy="q")] == [1, 3, 5, 7, 9]
@@ -194,3 +194,27 @@ def test_the_actions_of_a_decision_are_found(store_url):
     store.commit(Batch(decisions=[DECISION], outbox=[ROW, {**ROW, "position": 1, "state": "dead"}]))
     assert [row["state"] for row in store.outbox_of(DECISION)] == ["wait", "dead"]
     assert len(store.waiting()) == 1
+
+
+def test_memories_are_kept_and_replaced(store_url):
+    memory = Memory(5, class_ms=7)
+    thing = memory.add_thing("a plant", bytes(range(256)), infrared=True, time_ms=6)
+    thing.pins.append(3)
+    Store(store_url).commit(Batch(memories={("m", "cam"): memory, ("m", "*"): Memory(1)}))
+    store = Store(store_url)
+    assert store.memories() == {("m", "cam"): memory, ("m", "*"): Memory(1)}
+    store.commit(Batch(memories={("m", "*"): Memory(2)}))
+    assert store.memories()["m", "*"].born_ms == 2
+
+
+def test_a_store_of_an_older_version_gets_what_came_since(store_url):
+    store = Store(store_url)
+    store.commit(Batch(events=[event(1)]))
+    with store._engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE events DROP COLUMN colour")
+        connection.exec_driver_sql("DROP TABLE memories")
+    store.close()
+    again = Store(store_url)
+    assert list(again.events()) == [event(1)]
+    again.commit(Batch(events=[replace(event(2), colour=30)], memories={("m", "*"): Memory(1)}))
+    assert [one.colour for one in again.events()] == [-1, 30]

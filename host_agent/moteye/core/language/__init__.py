@@ -2,6 +2,7 @@
 
 from moteye.core.language.actions import Action, LogAction, MqttAction, SaveAction, WebhookAction
 from moteye.core.language.conditions import Hours, MqttState, PolicyState
+from moteye.core.language.new import CALENDAR_WINDOWS, New
 from moteye.core.language.parse import Written, check_together, parse_file, parse_policy
 from moteye.core.language.places import GRID, Group, Zone
 from moteye.core.language.policy import Policy, See
@@ -10,6 +11,7 @@ from moteye.core.language.templates import pieces
 from moteye.core.language.values import DAYS, closest, duration_s
 
 __all__ = [
+    "CALENDAR_WINDOWS",
     "DAYS",
     "GRID",
     "Action",
@@ -20,6 +22,7 @@ __all__ = [
     "LogAction",
     "MqttAction",
     "MqttState",
+    "New",
     "Policy",
     "PolicyState",
     "SaveAction",

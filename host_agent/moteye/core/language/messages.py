@@ -7,6 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from moteye.core.language.actions import LogAction, MqttAction, SaveAction, WebhookAction
 from moteye.core.language.conditions import Hours, MqttState, PolicyState
+from moteye.core.language.new import New
 from moteye.core.language.places import Definitions, Group, Zone
 from moteye.core.language.policy import Policy, See
 from moteye.core.language.rules import Change, Cooldown, Escalation, Upgrade
@@ -16,7 +17,7 @@ from moteye.errors import Problem
 
 # A complaint about the whole may name the key that it is about: `gone@does not go with new`.
 _ABOUT = re.compile(r"([a-z]+)@")
-_TAGS = ("see-list", "see-map", "group", "pattern")
+_TAGS = ("see-list", "see-map", "new-flag", "new-map", "group", "pattern")
 
 
 def problems_of(source: Source, error: ValidationError) -> list[Problem]:
@@ -96,6 +97,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "webhook": WebhookAction,
     "save": SaveAction,
     "see-map": See,
+    "new-map": New,
     "changes": Change,
     "in": Zone,
     "zones": Zone,

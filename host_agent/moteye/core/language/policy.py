@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, mod
 
 from moteye.core.language.actions import Actions
 from moteye.core.language.conditions import While
+from moteye.core.language.new import New, NewOrNot
 from moteye.core.language.places import Group, Zone, fits
 from moteye.core.language.rules import (
     ChangeText,
@@ -85,7 +86,7 @@ class Policy(Strict):
     changes: ChangeText | None = None
     zones: Annotated[list[Zone], BeforeValidator(_zones)] = Field(default=[], alias="in")
     count: CountText | None = None
-    new: bool = False
+    new: NewOrNot = False
     instant: bool = False
     certainty: Annotated[str | float, BeforeValidator(certainty_of)] = "likely"
     hold_s: Duration = Field(default=0.0, alias="for")
@@ -128,6 +129,16 @@ class Policy(Strict):
                 "gone",
                 self.gone_s and (self.new or self.hold_s),
                 "`gone` does not go with `new` or `for`|gone: 10m alone: was seen, then not",
+            ),
+            (
+                "new",
+                isinstance(self.new, New) and self.new.per == "zone" and not self.zones,
+                "`per: zone` needs zones|in: says which; or per: camera",
+            ),
+            (
+                "new",
+                isinstance(self.new, New) and self.new.of == "instance" and self.changes,
+                "`changes` has no things to tell apart|leave new: out",
             ),
             (
                 "instant",
