@@ -65,7 +65,7 @@ class Ledger:
         self._engine.novelty.restore(memories)
         self._engine.start()
         for device, (session, numbers, offset) in devices.items():
-            self._windows[device] = (session, SequenceWindow.of_numbers(numbers))
+            self._windows[device] = (session, SequenceWindow.of_text(numbers))
             self._offsets[device] = offset
         self._batch.events.append(RecordedEvent("s", time_ms=int(time.time() * 1000)))
         return waiting
@@ -155,7 +155,7 @@ class Ledger:
         batch.outbox += [dict(row) for row in outbox]
         for device in self._touched:
             session, window = self._windows[device]
-            batch.devices[device] = (session, window.numbers(), self._offsets.get(device))
+            batch.devices[device] = (session, window.text(), self._offsets.get(device))
         self._touched.clear()
         if not batch or self._store is None:
             return

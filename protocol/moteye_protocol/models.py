@@ -5,12 +5,14 @@ SPEC.md and never anything else, whatever the bytes. `encode(message)` is the wa
 """
 
 import re
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from moteye_protocol import wire
-from moteye_protocol.codec import WireError, pack, unpack
+from moteye_protocol.codec import WireError, pack
+from moteye_protocol.quick import unpack
 
 Counter = Annotated[int, Field(ge=0, lt=1 << 53)]
 Hash8 = Annotated[bytes, Field(min_length=8, max_length=8)]
@@ -205,6 +207,7 @@ def topic(device: str, name: str) -> str:
     return f"{wire.TOPIC_ROOT}/{device}/{wire.TOPICS[name][0]}"
 
 
+@lru_cache(maxsize=16384)
 def split_topic(full: str) -> tuple[str, str]:
     """(device, message kind) of a full topic. Raises MessageError for any other topic."""
     rest = full.removeprefix(wire.TOPIC_ROOT + "/")

@@ -1,40 +1,58 @@
 """Which message of which device counts: sessions, duplicates, gaps. No I/O, no clock."""
 
+import json
 from dataclasses import dataclass, field
 
 from moteye_protocol import wire
 
 RESET_MESSAGES = 8  # of one older session in a row: the device lost its counter
 DRIFT = 5000  # one part in so many that two clocks may differ in rate: 200 ppm
+_ALL = (1 << wire.SEQ_WINDOW) - 1
 
 
 @dataclass
 class SequenceWindow:
-    """Recognises twins of QoS 1 delivery within the last `seq_window` numbers of one session."""
+    """Recognises twins of QoS 1 delivery within the last `seq_window` numbers of one session.
+
+    Bit i of `seen` says whether the number `newest` - i was taken.
+    """
 
     newest: int = -1
-    _seen: set[int] = field(default_factory=set)
+    seen: int = 0
 
     def accept(self, number: int) -> bool:
         """Whether `number` is seen for the first time; older than the window counts as seen."""
-        if number in self._seen or number <= self.newest - wire.SEQ_WINDOW:
-            return False
-        self._seen.add(number)
-        if number > self.newest:
+        ahead = number - self.newest
+        if ahead > 0:
+            # A leap beyond the window leaves nothing of it.
+            self.seen = ((self.seen << ahead) & _ALL) | 1 if ahead < wire.SEQ_WINDOW else 1
             self.newest = number
-            if len(self._seen) > 2 * wire.SEQ_WINDOW:
-                floor = number - wire.SEQ_WINDOW
-                self._seen = {seen for seen in self._seen if seen > floor}
+            return True
+        bit = 1 << -ahead
+        if ahead <= -wire.SEQ_WINDOW or self.seen & bit:
+            return False
+        self.seen |= bit
         return True
 
     def numbers(self) -> list[int]:
-        """The numbers taken within the window, for a store."""
-        return sorted(self._seen)[-wire.SEQ_WINDOW :]
+        """The numbers taken within the window, in their order."""
+        span = range(min(self.newest, wire.SEQ_WINDOW - 1), -1, -1)
+        return [self.newest - i for i in span if self.seen >> i & 1]
+
+    def text(self) -> str:
+        """For a store."""
+        return f"{self.newest}:{self.seen:x}"
 
     @classmethod
-    def of_numbers(cls, numbers: list[int]) -> "SequenceWindow":
-        """The window that `numbers` came from."""
-        return cls(max(numbers, default=-1), set(numbers))
+    def of_text(cls, text: str) -> "SequenceWindow":
+        """The window that `text` came from; also the list of numbers that stores once held."""
+        if text.startswith("["):
+            window = cls()
+            for number in json.loads(text):
+                window.accept(number)
+            return window
+        newest, _, seen = text.partition(":")
+        return cls(int(newest), int(seen, 16))
 
 
 @dataclass

@@ -6,19 +6,24 @@ A new client each time, subscribed again each time.
 import asyncio
 import random
 import ssl
+import struct
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 import aiomqtt
 import structlog
+from paho.mqtt.enums import MessageType
 
 from moteye.errors import ConfigError, LinkError
 from moteye.link.acks import AckQueue
+from moteye.link.incoming import Incoming, ReadAhead
 from moteye.link.tls import NO_FILES, TlsFiles, probe, tls_context
 
 log = structlog.get_logger("moteye.link")
+PUBACK = int(MessageType.PUBACK)
 BACKOFF_CAP_S = 30.0
 BACKOFF_S = 0.5
 HEALTHY_S = 60.0
@@ -27,6 +32,7 @@ SHORT_SESSION_S = 10.0
 SHORT_SESSIONS = 3
 TWIN_WAIT_S = 30.0
 PUBLISH_TIMEOUT_S = 10.0
+INCOMING_LIMIT = 10_000
 Handler = Callable[[str, bytes, bool], Awaitable[None]]
 Ack = Callable[[], None]
 AckingHandler = Callable[[str, bytes, bool, Ack], Awaitable[None]]
@@ -91,7 +97,8 @@ class Connection:
     `keepalive_s` (T13).
 
     With `on_message_to_ack` in place of `on_message` a QoS 1 message is acknowledged only when the
-    handler says so, by calling the fourth argument, now or later. `keep_session` makes the broker
+    handler says so, by calling the fourth argument, now or later. `dropped` counts messages of
+    QoS 0 that came faster than they were handled. `keep_session` makes the broker
     hold what comes meanwhile.
     """
 
@@ -123,6 +130,7 @@ class Connection:
         self._client: aiomqtt.Client | None = None
         self.connected = asyncio.Event()
         self.connects = 0
+        self.dropped = 0
 
     async def run(self) -> None:
         """Stay connected until cancelled; publishes a clean `stopped` then.
@@ -209,6 +217,7 @@ class Connection:
     async def _session(self) -> None:
         status = self._status_topic
         will = aiomqtt.Will(status, b'{"state":"offline"}', 1, True) if status else None
+        incoming = Incoming(INCOMING_LIMIT, self._count_drop)
         client = aiomqtt.Client(
             self._url.host,
             self._url.port,
@@ -219,15 +228,20 @@ class Connection:
             keepalive=self._keepalive_s,
             timeout=PUBLISH_TIMEOUT_S,
             will=will,
-            max_queued_incoming_messages=10_000,
+            queue_type=cast("type[asyncio.Queue[aiomqtt.Message]]", lambda maxsize: incoming),
             clean_session=not self._keep_session,
         )
         # aiomqtt acknowledges as soon as a message is queued; paho, below it, can wait. Said before
         # connecting, since what the broker held comes right behind the CONNACK.
         paho = client._client
         paho.manual_ack_set(self._on_message_to_ack is not None)
-        acks = AckQueue(lambda message_id: paho.ack(message_id, 1))
+        acks = AckQueue(
+            # One packet a message, all of them in one write.
+            lambda ids: paho._packet_queue(PUBACK, b"".join(map(_puback, ids)), ids[-1], 1),
+            asyncio.get_running_loop().call_soon,
+        )
         async with client:
+            paho._sock = cast("Any", ReadAhead(paho._sock))
             await client.subscribe(
                 [*self._subscriptions, *((topic, 1) for topic in sorted(self._extra))]
             )
@@ -241,19 +255,34 @@ class Connection:
                 if self._on_connect is not None:
                     await self._on_connect()
                 async for message in client.messages:
-                    payload = message.payload if isinstance(message.payload, bytes) else b""
-                    topic, retain = str(message.topic), bool(message.retain)
-                    if self._on_message_to_ack is not None:
-                        ack = acks.expect(message.mid) if message.qos == 1 else _nothing
-                        await self._on_message_to_ack(topic, payload, retain, ack)
-                    elif self._on_message is not None:
-                        await self._on_message(topic, payload, retain)
+                    await self._handle(message, acks)
+                    while not incoming.empty():  # the iterator makes a task for each message
+                        await self._handle(incoming.get_nowait(), acks)
             except asyncio.CancelledError:
                 if status:
                     await client.publish(status, b'{"state":"stopped"}', 1, retain=True)
                 raise
             finally:
                 acks.close()
+
+    async def _handle(self, message: aiomqtt.Message, acks: AckQueue) -> None:
+        payload = message.payload if isinstance(message.payload, bytes) else b""
+        topic, retain = message.topic.value, bool(message.retain)
+        if self._on_message_to_ack is not None:
+            ack = acks.expect(message.mid) if message.qos == 1 else _nothing
+            await self._on_message_to_ack(topic, payload, retain, ack)
+        elif self._on_message is not None:
+            await self._on_message(topic, payload, retain)
+
+    def _count_drop(self) -> None:
+        self.dropped += 1
+        if self.dropped == 1:
+            log.warning("too much at once: messages of QoS 0 are dropped")
+
+
+def _puback(message_id: int) -> bytes:
+    """MQTT 3.1.1, 3.4."""
+    return struct.pack(">BBH", PUBACK, 2, message_id)
 
 
 def _nothing() -> None:

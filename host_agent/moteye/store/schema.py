@@ -45,7 +45,7 @@ devices = Table(
     metadata,
     Column("device", String, primary_key=True),
     Column("session", BigInteger, nullable=False),
-    Column("numbers", Text, nullable=False),  # sequence numbers taken lately, as JSON
+    Column("numbers", Text, nullable=False),  # SequenceWindow.text()
     Column("clock_offset_ms", BigInteger),
 )
 

@@ -7,13 +7,13 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.pool import StaticPool
 
 from moteye.core.decisions import Decision, Gate
@@ -21,6 +21,7 @@ from moteye.core.memory import Memory
 from moteye.core.track import Track
 from moteye.errors import StoreError
 from moteye.store import schema
+from moteye.store.rows import insert
 
 log = structlog.get_logger("moteye.store")
 MEMORY = "sqlite://"
@@ -59,11 +60,11 @@ class RecordedEvent:
 class Batch:
     """Everything that one transaction writes.
 
-    `devices` are (session, numbers, clock offset) by device; `outbox` rows as the table has them.
+    `devices` are (session, window as text, clock offset) by device; `outbox` rows as in the table.
     """
 
     tracks: dict[tuple[str, str], Track] = field(default_factory=dict)
-    devices: dict[str, tuple[int, list[int], int | None]] = field(default_factory=dict)
+    devices: dict[str, tuple[int, str, int | None]] = field(default_factory=dict)
     events: list[RecordedEvent] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     outbox: list[dict[str, Any]] = field(default_factory=list)
@@ -71,6 +72,17 @@ class Batch:
 
     def __bool__(self) -> bool:
         return any(vars(self).values())
+
+
+_TRACK = ("fingerprint", "device", "state")
+_MEMORY = ("memory", "place", "state")
+_DEVICE = ("device", "session", "numbers", "clock_offset_ms")
+_EVENT = tuple(RecordedEvent.__dataclass_fields__)
+_event_of = attrgetter(*_EVENT)
+_DECISION = tuple(name for name in Decision.__dataclass_fields__ if name != "gates")
+_decision_fields = attrgetter(*_DECISION)
+_DECISION += ("gates",)
+_OUTBOX = tuple(column.name for column in schema.outbox.columns)
 
 
 def default_url() -> str:
@@ -135,10 +147,10 @@ class Store:
         gone = schema.tracks.c.fingerprint.not_in(sorted(fingerprints))
         self._execute(sa.delete(schema.tracks).where(gone))
 
-    def devices(self) -> dict[str, tuple[int, list[int], int | None]]:
-        """(session, sequence numbers taken lately, clock offset) of every device."""
+    def devices(self) -> dict[str, tuple[int, str, int | None]]:
+        """(session, window of the numbers taken lately as text, clock offset) of every device."""
         rows = self._all(sa.select(schema.devices))
-        return {r.device: (r.session, json.loads(r.numbers), r.clock_offset_ms) for r in rows}
+        return {r.device: (r.session, r.numbers, r.clock_offset_ms) for r in rows}
 
     def waiting(self) -> list[dict[str, Any]]:
         """Outbox rows that are still to be done, oldest first."""
@@ -269,10 +281,8 @@ class Store:
             if not self._read_only:
                 schema.metadata.create_all(connection)
                 _add_columns(connection)
-                first = _insert(connection, schema.meta).values(
-                    key="schema", value=str(schema.VERSION)
-                )
-                connection.execute(first.on_conflict_do_nothing())
+                first = "INSERT INTO meta (key, value) VALUES ('schema', :v) ON CONFLICT DO NOTHING"
+                connection.execute(sa.text(first), {"v": str(schema.VERSION)})
             version = connection.scalar(
                 sa.select(schema.meta.c.value).where(schema.meta.c.key == "schema")
             )
@@ -283,38 +293,24 @@ class Store:
             )
 
     def _write(self, connection: sa.Connection, batch: Batch) -> None:
-        rows: list[dict[str, Any]]
-        if batch.tracks:
-            rows = [
-                {"fingerprint": fingerprint, "device": device, "state": json.dumps(track.plain())}
-                for (fingerprint, device), track in batch.tracks.items()
-            ]
-            _upsert(connection, schema.tracks, rows)
-        if batch.memories:
-            rows = [
-                {"memory": name, "place": place, "state": json.dumps(memory.plain())}
-                for (name, place), memory in batch.memories.items()
-            ]
-            _upsert(connection, schema.memories, rows)
-        if batch.devices:
-            rows = [
-                {
-                    "device": device,
-                    "session": session,
-                    "numbers": json.dumps(numbers),
-                    "clock_offset_ms": offset,
-                }
-                for device, (session, numbers, offset) in batch.devices.items()
-            ]
-            _upsert(connection, schema.devices, rows)
-        if batch.events:
-            connection.execute(sa.insert(schema.events), [asdict(e) for e in batch.events])
-        if batch.decisions:
-            connection.execute(
-                sa.insert(schema.decisions), [_decision_row(d) for d in batch.decisions]
-            )
-        if batch.outbox:
-            _upsert(connection, schema.outbox, batch.outbox)
+        tracks = (
+            (*key, json.dumps(track.plain(), separators=(",", ":")))
+            for key, track in batch.tracks.items()
+        )
+        insert(connection, schema.tracks, _TRACK, tracks, replace=True)
+        memories = (
+            (*key, json.dumps(memory.plain(), separators=(",", ":")))
+            for key, memory in batch.memories.items()
+        )
+        insert(connection, schema.memories, _MEMORY, memories, replace=True)
+        devices = ((name, *state) for name, state in batch.devices.items())
+        insert(connection, schema.devices, _DEVICE, devices, replace=True)
+        insert(connection, schema.events, _EVENT, map(_event_of, batch.events))
+        insert(connection, schema.decisions, _DECISION, map(_decision_row, batch.decisions))
+        # Only the last word on an action counts.
+        outbox = {(row["job"], row["position"]): row for row in batch.outbox}
+        rows = ([row[name] for name in _OUTBOX] for row in outbox.values())
+        insert(connection, schema.outbox, _OUTBOX, rows, replace=True)
 
     def _all(self, query: sa.Select[Any]) -> list[Any]:
         try:
@@ -362,23 +358,10 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _insert(connection: sa.Connection, table: sa.Table) -> Any:
-    """`INSERT` with `ON CONFLICT`, which both databases have but SQLAlchemy keeps apart."""
-    maker = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    return maker(table)
-
-
-def _upsert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
-    statement = _insert(connection, table)
-    keys = [column.name for column in table.primary_key]
-    others = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in keys}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=others), rows)
-
-
-def _decision_row(decision: Decision) -> dict[str, Any]:
-    row = asdict(decision)
+def _decision_row(decision: Decision) -> tuple[Any, ...]:
     gates = [[gate.name, gate.passed, gate.text] for gate in decision.gates]
-    return {**row, "gates": json.dumps(gates, ensure_ascii=False)}
+    text = json.dumps(gates, ensure_ascii=False, separators=(",", ":"))
+    return (*_decision_fields(decision), text)
 
 
 def _decision(row: Any) -> Decision:

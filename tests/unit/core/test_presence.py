@@ -22,7 +22,8 @@ def test_the_window_stays_small():
     for number in range(10_000):
         assert window.accept(number)
         assert not window.accept(number)
-    assert len(window._seen) <= 2 * wire.SEQ_WINDOW
+    assert window.seen.bit_length() <= wire.SEQ_WINDOW
+    assert window.numbers() == list(range(10_000 - wire.SEQ_WINDOW, 10_000))
 
 
 def test_older_than_the_window_counts_as_seen():
@@ -159,3 +160,15 @@ def test_clocks_of_another_rate_are_followed_for_a_month(ppm):
         up = now + now * ppm // 1_000_000
         presence.heard(up, None, now)
         assert abs(presence.event_time_ms(up, now) - now) < 200
+
+
+def test_a_window_comes_back_from_its_text_and_from_the_list_of_older_stores():
+    window = SequenceWindow()
+    for number in (0, 1, 5, 300, 299, 90, 600, 601):
+        window.accept(number)
+    again = SequenceWindow.of_text(window.text())
+    assert (again.newest, again.numbers()) == (601, window.numbers())
+    assert not again.accept(600)
+    assert again.accept(599)
+    assert SequenceWindow.of_text("[1, 2, 7]").numbers() == [1, 2, 7]
+    assert SequenceWindow.of_text(SequenceWindow().text()) == SequenceWindow()

@@ -9,7 +9,7 @@ import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from moteye_protocol import codec, wire
+from moteye_protocol import codec, quick, wire
 
 ROOT = Path(__file__).parents[3]
 VECTORS = json.loads((ROOT / "protocol" / "vectors" / "codec.json").read_text())
@@ -77,6 +77,29 @@ def test_pack_equals_the_msgpack_library(value):
     packed = codec.pack(value)
     assert packed == msgpack.packb(value, use_bin_type=True)
     assert codec.unpack(packed) == value
+
+
+def word(unpack, payload: bytes) -> tuple[str, object]:
+    """What a reader makes of a payload, types and all."""
+    try:
+        return "value", repr(unpack(payload))
+    except codec.WireError as error:
+        return "error", (error.reason, error.offset)
+
+
+@given(VALUES | st.dictionaries(st.text(max_size=8), SCALARS), st.data())
+def test_the_quick_reader_says_what_the_codec_says(value, data):
+    packed = codec.pack(value)
+    assert word(quick.unpack, packed) == word(codec.unpack, packed)
+    at = data.draw(st.integers(0, len(packed) - 1))
+    broken = packed[:at] + data.draw(st.binary(max_size=3)) + packed[at + 1 :]
+    assert word(quick.unpack, broken) == word(codec.unpack, broken)
+
+
+@pytest.mark.parametrize("vector", VECTORS["valid"] + VECTORS["invalid"], ids=lambda v: v["id"])
+def test_the_quick_reader_agrees_on_every_vector(vector):
+    payload = bytes.fromhex(vector["hex"])
+    assert word(quick.unpack, payload) == word(codec.unpack, payload)
 
 
 @given(st.binary(max_size=200))

@@ -43,12 +43,12 @@ def path(tmp_path):
 
 def test_what_is_written_is_read_by_the_next_run(store_url):
     store = Store(store_url)
-    batch = Batch({("f", "cam"): TRACK}, {"cam": (3, [1, 2], -5)}, [event(1)], [DECISION], [ROW])
+    batch = Batch({("f", "cam"): TRACK}, {"cam": (3, "2:3", -5)}, [event(1)], [DECISION], [ROW])
     store.commit(batch)
     store.close()
     again = Store(store_url)
     assert again.tracks() == {("f", "cam"): TRACK}
-    assert again.devices() == {"cam": (3, [1, 2], -5)}
+    assert again.devices() == {"cam": (3, "2:3", -5)}
     assert list(again.events()) == [event(1)]
     assert again.decisions() == [DECISION]
     assert again.waiting() == [ROW]
@@ -177,12 +177,12 @@ def test_the_default_is_a_file_in_the_state_folder(monkeypatch):
 
 def test_a_second_write_of_a_row_replaces_the_first(store_url):
     store = Store(store_url)
-    store.commit(Batch({("f", "cam"): Track()}, {"cam": (1, [1], None)}, outbox=[ROW]))
+    store.commit(Batch({("f", "cam"): Track()}, {"cam": (1, "1:1", None)}, outbox=[ROW]))
     store.commit(
-        Batch({("f", "cam"): TRACK}, {"cam": (2, [2], 5)}, outbox=[{**ROW, "attempts": 3}])
+        Batch({("f", "cam"): TRACK}, {"cam": (2, "2:1", 5)}, outbox=[{**ROW, "attempts": 3}])
     )
     assert store.tracks() == {("f", "cam"): TRACK}
-    assert store.devices() == {"cam": (2, [2], 5)}
+    assert store.devices() == {"cam": (2, "2:1", 5)}
     assert [row["attempts"] for row in store.waiting()] == [3]
     store.keep_tracks({"g"})
     assert store.tracks() == {}
