@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from moteye.cli import model_check
-from moteye.compiler import compile_with_report
+from moteye.compiler import ARENA_GOAL_BYTES, compile_with_report
 from moteye.compiler.operators import operators_source
 
 app = typer.Typer(help="Compile models for devices.", no_args_is_help=True)
@@ -32,18 +32,34 @@ def compile_command(
     report: Annotated[
         bool, typer.Option("--report", help="say what was removed, and what the ends became")
     ] = False,
+    arena_goal: Annotated[
+        int,
+        typer.Option(min=0, help="bytes of arena above which convolutions are streamed by rows"),
+    ] = ARENA_GOAL_BYTES,
+    show_plan: Annotated[
+        bool, typer.Option("--show-plan", help="draw the arena: what stands where, and when")
+    ] = False,
+    plan_svg: Annotated[
+        Path | None, typer.Option("--plan-svg", metavar="FILE.svg", help="the same as a picture")
+    ] = None,
     operators: Annotated[
         Path | None,
         typer.Option("--operators", metavar="FILE.c", help="write the firmware's operator list"),
     ] = None,
 ) -> None:
     """Compile an int8 or uint8 .tflite to a model pack that runs in place from flash."""
-    pack, result = compile_with_report(source.read_bytes(), remove_dead=remove_dead)
+    pack, result = compile_with_report(
+        source.read_bytes(), remove_dead=remove_dead, arena_goal=arena_goal
+    )
     _write(output, pack)
     if operators is not None:
         _write(operators, operators_source(pack).encode())
+    if plan_svg is not None:
+        _write(plan_svg, result.drawing.svg().encode())
     # Lines of a report are data: no markup, and never broken in two.
     console = Console(markup=False, highlight=False, soft_wrap=True)
     console.print(f"{output}: {result}")
     for line in (*result.removed, *result.notes) if report else result.notes:
         console.print(line)
+    if show_plan:
+        console.print(result.drawing.text())

@@ -1,24 +1,28 @@
 """Model compiler: int8 `.tflite` to `.mpk`, the pack that the device runs in place.
 
-reader -> passes -> dead (on request) -> ops (one file an operator) -> plan -> pack; the format is
-device/kernels/FORMAT.md. Deterministic: the same file gives the same bytes, so the first 8 bytes of
-the pack's SHA-256, the encoder hash, name the embedding space.
+reader -> passes -> dead (on request) -> ops (one file an operator) -> bands -> plan -> pack; the
+format is device/kernels/FORMAT.md. Deterministic: the same file gives the same bytes, so the first
+8 bytes of the pack's SHA-256, the encoder hash, name the embedding space.
 """
 
 import hashlib
 from collections import Counter
 from dataclasses import dataclass
 
+from .arena import draw_arena, place_records, stream_to_goal
 from .dead import remove_dead_channels
+from .draw import Drawing
 from .error import ModelError
 from .ops import lower_op
 from .pack import pack_model
 from .passes import run_passes
-from .plan import Block, live_peak, merge_in_place, plan_arena
 from .reader import Graph, read_model
-from .record import Record
 
 __all__ = ["ModelError", "Report", "compile_model", "compile_with_report", "encoder_hash"]
+
+
+ARENA_GOAL_BYTES = 65_536
+"""Of the arena: what fits the tightly coupled memory of small Cortex-M7 boards."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class Report:
 
     `live_peak_bytes` bounds `arena_bytes` from below; `operators` counts the records; `removed` has
     a line for each operator that lost constant channels, `notes` one for each end of the model that
-    the pack takes or gives as another type.
+    the pack takes or gives as another type; `drawing` is the arena plan.
     """
 
     pack_bytes: int
@@ -36,6 +40,7 @@ class Report:
     macs: int
     operators: dict[str, int]
     encoder_hash: str
+    drawing: Drawing
     removed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -76,42 +81,13 @@ def _end_note(graph: Graph, which: str, before: int, after: int) -> str:
     return f"{which} {tensor.name!r} is UINT8: x - 128" if tensor.unsigned else ""
 
 
-def _lifetimes(graph: Graph, records: list[Record]) -> dict[int, Block]:
-    """Blocks by the tensor that owns the bytes.
-
-    The input lives from before the first record, the output to after the last.
-    """
-    first: dict[int, int] = {graph.bytes_of(graph.input): 0}
-    last: dict[int, int] = dict(first)
-    for step, record in enumerate(records, start=1):
-        for index in map(graph.bytes_of, (*record.inputs, record.output)):
-            first.setdefault(index, step)
-            last[index] = step
-    last[graph.bytes_of(graph.output)] = len(records) + 1
-    return {key: Block(key, graph.tensors[key].elements, first[key], last[key]) for key in first}
-
-
-def _plan(graph: Graph, records: list[Record]) -> tuple[dict[int, int], int, int]:
-    blocks = _lifetimes(graph, records)
-    pairs = [
-        (graph.bytes_of(source), graph.bytes_of(record.output))
-        for record in records
-        if record.in_place
-        for source in record.inputs
-    ]
-    owner = merge_in_place(blocks, pairs)
-    offsets, arena_bytes = plan_arena(list(blocks.values()))
-    bytes_of = {i: graph.bytes_of(i) for r in records for i in (*r.inputs, r.output)}
-    bytes_of |= {
-        graph.input: graph.bytes_of(graph.input),
-        graph.output: graph.bytes_of(graph.output),
-    }
-    placed = {index: offsets[owner.get(key, key)] for index, key in bytes_of.items()}
-    return placed, arena_bytes, live_peak(list(blocks.values()))
-
-
-def compile_with_report(tflite: bytes, *, remove_dead: bool = False) -> tuple[bytes, Report]:
+def compile_with_report(
+    tflite: bytes, *, remove_dead: bool = False, arena_goal: int = ARENA_GOAL_BYTES
+) -> tuple[bytes, Report]:
     """The pack of an int8 model, and what it needs.
+
+    Where it would take an arena of more than `arena_goal` bytes, convolutions are streamed row by
+    row; 0 streams all that can be, at some cost in instructions.
 
     `remove_dead` takes channels out that are constant whatever the input: the same output from
     another pack, so another encoder hash.
@@ -134,12 +110,16 @@ def compile_with_report(tflite: bytes, *, remove_dead: bool = False) -> tuple[by
     records = [record for op in graph.ops for record in lower_op(graph, op)]
     if not records:
         raise ModelError("the model computes nothing")
-    offsets, arena_bytes, peak = _plan(graph, records)
-    pack = pack_model(graph, records, offsets, arena_bytes)
+    records = stream_to_goal(graph, records, arena_goal)
+    arena = place_records(graph, records)
+    pack = pack_model(graph, records, arena.offsets, arena.size)
     operators = dict(sorted(Counter(record.name for record in records).items()))
     macs = sum(record.macs for record in records)
     name = encoder_hash(pack).hex()
-    return pack, Report(len(pack), arena_bytes, peak, macs, operators, name, removed, notes)
+    drawing = draw_arena(graph, records, arena)
+    return pack, Report(
+        len(pack), arena.size, arena.live_peak, macs, operators, name, drawing, removed, notes
+    )
 
 
 def compile_model(tflite: bytes) -> bytes:

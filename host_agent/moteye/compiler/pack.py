@@ -40,7 +40,12 @@ def _pack_record(record: Record, offsets: dict[int, int], data: _Data) -> bytes:
     at = [offsets[index] for index in record.inputs]
     second = at[1] if len(at) > 1 else 0
     packed = struct.pack(
-        "<HHIII", record.kind, _record_bytes(record), at[0], second, offsets[record.output]
+        "<HHIII",
+        record.kind,
+        _record_bytes(record),
+        at[0] + record.offsets[0],
+        second,
+        offsets[record.output] + record.offsets[1],
     )
     places = at[2:] + [data.add(c.data, c.alignment) for c in record.all_constants()]
     return packed + record.body + struct.pack(f"<{len(places)}I", *places)

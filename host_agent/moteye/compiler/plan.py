@@ -15,19 +15,20 @@ class Block:
     first: int
     last: int
 
+    @property
+    def aligned(self) -> int:
+        """The bytes that it takes in the arena."""
+        return -(-self.size // ALIGNMENT) * ALIGNMENT
+
     def meets(self, other: "Block") -> bool:
         """Whether both live at one step."""
         return self.first <= other.last and other.first <= self.last
 
 
-def _aligned(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT
-
-
 def live_peak(blocks: list[Block]) -> int:
     """The most bytes alive at one step: no plan can be smaller."""
     steps = {block.first for block in blocks}
-    return max(sum(_aligned(b.size) for b in blocks if b.first <= step <= b.last) for step in steps)
+    return max(sum(b.aligned for b in blocks if b.first <= step <= b.last) for step in steps)
 
 
 def _place(order: list[Block]) -> tuple[dict[int, int], int]:
@@ -36,15 +37,15 @@ def _place(order: list[Block]) -> tuple[dict[int, int], int]:
     placed: list[Block] = []
     size = 0
     for block in order:
-        neighbours = sorted((offsets[b.key], _aligned(b.size)) for b in placed if b.meets(block))
+        neighbours = sorted((offsets[b.key], b.aligned) for b in placed if b.meets(block))
         at = 0
         for offset, length in neighbours:
-            if at + _aligned(block.size) <= offset:
+            if at + block.aligned <= offset:
                 break
             at = max(at, offset + length)
         offsets[block.key] = at
         placed.append(block)
-        size = max(size, at + _aligned(block.size))
+        size = max(size, at + block.aligned)
     return offsets, size
 
 

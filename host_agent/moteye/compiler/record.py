@@ -69,6 +69,7 @@ class Record:
     weights: Weights | None = None
     in_place: bool = False
     constants: tuple[Constant, ...] = ()
+    offsets: tuple[int, int] = (0, 0)  # bytes into the first input and the output
 
     def all_constants(self) -> tuple[Constant, ...]:
         """The weights', and the others."""
