@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from moteye.core.language import DAYS, Policy
+from moteye.core.language import ACTIONS, DAYS, Policy
 from moteye.core.language.places import Group, Zone
 
 TARGET = Path(__file__).parent / "policy.schema.json"
@@ -25,7 +25,7 @@ _CERTAINTY = {
     ],
 }
 _SEVERITY = {"enum": ["info", "warning", "critical"]}
-_LOG = {"enum": ["log"]}
+_LOG = {"enum": ["log", "capture"]}
 
 
 def schema() -> dict[str, Any]:
@@ -251,18 +251,21 @@ def _while() -> dict[str, Any]:
 
 def _actions(definitions: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     found = []
-    for name in ("LogAction", "MqttAction", "WebhookAction", "SaveAction"):
-        settings = definitions[name]
-        kind = settings["properties"].pop("kind")["const"]
+    for kind, model in ACTIONS.items():
+        settings = definitions[model.__name__]
+        del settings["properties"]["kind"]
         if "timeout" in settings["properties"]:
             settings["properties"]["timeout"] = _DURATION
+        if kind == "notify":
+            settings["properties"]["to"] = {"anyOf": [_TEXT, _list_of(_TEXT)]}
         found.append((kind, settings))
     return found
 
 
 def _short_form(action: tuple[str, dict[str, Any]]) -> dict[str, Any]:
     kind, settings = action
-    return _map({kind: {"anyOf": [_TEXT, settings]}}, [kind])
+    short = {"notify": [_TEXT, _list_of(_TEXT)], "capture": [{"type": "null"}]}.get(kind, [_TEXT])
+    return _map({kind: {"anyOf": [*short, settings]}}, [kind])
 
 
 def main() -> int:

@@ -25,7 +25,7 @@ from moteye.core.engine import Engine, Observation
 from moteye.core.language import Policy
 from moteye.core.scoring import Scorer
 from moteye.core.seen import is_infrared
-from moteye.errors import DeviceTimeout, LinkError, PolicyErrors
+from moteye.errors import DeviceRefused, DeviceTimeout, LinkError, PolicyErrors
 from moteye.judge import Item, Judge
 from moteye.keys import load_keys
 from moteye.ledger import Ledger
@@ -34,7 +34,7 @@ from moteye.link.connection import Ack, Connection
 from moteye.link.devices import Device, Devices
 from moteye.link.swap import SetKeeper
 from moteye.schedule import WhileSchedule
-from moteye.store import default_url
+from moteye.store import default_url, state_folder
 from moteye.text.space import Space, load_space
 
 log = structlog.get_logger("moteye.agent")
@@ -85,7 +85,10 @@ class Agent:
         self.devices = Devices(self._publish, key_of, resync=True)
         self._clock = self.devices.clock
         self._was_late = False
-        self._outbox = Outbox(ActionRunner(self._connection.publish, self._picture), self)
+        self._runner = ActionRunner(
+            self._connection.publish, self._picture, settings.actions, state_folder() / "pictures"
+        )
+        self._outbox = Outbox(self._runner, self)
         self.judge = Judge(self.engine, self.ledger, self._outbox.add)
         self._keeper: SetKeeper | None = None
 
@@ -254,6 +257,10 @@ class Agent:
         """An alert came to nobody: it does not count for the cooldown."""
         self.ledger.release(policy, device, fired_ms)
 
+    async def asked_again(self) -> list[dict[str, Any]]:
+        """Actions that a person asked to try again."""
+        return await self.ledger.asked_again()
+
     def policy(self, name: str) -> Policy | None:
         """The policy of that name, if it is in force."""
         return self.judge.policy(name)
@@ -262,6 +269,8 @@ class Agent:
         device = self.devices.all.get(device_id)
         if device is None:
             raise DeviceTimeout(f"{device_id} is not known")
+        if device.birth is not None and not device.birth.frames:
+            raise DeviceRefused(device_id, "frame.get", "forbidden")
         return await self.devices.picture(device, frame)
 
     async def _watch_policies(self) -> None:

@@ -14,6 +14,7 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from moteye.actions.settings import ActionSettings
 from moteye.errors import ConfigError
 from moteye.link.connection import BrokerUrl
 from moteye.link.tls import NO_FILES, TlsFiles
@@ -25,7 +26,9 @@ DEFAULT_FILE = Path("moteye.yaml")
 class Settings(BaseSettings):
     """All settings with their defaults. `broker` may carry a password, so it is never shown."""
 
-    model_config = SettingsConfigDict(env_prefix="MOTEYE_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="MOTEYE_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
 
     policies: Annotated[Path, Field(description="a policy file or a folder of them")] = Path(
         "policies"
@@ -66,6 +69,10 @@ class Settings(BaseSettings):
     ] = None
     record_days: Annotated[float, Field(description="how long events are kept", ge=0)] = 30.0
     record_mb: Annotated[int, Field(description="most megabytes of recorded events", ge=1)] = 500
+
+    actions: Annotated[
+        ActionSettings, Field(description="what policies' actions may reach; see docs/actions.md")
+    ] = ActionSettings()
 
     @field_validator("dim")
     @classmethod

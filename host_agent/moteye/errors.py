@@ -9,7 +9,7 @@ MoteyeError
 ├── LinkError          the broker cannot be reached or refuses
 │   └── DeviceRefused  a device answered a command with a code
 ├── DeviceTimeout      a device did not answer in time
-├── ActionError        a log, MQTT, webhook or save action did not succeed
+├── ActionError        an action of a policy did not succeed, or nobody knows whether
 ├── ImageError         a picture that cannot be read (imaging.py)
 └── ModelError         a .tflite that cannot be compiled: operator and tensor (compiler/error.py)
 """
@@ -49,12 +49,22 @@ class DeviceTimeout(MoteyeError):
 class ActionError(MoteyeError):
     """An action did not succeed; the text says what was tried and what came back.
 
-    `permanent`: trying again will not help.
+    `permanent`: trying again will not help. `unknown`: it may have been done all the same.
+    `retry_after_s`: the receiver asked for that much time.
     """
 
-    def __init__(self, text: str, *, permanent: bool = False) -> None:
+    def __init__(
+        self,
+        text: str,
+        *,
+        permanent: bool = False,
+        unknown: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
         super().__init__(text)
         self.permanent = permanent
+        self.unknown = unknown
+        self.retry_after_s = retry_after_s
 
 
 class DeviceRefused(LinkError):

@@ -170,6 +170,16 @@ class Ledger:
         """Write what became of outbox rows."""
         await self.commit(outbox=rows)
 
+    async def asked_again(self) -> list[dict[str, Any]]:
+        """Outbox rows that a person asked to try again since the last look."""
+        if self._store is None:
+            return []
+        try:
+            return await self._on_worker(self._store.asked_again)
+        except StoreError as error:
+            self._degraded(error)
+            return []
+
     async def keep_house(self) -> None:
         """Retention and log size, now and then, until cancelled."""
         while True:

@@ -2,8 +2,9 @@
 
 Rows come from the transaction that holds the decision, so that a crash loses none. `mqtt` and
 `webhook` are tried again with backoff and jitter: at least once, and once for a receiver that
-honours the idempotency key. `log` and `save` are tried once. Escalations wait here, too, until
-somebody acknowledges.
+honours the idempotency key. `notify`, `command` and `home_assistant` are done at most once: that
+one begins is written down before, and what may have been done is `unknown` and left to a person.
+`log`, `save` and `capture` are tried once. Escalations wait here, too, until somebody acknowledges.
 """
 
 import asyncio
@@ -16,27 +17,25 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Protocol
+from typing import Protocol, cast
 
 import structlog
 
 from moteye.actions.alert import Alert
 from moteye.actions.rows import Row, is_escalation, is_main
 from moteye.actions.runner import ActionRunner
-from moteye.core.language import LogAction, MqttAction, Policy, SaveAction, WebhookAction
+from moteye.core.language import ACTIONS, Action, Policy
 from moteye.errors import ActionError, MoteyeError
 
 log = structlog.get_logger("moteye.outbox")
 RETRY_BASE_S = 2.0
 RETRY_CAP_S = 300.0
-MOST_ATTEMPTS = 10
+MOST_ATTEMPTS = 20  # spread over 32 to 64 minutes
 AT_ONCE = 8  # jobs under way; one policy and camera has at most one
-_KINDS: dict[str, type[LogAction | MqttAction | WebhookAction | SaveAction]] = {
-    "log": LogAction,
-    "mqtt": MqttAction,
-    "webhook": WebhookAction,
-    "save": SaveAction,
-}
+LOOK_AGAIN_S = 2.0
+AT_MOST_ONCE = ("notify", "command", "home_assistant")
+TRIED_ONCE = ("log", "save", "capture")
+PICTURES = ("save", "capture")
 
 
 class Host(Protocol):
@@ -53,6 +52,9 @@ class Host(Protocol):
 
     def policy(self, name: str) -> Policy | None:
         """The policy of that name; actions of one that was removed are dropped."""
+
+    async def asked_again(self) -> list[Row]:
+        """Rows that a person asked to try again."""
 
 
 class Outbox:
@@ -97,6 +99,7 @@ class Outbox:
     async def run(self) -> None:
         """Carry out what is due, until cancelled."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._look_again())
             while True:
                 self._changed.clear()
                 while self._heap and self._heap[0][0] <= self._now_ms():
@@ -105,6 +108,11 @@ class Outbox:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(min(wait_s, 60.0) if wait_s else None):
                         await self._changed.wait()
+
+    async def _look_again(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_AGAIN_S)
+            self.add(await self._host.asked_again())
 
     def _push(self, job: list[Row]) -> None:
         due_ms = min(row["due_ms"] for row in job if row["state"] == "wait")
@@ -138,7 +146,7 @@ class Outbox:
             self._push(job)
         else:
             self._open[first["policy"], first["device"]].pop(first["job"], None)
-            if is_main(first) and not any(row["state"] == "done" for row in job):
+            if is_main(first) and not any(row["state"] in ("done", "unknown") for row in job):
                 self._host.undelivered(first["policy"], first["device"], first["fired_ms"])
 
     async def acknowledge(self, what: str) -> list[str]:
@@ -208,14 +216,16 @@ class Outbox:
     async def _round(self, job: list[Row], alert: Alert) -> Alert:
         """Try each action that waits; pictures first, so that the others can name the file."""
         waiting = [row for row in job if row["state"] == "wait"]
-        for row in sorted(waiting, key=lambda row: json.loads(row["action"])["kind"] != "save"):
-            settings = json.loads(row["action"])
-            action = _KINDS[settings["kind"]].model_construct(**settings)
+        for row in sorted(waiting, key=lambda row: _kind(row) not in PICTURES):
+            kind = _kind(row)
             row["attempts"] += 1
+            if kind in AT_MOST_ONCE:
+                row["state"] = "begun"
+                await self._host.delivered([row])
             try:
-                alert = await self._runner.perform(alert, action)
+                alert = await self._runner.perform(alert, action_of(row))
             except MoteyeError as error:
-                self._failed(row, settings["kind"], error)
+                self._failed(row, kind, error)
             else:
                 _settle(row, "done", "")
         text = json.dumps(asdict(alert), ensure_ascii=False)
@@ -224,12 +234,15 @@ class Outbox:
         return alert
 
     def _failed(self, row: Row, kind: str, error: MoteyeError) -> None:
-        hopeless = kind in ("log", "save") or (isinstance(error, ActionError) and error.permanent)
-        if hopeless or row["attempts"] >= MOST_ATTEMPTS:
+        known = error if isinstance(error, ActionError) else ActionError(str(error))
+        if known.unknown and kind in AT_MOST_ONCE:
+            _settle(row, "unknown", str(error))
+        elif kind in TRIED_ONCE or known.permanent or row["attempts"] >= MOST_ATTEMPTS:
             _settle(row, "dead", str(error))
         else:
             longest_s = min(RETRY_CAP_S, RETRY_BASE_S * 2 ** (row["attempts"] - 1))
-            delay_s = longest_s * (0.5 + self._jitter() / 2)
+            delay_s = max(longest_s * (0.5 + self._jitter() / 2), known.retry_after_s or 0.0)
+            row["state"] = "wait"
             row["due_ms"] = self._now_ms() + int(1000 * delay_s)
             row["error"] = str(error)
         log.error(
@@ -237,7 +250,7 @@ class Outbox:
             policy=row["policy"],
             action=kind,
             reason=str(error),
-            again="no" if row["state"] == "dead" else "yes",
+            state=row["state"],
         )
 
 
@@ -254,6 +267,17 @@ def _settle_all(rows: list[Row], state: str, error: str) -> None:
     for row in rows:
         if row["state"] == "wait":
             _settle(row, state, error)
+
+
+def action_of(row: Row) -> Action:
+    """The action that a row asks for, as it was when the policy decided."""
+    settings = json.loads(row["action"])
+    model = ACTIONS[settings["kind"]]
+    return cast("Action", model.model_construct(**settings))
+
+
+def _kind(row: Row) -> str:
+    return str(json.loads(row["action"])["kind"])
 
 
 def _settle(row: Row, state: str, error: str) -> None:

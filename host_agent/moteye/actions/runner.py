@@ -1,119 +1,112 @@
-"""Carrying out a policy's actions for one alert."""
+"""Carrying out a policy's actions for one alert: which kind is done by whom."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import httpx
-import numpy as np
-import numpy.typing as npt
 import structlog
-from PIL import Image
 
 from moteye.actions.alert import Alert
-from moteye.core.language import Action, LogAction, MqttAction, SaveAction, WebhookAction
-from moteye.errors import ActionError, LinkError, MoteyeError
+from moteye.actions.command import Command
+from moteye.actions.home_assistant import HomeAssistant
+from moteye.actions.notify import Notify
+from moteye.actions.pictures import GetPicture, Pictures
+from moteye.actions.settings import ActionSettings
+from moteye.actions.webhook import Webhook
+from moteye.core.language import (
+    Action,
+    CaptureAction,
+    CommandAction,
+    HomeAssistantAction,
+    LogAction,
+    MqttAction,
+    NotifyAction,
+    SaveAction,
+    WebhookAction,
+)
 
 log = structlog.get_logger("moteye.actions")
-WEBHOOK_ATTEMPTS = 3
-RETRY_BASE_S = 0.5
 Publish = Callable[..., Awaitable[None]]
-GetPicture = Callable[[str, int], Awaitable[npt.NDArray[np.uint8]]]
 
 
 class ActionRunner:
-    """Knows how to do each kind of action.
+    """Knows how to do each kind of action; `folder` holds captured pictures."""
 
-    Pictures are saved first, so that the others can name the file.
-    """
-
-    def __init__(self, publish: Publish, picture: GetPicture) -> None:
+    def __init__(
+        self,
+        publish: Publish,
+        picture: GetPicture,
+        settings: ActionSettings | None = None,
+        folder: Path = Path("pictures"),
+    ) -> None:
+        settings = settings or ActionSettings()
+        self.dry_run = settings.dry_run
         self._publish = publish
-        self._picture = picture
-
-    async def run(self, alert: Alert, actions: list[Action]) -> tuple[Alert, bool]:
-        """Do all of `actions`; one that fails does not stop the others.
-
-        Returns the alert, with its picture if one was saved, and whether at least one action
-        succeeded.
-        """
-        succeeded = False
-        for action in sorted(actions, key=lambda action: not isinstance(action, SaveAction)):
-            try:
-                alert = await self.perform(alert, action)
-                succeeded = True
-            except MoteyeError as error:
-                log.error(
-                    "action failed", policy=alert.policy, action=action.kind, reason=str(error)
-                )
-        return alert, succeeded
+        self._pictures = Pictures(picture, folder, settings.pictures_mb * 1_000_000)
+        self.webhook = Webhook(settings.webhook)
+        self._notify = Notify(settings.notify)
+        self._home_assistant = HomeAssistant(settings.home_assistant)
+        self._command = Command(settings.commands)
 
     async def perform(self, alert: Alert, action: Action) -> Alert:
         """Do one action; returns the alert, with its picture if that was the action.
 
-        Raises ActionError or LinkError.
+        In a dry run it is only said what would be done. Raises ActionError or LinkError.
+        """
+        if self.dry_run:
+            log.info("would act", policy=alert.policy, action=self.describe(alert, action))
+            return alert
+        match action:
+            case LogAction():
+                message = alert.render(action.message)
+                log.info("alert", policy=alert.policy, message=message)
+            case MqttAction():
+                topic, payload = self._message(alert, action)
+                await self._publish(topic, payload, qos=action.qos, retain=action.retain)
+            case WebhookAction():
+                await self.webhook.post(alert, action)
+            case NotifyAction():
+                await self._notify.send(alert, action)
+            case HomeAssistantAction():
+                await self._home_assistant.call(alert, action)
+            case CommandAction():
+                await self._command.run(alert, action)
+            case SaveAction():
+                return await self._pictures.save(alert, action)
+            case CaptureAction():
+                return await self._pictures.capture(alert)
+        return alert
+
+    def describe(self, alert: Alert, action: Action) -> str:
+        """What the action would do, in a line without secrets.
+
+        Raises ActionError where the configuration lacks what the action names, or a template does
+        not work.
         """
         match action:
             case LogAction():
-                log.info("alert", policy=alert.policy, message=alert.render(action.message))
+                return f"log: {alert.render(action.message)}"
             case MqttAction():
-                payload = alert.render(action.payload) if action.payload else alert.json()
-                await self._publish(
-                    alert.render_name(action.topic),
-                    payload.encode(),
-                    qos=action.qos,
-                    retain=action.retain,
-                )
+                topic, payload = self._message(alert, action)
+                kept = ", retained" if action.retain else ""
+                return f"mqtt: {topic} (qos {action.qos}{kept}): {payload.decode()}"
             case WebhookAction():
-                await self._webhook(alert, action)
+                headers, body = self.webhook.request(alert, action)
+                signed = "signed" if "webhook-signature" in headers else "not signed"
+                return f"webhook: POST {action.shown_url}, {signed}: {body.decode()}"
+            case NotifyAction():
+                title, text = self._notify.message(alert, action)
+                return f"notify: {', '.join(action.to)}: {title} | {text}"
+            case HomeAssistantAction():
+                path, body = self._home_assistant.request(alert, action)
+                return f"home_assistant: POST {path}: {body.decode()}"
+            case CommandAction():
+                return f"command: {' '.join(self._command.settings(action).argv)}"
             case SaveAction():
-                return await self._save(alert, action)
-        return alert
+                return f"save: the picture to {alert.render_name(action.dir)}"
+            case CaptureAction():
+                return "capture: the picture from the camera, where its owner allows it"
 
-    async def _webhook(self, alert: Alert, action: WebhookAction) -> None:
-        headers = {
-            "content-type": "text/plain" if action.body else "application/json",
-            "idempotency-key": alert.key or alert.id,
-            **action.headers,
-        }
-        content = alert.render(action.body) if action.body else alert.json()
-        reason, permanent = "", False
-        async with httpx.AsyncClient(timeout=action.timeout, follow_redirects=False) as client:
-            for attempt in range(WEBHOOK_ATTEMPTS):
-                if attempt:
-                    await asyncio.sleep(RETRY_BASE_S * 2**attempt)
-                try:
-                    response = await client.post(
-                        action.url, content=content.encode(), headers=headers
-                    )
-                except httpx.HTTPError as error:
-                    reason = f"{type(error).__name__} {error}".strip()
-                    continue
-                if response.is_success:
-                    return
-                reason = f"HTTP {response.status_code}"
-                if response.status_code < 500 and response.status_code != 429:
-                    permanent = True
-                    break
-        host = httpx.URL(action.url).host
-        raise ActionError(f"webhook to {host}: {reason}", permanent=permanent)
-
-    async def _save(self, alert: Alert, action: SaveAction) -> Alert:
-        folder = Path(alert.render_name(action.dir)).expanduser()
-        try:
-            pixels = await self._picture(alert.camera, alert.frame)
-            path = await asyncio.to_thread(_write_picture, folder, alert, pixels)
-        except (LinkError, OSError) as error:
-            raise ActionError(f"picture of frame {alert.frame}: {error}") from error
-        return alert.with_picture(str(path))
-
-
-def _write_picture(folder: Path, alert: Alert, pixels: npt.NDArray[np.uint8]) -> Path:
-    """Write beside, then rename: a picture file is whole or not there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    stamp = alert.time[:19].replace(":", "-")
-    path = (folder / f"{stamp}-{alert.policy}-{alert.camera}-{alert.id[:6]}.png").resolve()
-    partial = path.with_suffix(".part")
-    Image.fromarray(pixels).save(partial, format="PNG")
-    partial.replace(path)
-    return path
+    @staticmethod
+    def _message(alert: Alert, action: MqttAction) -> tuple[str, bytes]:
+        payload = alert.render(action.payload) if action.payload is not None else alert.json()
+        return alert.render_name(action.topic), payload.encode()

@@ -6,7 +6,19 @@ import typer
 from rich.console import Console
 
 from moteye import __version__
-from moteye.cli import ack, conformance, devices, history, keys, model, policies, run, score, watch
+from moteye.cli import (
+    ack,
+    actions,
+    conformance,
+    devices,
+    history,
+    keys,
+    model,
+    policies,
+    run,
+    score,
+    watch,
+)
 from moteye.errors import MoteyeError
 
 app = typer.Typer(
@@ -24,6 +36,7 @@ app.command("why")(history.why)
 app.command("decisions")(history.decisions)
 app.command("backtest")(history.backtest)
 app.command("conformance")(conformance.conformance)
+app.add_typer(actions.app, name="actions")
 app.add_typer(policies.app, name="policies")
 app.add_typer(devices.app, name="devices")
 app.add_typer(keys.app, name="keys")

@@ -90,8 +90,9 @@ decisions = Table(
     sqlite_autoincrement=True,
 )
 
-# state: "wait", "done", "dead" (given up, or refused for good), "unknown" (begun, end not known),
-# "dropped" (by `mode:`), "acknowledged" (an escalation that is not wanted any more).
+# state: "wait", "begun" (at most once, under way), "done", "dead" (given up, or refused for good),
+# "unknown" (begun, end not known), "again" (a person asked for another attempt), "dropped" (by
+# `mode:`), "acknowledged" (an escalation that is not wanted any more).
 outbox = Table(
     "outbox",
     metadata,

@@ -6,7 +6,7 @@ All methods block; call them from one thread at a time.
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -85,10 +85,18 @@ _DECISION += ("gates",)
 _OUTBOX = tuple(column.name for column in schema.outbox.columns)
 
 
-def default_url() -> str:
-    """A SQLite file in the user's state folder (XDG)."""
+def state_folder() -> Path:
+    """The agent's folder for what it keeps: the service manager's, or the user's (XDG)."""
+    given = os.environ.get("STATE_DIRECTORY")
+    if given:
+        return Path(given.partition(":")[0])
     base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return f"sqlite:///{Path(base).expanduser() / 'moteye' / 'moteye.db'}"
+    return Path(base).expanduser() / "moteye"
+
+
+def default_url() -> str:
+    """A SQLite file in the state folder."""
+    return f"sqlite:///{state_folder() / 'moteye.db'}"
 
 
 class Store:
@@ -153,11 +161,49 @@ class Store:
         return {r.device: (r.session, r.numbers, r.clock_offset_ms) for r in rows}
 
     def waiting(self) -> list[dict[str, Any]]:
-        """Outbox rows that are still to be done, oldest first."""
+        """Outbox rows of every alert with something still to be done, oldest first.
+
+        What an earlier run had begun and not ended is `unknown` from here on (decision 9).
+        """
         table = schema.outbox
-        query = sa.select(table).where(table.c.state == "wait")
+        self._execute(
+            sa.update(table)
+            .where(table.c.state == "begun")
+            .values(state="unknown", error="the agent ended in the middle of it")
+        )
+        self._execute(sa.update(table).where(table.c.state == "again").values(state="wait"))
+        jobs = sa.select(table.c.job).where(table.c.state == "wait")
+        query = sa.select(table).where(table.c.job.in_(jobs))
         rows = self._all(query.order_by(table.c.due_ms, table.c.job, table.c.position))
         return [dict(row._mapping) for row in rows]
+
+    def outbox(self, states: Iterable[str], *, limit: int | None = None) -> list[dict[str, Any]]:
+        """Outbox rows in one of `states`, oldest first; `limit` keeps the latest."""
+        table = schema.outbox
+        query = sa.select(table).where(table.c.state.in_(list(states)))
+        query = query.order_by(table.c.fired_ms.desc(), table.c.job, table.c.position.desc())
+        rows = self._all(query.limit(limit) if limit else query)
+        return [dict(row._mapping) for row in reversed(rows)]
+
+    def ask_again(self, prefix: str, states: Iterable[str]) -> int:
+        """Ask for another attempt at rows in one of `states` whose decision begins so; how many."""
+        table = schema.outbox
+        return self._execute(
+            sa.update(table)
+            .where(table.c.decision.startswith(prefix, autoescape=True))
+            .where(table.c.state.in_(list(states)))
+            .values(state="again", attempts=1, due_ms=0, error="")
+        )
+
+    def asked_again(self) -> list[dict[str, Any]]:
+        """Take the rows that somebody asked to try again: they wait from here on."""
+        rows = self.outbox(["again"])
+        if rows:
+            keys = [(row["job"], row["position"]) for row in rows]
+            table = schema.outbox
+            place = sa.tuple_(table.c.job, table.c.position).in_(keys)
+            self._execute(sa.update(table).where(place).values(state="wait"))
+        return [{**row, "state": "wait"} for row in rows]
 
     def outcome(self, rows: list[dict[str, Any]]) -> None:
         """Write what became of outbox rows."""
@@ -319,7 +365,7 @@ class Store:
         except sa.exc.SQLAlchemyError as error:
             raise StoreError(f"{self._shown}: {_reason(error)}") from error
 
-    def _execute(self, statement: sa.Delete) -> int:
+    def _execute(self, statement: sa.Delete | sa.Update) -> int:
         try:
             with self._engine.begin() as connection:
                 return connection.execute(statement).rowcount

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from moteye.actions import outbox as outbox_module
@@ -47,6 +48,10 @@ class Agent:
 
     async def tell(self, alert):
         self.told.append(alert)
+
+    async def asked_again(self):
+        again, self.again = getattr(self, "again", []), []
+        return again
 
     def undelivered(self, *alert):
         self.released.append(alert)
@@ -148,8 +153,6 @@ async def test_actions_of_a_policy_that_was_removed_are_dropped():
 
 
 async def test_a_slow_receiver_does_not_hold_up_other_policies(monkeypatch):
-    from dataclasses import replace
-
     entered = asyncio.Event()
 
     class Stuck(Receiver):
@@ -180,3 +183,58 @@ def test_backoff_grows_to_its_cap_with_jitter(jitter, monkeypatch):
     assert delays == sorted(delays)
     assert all(delay <= outbox_module.RETRY_CAP_S for delay in delays)
     assert delays[0] == pytest.approx(2 * (0.5 + jitter / 2))
+
+
+@pytest.mark.parametrize(
+    "kind", ["notify: phone", "command: ring", "home_assistant: light.turn_on"]
+)
+async def test_what_may_happen_once_is_written_down_before_it_begins(kind):
+    agent, seen = Agent(), []
+
+    class Looks(Receiver):
+        async def perform(self, alert, action):
+            seen.extend(row["state"] for row in agent.written.values())
+            return await super().perform(alert, action)
+
+    async with at_work(Looks(), agent) as (outbox, until, _):
+        outbox.add(rows(f"  - {kind}\n"))
+        await until(lambda: agent.told)
+    assert seen == ["begun"]
+    assert [row["state"] for row in agent.written.values()] == ["done"]
+
+
+async def test_an_unknown_outcome_is_shown_not_repeated_and_keeps_the_cooldown():
+    receiver = Receiver(notify=ActionError("silence", unknown=True))
+    agent = Agent()
+    async with at_work(receiver, agent) as (outbox, until, _):
+        outbox.add(rows("  - notify: phone\n"))
+        await until(lambda: agent.told)
+    (row,) = agent.written.values()
+    assert (row["state"], row["error"], row["attempts"]) == ("unknown", "silence", 1)
+    assert len(receiver.calls) == 1
+    assert agent.released == []
+
+
+async def test_what_was_surely_not_sent_is_tried_again_and_a_receiver_gets_its_time():
+    receiver = Receiver(home_assistant=2, webhook=ActionError("HTTP 503", retry_after_s=900))
+    agent = Agent()
+    async with at_work(receiver, agent) as (outbox, until, clock):
+        outbox.add(rows("  - home_assistant: light.turn_on\n"))
+        await until(lambda: receiver.calls.count(("home_assistant", "ab12")) == 3)
+        began = clock[0]
+        outbox.add(rows("  - webhook: https://x/\n", replace(DECISION, policy="q", id="q123")))
+        await until(lambda: receiver.calls.count(("webhook", "q123")) == 2)
+        assert clock[0] - began >= 900_000
+
+
+async def test_a_row_that_a_person_asks_for_again_is_tried_again():
+    receiver, agent = Receiver(webhook=ActionError("HTTP 404", permanent=True)), Agent()
+    async with at_work(receiver, agent) as (outbox, until, _):
+        outbox.add(rows("  - webhook: https://x/\n"))
+        await until(lambda: agent.released)
+        receiver.fail.clear()
+        (row,) = agent.written.values()
+        agent.again = [{**row, "state": "wait", "attempts": 1}]
+        outbox.add(await agent.asked_again())
+        await until(lambda: agent.written["ab12-5000", 0]["state"] == "done")
+    assert len(agent.told) == 1

@@ -193,7 +193,30 @@ def test_the_actions_of_a_decision_are_found(store_url):
     store = Store(store_url)
     store.commit(Batch(decisions=[DECISION], outbox=[ROW, {**ROW, "position": 1, "state": "dead"}]))
     assert [row["state"] for row in store.outbox_of(DECISION)] == ["wait", "dead"]
-    assert len(store.waiting()) == 1
+    assert [row["state"] for row in store.waiting()] == ["wait", "dead"], "the whole alert"
+    done = [{**ROW, "state": "done"}, {**ROW, "position": 1, "state": "dead"}]
+    store.commit(Batch(outbox=done))
+    assert store.waiting() == []
+
+
+def test_what_was_begun_and_not_ended_is_unknown_to_the_next_run(store_url):
+    store = Store(store_url)
+    store.commit(Batch(outbox=[{**ROW, "state": "begun"}, {**ROW, "position": 1, "state": "done"}]))
+    assert store.waiting() == []
+    (row,) = store.outbox(["unknown"])
+    assert row["error"] == "the agent ended in the middle of it"
+
+
+def test_a_person_asks_for_another_attempt_once(store_url):
+    store = Store(store_url)
+    rows = [{**ROW, "position": n, "state": state} for n, state in enumerate(("dead", "unknown"))]
+    store.commit(Batch(outbox=rows))
+    assert store.ask_again("zz", ["dead"]) == 0
+    assert store.ask_again("ab", ["dead"]) == 1
+    (row,) = store.asked_again()
+    assert (row["position"], row["state"], row["attempts"], row["due_ms"]) == (0, "wait", 1, 0)
+    assert store.asked_again() == []
+    assert [row["position"] for row in store.outbox(["wait"])] == [0]
 
 
 def test_memories_are_kept_and_replaced(store_url):

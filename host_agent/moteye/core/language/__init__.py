@@ -1,6 +1,17 @@
 """The policy language: text of a YAML file in, checked policies or a list of problems out."""
 
-from moteye.core.language.actions import Action, LogAction, MqttAction, SaveAction, WebhookAction
+from moteye.core.language.actions import (
+    ACTIONS,
+    Action,
+    CaptureAction,
+    CommandAction,
+    HomeAssistantAction,
+    LogAction,
+    MqttAction,
+    NotifyAction,
+    SaveAction,
+    WebhookAction,
+)
 from moteye.core.language.conditions import Hours, MqttState, PolicyState
 from moteye.core.language.new import CALENDAR_WINDOWS, New
 from moteye.core.language.parse import Written, check_together, parse_file, parse_policy
@@ -11,18 +22,23 @@ from moteye.core.language.templates import pieces
 from moteye.core.language.values import DAYS, closest, duration_s
 
 __all__ = [
+    "ACTIONS",
     "CALENDAR_WINDOWS",
     "DAYS",
     "GRID",
     "Action",
+    "CaptureAction",
+    "CommandAction",
     "Count",
     "Escalation",
     "Group",
+    "HomeAssistantAction",
     "Hours",
     "LogAction",
     "MqttAction",
     "MqttState",
     "New",
+    "NotifyAction",
     "Policy",
     "PolicyState",
     "SaveAction",

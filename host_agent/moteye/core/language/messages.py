@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from moteye.core.language.actions import LogAction, MqttAction, SaveAction, WebhookAction
+from moteye.core.language.actions import ACTIONS
 from moteye.core.language.conditions import Hours, MqttState, PolicyState
 from moteye.core.language.new import New
 from moteye.core.language.places import Definitions, Group, Zone
@@ -58,6 +58,8 @@ def _problem(source: Source, found: Any) -> Problem:
 _PLAIN_WORDS: dict[str | tuple[str, str], tuple[str, str]] = {
     ("url", "string_pattern_mismatch"): ("not a web address", "https://host/path"),
     ("topic", "string_pattern_mismatch"): ("not one topic", "without + and #"),
+    ("service", "string_pattern_mismatch"): ("not a service", "domain.service, light.turn_on"),
+    ("event", "string_pattern_mismatch"): ("not an event's name", "letters, digits and _"),
     ("name", "string_pattern_mismatch"): (
         "not a name",
         "lower-case letters, digits, - and _, for example new-plant",
@@ -81,6 +83,8 @@ _MISSING_HINT = {
     "topic": "mqtt: home/alerts",
     "url": "webhook: https://…",
     "dir": "save: alerts",
+    "to": "notify: phone, a target of the agent's configuration",
+    "run": "command: ring, a program of the agent's configuration",
     "is": "is: armed, or a list",
     "name": "the name of a policy",
     "polygon": "polygon: [[0, 0.5], [1, 0.5], [1, 1], [0, 1]]",
@@ -92,10 +96,7 @@ _MISSING_HINT = {
 
 
 _MODELS: dict[str, type[BaseModel]] = {
-    "log": LogAction,
-    "mqtt": MqttAction,
-    "webhook": WebhookAction,
-    "save": SaveAction,
+    **ACTIONS,
     "see-map": See,
     "new-map": New,
     "changes": Change,

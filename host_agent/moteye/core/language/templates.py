@@ -13,6 +13,7 @@ from jinja2 import TemplateError, TemplateSyntaxError, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 MAX_TEMPLATE_CHARS = 8_192
+MAX_DEPTH = 12  # the compiler takes seconds for a chain of a hundred filters
 EVENT_NAMES = (
     *("id", "tag", "event", "policy", "camera", "phrase", "severity", "probability", "margin"),
     *("threshold", "time", "frame", "picture", "duration_s", "count", "alerts"),
@@ -56,6 +57,8 @@ def check_template(text: str) -> None:
     except (TemplateSyntaxError, RecursionError) as error:
         reason = error.message if isinstance(error, TemplateSyntaxError) else "nested too deep"
         raise ValueError(f"not a template: {reason}|for example {{{{ phrase }}}}") from None
+    if _depth(tree) > MAX_DEPTH:
+        raise ValueError("a template is nested too deep|fewer filters and brackets in one place")
     own = {node.name for node in tree.find_all(nodes.Name) if node.ctx == "store"}
     own |= {"loop"} if tree.find(nodes.For) else set()
     loops = 0
@@ -75,6 +78,13 @@ def check_template(text: str) -> None:
             _known("value", node.name, EVENT_NAMES)
         if isinstance(node, nodes.Getattr) and node.attr.startswith("_"):
             raise ValueError(f"{node.attr!r} is not allowed in a template|values of the event")
+
+
+def _depth(tree: nodes.Node) -> int:
+    depth, level = 0, [tree]
+    while level:
+        depth, level = depth + 1, [child for node in level for child in node.iter_child_nodes()]
+    return depth
 
 
 def _all(node: nodes.Node) -> list[nodes.Node]:
