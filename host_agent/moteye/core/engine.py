@@ -35,6 +35,7 @@ from moteye.core.track import (
     Look,
     Track,
 )
+from moteye.core.views import Views
 
 __all__ = [
     "CONSENSUS_FRAMES",
@@ -55,21 +56,6 @@ _NOT_FOR_UPGRADES = ("cooldown", "group")
 
 
 @dataclass
-class _View:
-    """The tracks of one device by the rules' indices.
-
-    `active`: those that a frame may change even when it shows nothing; `fresh`: not looked at yet;
-    `apart`: those that need more than margins; `always`: those whose memory follows every frame.
-    """
-
-    tracks: dict[int, Track]
-    active: set[int]
-    fresh: set[int]
-    apart: list[int]
-    always: frozenset[int]
-
-
-@dataclass
 class Engine:
     """All tracks of all policies.
 
@@ -79,9 +65,8 @@ class Engine:
     policies: tuple[CompiledPolicy, ...] = ()
     novelty: Novelty = field(default_factory=Novelty)
     _rules: tuple[CompiledPolicy, ...] = ()
-    _tracks: dict[Key, Track] = field(default_factory=dict)
+    _views: Views = field(default_factory=Views)
     _dirty: dict[Key, Track] = field(default_factory=dict)
-    _views: dict[str, _View] = field(default_factory=dict)
     _layout: Layout = field(default_factory=lambda: Layout(()))
     _standing: Standing = field(default_factory=Standing)
     _ended: list[Ending] = field(default_factory=list)
@@ -91,11 +76,10 @@ class Engine:
         self.policies = policies
         self._rules = tuple(part for compiled in policies for part in compiled.parts())
         kept = self.fingerprints
-        self._tracks = {key: track for key, track in self._tracks.items() if key[0] in kept}
+        self._views.replace(self._rules)
         self._dirty = {key: track for key, track in self._dirty.items() if key[0] in kept}
         self._layout = Layout(self._rules)
-        self._standing.begin(self._rules, self._tracks)
-        self._views.clear()
+        self._standing.begin(self._rules, self._views.tracks)
 
     @property
     def fingerprints(self) -> set[str]:
@@ -109,22 +93,17 @@ class Engine:
 
     def restore(self, tracks: dict[Key, Track]) -> None:
         """Go on with the tracks of an earlier run, by (fingerprint, device); `start` follows."""
-        self._tracks = dict(tracks)
-        self._standing.begin(self._rules, self._tracks)
-        self._views.clear()
+        self._views.restore(tracks)
+        self._standing.begin(self._rules, tracks)
 
     def start(self) -> None:
         """The agent has begun: what the next look shows is how things are, not news.
 
         Episodes go on; what was about to become one begins anew. MQTT states are not known.
         """
-        for track in self._tracks.values():
-            track.fresh = True
-            if not track.present:
-                track.hits = track.misses = 0
+        self._views.start()
         self._standing.facts.clear()
         self.novelty.start()
-        self._views.clear()
 
     def tell(self, topic: str, text: str) -> bool:
         """A message on one of `topics`; returns whether that is news."""
@@ -135,7 +114,7 @@ class Engine:
 
     def snapshot(self) -> dict[Key, Track]:
         """All tracks, by (fingerprint, device)."""
-        return dict(self._tracks)
+        return dict(self._views.tracks)
 
     def take_changed(self) -> dict[Key, Track]:
         """The tracks that changed since this was asked last."""
@@ -166,22 +145,22 @@ class Engine:
         for row, column in np.argwhere(over >= 0).tolist():
             shown[row].append(column)
         for row, seen in enumerate(observations):
-            view = self._view(seen.device)
+            view = self._views.of(seen.device)
+            scope = view.scope
             apart: dict[int, Look] = {}
-            for index in view.apart:
+            for index in scope.apart:
                 frame = None if embeddings is None else embeddings[row]
                 apart[index] = self._look_apart(index, seen, margins_q8.shape[1], frame)
             decisions = []
-            wanted = view.active.union(view.fresh, shown[row], view.apart, view.always)
+            wanted = scope.watched.intersection(shown[row]).union(view.active, scope.always)
+            wanted |= scope.first.intersection(view.fresh).union(scope.apart)
             for index in sorted(wanted):
-                track = view.tracks.get(index)
-                if track is None:
-                    continue
+                track = self._views.track(view, index, seen.device)
                 rule = self._rules[index]
                 look = apart.get(index) or Look(rule, over[row, index], margins_q8[row])
                 steady = track.present and not (track.fresh or track.misses) and look.hits(track)
                 rising = rule.upgrade_q8 is not None and track.rises >= 0
-                if steady and not rising and index not in view.always:
+                if steady and not rising and index not in scope.always:
                     continue  # the usual frame of an episode changes nothing
                 blank = track.blank
                 decision = self._step(track, look, seen)
@@ -193,7 +172,7 @@ class Engine:
                     view.active.add(index)
                 else:
                     view.active.discard(index)
-            view.fresh.clear()
+            self._views.looked(view, seen.device)
             yield decisions
 
     def release(self, policy: str, device: str, fired_ms: int) -> None:
@@ -206,7 +185,7 @@ class Engine:
                 continue
             for place in (device, *shared_keys(rule.policy, device)):
                 key = (rule.fingerprint, place)
-                track = self._tracks.get(key)
+                track = self._views.tracks.get(key)
                 if track is not None and track.fired_ms == fired_ms:
                     track.fired_ms = None
                     self._dirty[key] = track
@@ -230,7 +209,7 @@ class Engine:
             if rule.fingerprint in names
         ]
         look = max(looks, key=lambda one: one.over)
-        track = self._tracks.get((look.compiled.fingerprint, seen.device), Track())
+        track = self._views.tracks.get((look.compiled.fingerprint, seen.device), Track())
         hit = look.hits(track)
         hits = track.hits + 1 if hit else 0
         since_ms = track.since_ms if track.hits else seen.time_ms
@@ -242,23 +221,6 @@ class Engine:
             text = f"the episode of {(seen.time_ms - track.since_ms) / 1000:.0f} s ago has decided"
             gates = (Gate("episode", False, text), *gates)
         return look, gates
-
-    def _view(self, device: str) -> _View:
-        view = self._views.get(device)
-        if view is None:
-            tracks = {
-                index: self._tracks.setdefault((rule.fingerprint, device), Track())
-                for index, rule in enumerate(self._rules)
-                if rule.policy.watches(device)
-            }
-            view = self._views[device] = _View(
-                tracks,
-                {index for index, track in tracks.items() if track.present or track.hits},
-                {index for index, track in tracks.items() if track.fresh},
-                [index for index in tracks if self._rules[index].apart],
-                frozenset(index for index in tracks if self._rules[index].tells_things_apart),
-            )
-        return view
 
     def _look(self, index: int, seen: Observation, margins_q8: Int16, frame: Int8 | None) -> Look:
         rule = self._rules[index]
@@ -276,7 +238,7 @@ class Engine:
         look = self._look_at_change(rule, seen.device, frame)
         if frame is not None:
             key = (rule.fingerprint, seen.device)
-            track, over_ms = self._tracks[key], int(1000 * rule.policy.changes.over_s)
+            track, over_ms = self._views.tracks[key], int(1000 * rule.policy.changes.over_s)
             scene = track.scene
             track.scene = (
                 Scene.first(frame, seen.time_ms)
@@ -288,7 +250,7 @@ class Engine:
 
     def _look_at_change(self, rule: CompiledPolicy, device: str, frame: Int8 | None) -> Look:
         assert rule.policy.changes is not None
-        track = self._tracks.get((rule.fingerprint, device))
+        track = self._views.tracks.get((rule.fingerprint, device))
         scene = None if track is None else track.scene
         ratio_q8 = scene.ratio_q8(frame) if scene is not None and frame is not None else 0
         wanted_q8 = 256 * rule.policy.changes.times
@@ -314,7 +276,7 @@ class Engine:
             hits=hits,
             held_ms=held_ms,
             closed=closed,
-            shared=shared_of(rule, seen.device, self._tracks),
+            shared=shared_of(rule, seen.device, self._views.tracks),
             late=seen.late,
             news=news,
         )
@@ -405,7 +367,7 @@ class Engine:
         track.fired_ms = decision.time_ms
         for place in shared_keys(rule.policy, decision.device):
             key = (rule.fingerprint, place)
-            shared = self._tracks.setdefault(key, Track())
+            shared = self._views.tracks.setdefault(key, Track())
             shared.fired_ms = decision.time_ms
             self._dirty[key] = shared
 

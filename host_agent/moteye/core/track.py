@@ -1,6 +1,6 @@
 """What one policy knows of one camera, and one look at a frame."""
 
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -84,9 +84,9 @@ class Track:
         found = {name: getattr(self, name) for name in _NAMES}
         found = {name: value for name, value in found.items() if value != _NEW[name]}
         if self.peak is not None:
-            found["peak"] = astuple(self.peak)
+            found["peak"] = tuple(vars(self.peak).values())
         if self.episode is not None:
-            found["episode"] = astuple(self.episode)
+            found["episode"] = tuple(vars(self.episode).values())
         if self.scene is not None:
             found["scene"] = self.scene.plain()
         return found

@@ -67,7 +67,7 @@ def test_strict_ends_with_1_on_any_and_knows_the_cameras_of_the_store(tmp_path):
     (tmp_path / "p.yaml").write_text("see: a cat\ncameras: porch\nthen: [log]\n")
     arguments = ["policies", "check", str(tmp_path / "p.yaml"), "--strict"]
     assert CliRunner().invoke(app, arguments).exit_code == 0
-    Store(default_url()).commit(Batch(devices={"kitchen": (1, [], None)}))
+    Store(default_url()).commit(Batch(devices={"kitchen": (1, "-1:0", None)}))
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 1
     assert "no camera is called porch; seen so far: kitchen" in done.output

@@ -1,0 +1,132 @@
+"""Which tracks there are of which device. A track is made when a frame shows something to it.
+
+A thousand policies on ten thousand cameras would be ten million tracks, nearly all of them blank.
+"""
+
+from dataclasses import dataclass, field
+
+from moteye.core.language import New
+from moteye.core.layout import CompiledPolicy
+from moteye.core.track import Track
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The rules, by index, that watch a device; shared by all devices that the same ones watch.
+
+    `apart`: those that need more than margins; `always`: those whose memory follows every frame;
+    `first`: those that have to see a first look even where it shows nothing.
+    """
+
+    watched: frozenset[int]
+    apart: tuple[int, ...]
+    always: frozenset[int]
+    first: frozenset[int]
+
+
+@dataclass
+class View:
+    """One device: its tracks by the rules' indices.
+
+    `active`: those that a frame may change even when it shows nothing; `fresh`: not looked at yet.
+    """
+
+    scope: Scope
+    tracks: dict[int, Track]
+    active: set[int]
+    fresh: set[int]
+
+
+@dataclass
+class Views:
+    """All tracks by (fingerprint, device), and a view for each device that was seen."""
+
+    tracks: dict[Key, Track] = field(default_factory=dict)
+    _rules: tuple[CompiledPolicy, ...] = ()
+    _choosy: tuple[int, ...] = ()
+    _came: dict[str, int] = field(default_factory=dict)
+    _looked: dict[str, int] = field(default_factory=dict)
+    _time: int = 0
+    _views: dict[str, View] = field(default_factory=dict)
+    _scopes: dict[tuple[int, ...], Scope] = field(default_factory=dict)
+
+    def replace(self, rules: tuple[CompiledPolicy, ...]) -> None:
+        """Other rules; the tracks of those that stay are kept."""
+        self._time += 1
+        came = {rule.fingerprint: self._came.get(rule.fingerprint, self._time) for rule in rules}
+        self.tracks = {key: track for key, track in self.tracks.items() if key[0] in came}
+        self._rules, self._came = rules, came
+        self._choosy = tuple(i for i, rule in enumerate(rules) if rule.policy.cameras != ["*"])
+        self._views.clear()
+        self._scopes.clear()
+
+    def restore(self, tracks: dict[Key, Track]) -> None:
+        """The tracks of an earlier run; devices that have some were looked at."""
+        self.tracks = dict(tracks)
+        self._looked = {device: self._time for _, device in tracks}
+        self._views.clear()
+
+    def start(self) -> None:
+        """Every device is looked at for the first time again."""
+        for track in self.tracks.values():
+            track.fresh = True
+            if not track.present:
+                track.hits = track.misses = 0
+        self._looked.clear()
+        self._views.clear()
+
+    def of(self, device: str) -> View:
+        """The view of a device."""
+        view = self._views.get(device)
+        if view is None:
+            view = self._views[device] = self._made(device)
+        return view
+
+    def track(self, view: View, index: int, device: str) -> Track:
+        """The track of a rule on a device, made where there is none."""
+        track = view.tracks.get(index)
+        if track is None:
+            track = view.tracks[index] = Track(fresh=index in view.fresh)
+            self.tracks[self._rules[index].fingerprint, device] = track
+        return track
+
+    def looked(self, view: View, device: str) -> None:
+        """A frame of the device was looked at."""
+        if view.fresh:
+            for index in view.fresh.intersection(view.tracks):
+                view.tracks[index].fresh = False
+            view.fresh = set()
+        self._looked[device] = self._time
+
+    def _made(self, device: str) -> View:
+        scope, looked = self._scope(device), self._looked.get(device, -1)
+        tracks, fresh = {}, set()
+        for index in scope.watched:
+            name = self._rules[index].fingerprint
+            track = self.tracks.get((name, device))
+            if track is not None:
+                tracks[index] = track
+            if track.fresh if track is not None else self._came[name] > looked:
+                fresh.add(index)
+        active = {index for index, track in tracks.items() if track.present or track.hits}
+        view = View(scope, tracks, active, fresh)
+        for index in (*scope.apart, *scope.always):
+            self.track(view, index, device)
+        return view
+
+    def _scope(self, device: str) -> Scope:
+        key = tuple(i for i in self._choosy if self._rules[i].policy.watches(device))
+        scope = self._scopes.get(key)
+        if scope is None:
+            others = set(range(len(self._rules))).difference(self._choosy)
+            watched = frozenset(others.union(key))
+            rules = {index: self._rules[index] for index in sorted(watched)}
+            scope = self._scopes[key] = Scope(
+                watched,
+                tuple(index for index, rule in rules.items() if rule.apart),
+                frozenset(index for index, rule in rules.items() if rule.tells_things_apart),
+                frozenset(i for i, rule in rules.items() if isinstance(rule.policy.new, New)),
+            )
+        return scope
