@@ -22,9 +22,11 @@ from moteye.core.language import Hours, Policy
 from moteye.core.layout import Schedule
 from moteye.errors import SpaceError
 from moteye.schedule import calendar_period
+from moteye.text.cache import VectorCache, cache_folder
 from moteye.text.encoder import TextEncoder
 
 _ARTICLE = re.compile(r"^(?:an?|the)\s+(?=\S)", re.IGNORECASE)
+_STEPS = 1  # grows when a phrase's vector is made in another way
 Float = npt.NDArray[np.float32]
 
 
@@ -44,22 +46,32 @@ class Space:
     _text: TextEncoder
     _rotation: Float
     _text_mean: Float
-    _cache: dict[str, Float]
+    _cache: VectorCache
 
     def phrase_vectors(self, phrases: list[str]) -> Float:
         """Phrases → float32[K, 256]: the mean over the prompt templates, projected.
 
-        Cached by phrase.
+        Cached by phrase, also on disk.
         """
+        found: dict[str, Float] = {}
+        fresh: dict[str, Float] = {}
         for phrase in phrases:
-            if phrase not in self._cache:
-                # Names were taught and calibrated bare, so "a cat" means "cat".
-                name = _ARTICLE.sub("", phrase)
-                texts = [template.format(name) for template in self.templates]
-                mean = self._text.encode(texts).mean(axis=0)
-                mean /= max(float(np.linalg.norm(mean)), 1e-9)
-                self._cache[phrase] = (mean - self._text_mean) @ self._rotation
-        return np.stack([self._cache[phrase] for phrase in phrases])
+            known = self._cache.get(phrase)
+            if known is None:
+                known = fresh[phrase] = self._embedded(phrase)
+            found[phrase] = known
+        if fresh:
+            self._cache.add(fresh)
+        return np.stack([found[phrase] for phrase in phrases])
+
+    def _embedded(self, phrase: str) -> Float:
+        # Names were taught and calibrated bare, so "a cat" means "cat".
+        name = _ARTICLE.sub("", phrase)
+        mean = self._text.encode([template.format(name) for template in self.templates]).mean(
+            axis=0
+        )
+        mean /= max(float(np.linalg.norm(mean)), 1e-9)
+        return np.asarray((mean - self._text_mean) @ self._rotation, np.float32)
 
     def compile(
         self,
@@ -126,8 +138,16 @@ def load_space(name: str = "fast") -> Space:
         _text=TextEncoder(folder),
         _rotation=rotation,
         _text_mean=text_mean,
-        _cache={},
+        _cache=VectorCache(cache_folder(), _tower(folder, calibration["prompts"])),
     )
+
+
+def _tower(folder: Path, prompts: list[str]) -> bytes:
+    """Names all that a phrase's vector follows from, this module's own steps included."""
+    digest = hashlib.sha256(f"{_STEPS} {prompts} {_ARTICLE.pattern}".encode())
+    for name in ("text.tflite", "tokenizer.json", "projection.npz"):
+        digest.update(_read(folder / name))
+    return digest.digest()
 
 
 def _read(path: Path) -> bytes:
