@@ -39,6 +39,7 @@ from moteye.text.space import Space, load_space
 
 log = structlog.get_logger("moteye.agent")
 AGENT_TOPIC = f"{wire.TOPIC_ROOT}/_agent"
+STATUS_TOPIC = f"{AGENT_TOPIC}/status"
 ACK_TOPIC = f"{AGENT_TOPIC}/ack"
 FACT_CHARS = 4096  # the longest message that `while: {mqtt: …}` looks at
 RECENT_FRAMES = 32
@@ -77,7 +78,7 @@ class Agent:
             + [(ACK_TOPIC, 1)],
             on_message_to_ack=self._receive,
             on_connect=self._announce,
-            status_topic=f"{AGENT_TOPIC}/status",
+            status_topic=STATUS_TOPIC,
             keep_session=settings.broker is not None,
         )
         self._keys = load_keys(settings.keys)
@@ -182,6 +183,8 @@ class Agent:
             ack()
             await self._acknowledge(payload, retain)
             return
+        if topic == STATUS_TOPIC:
+            self._look_for_others(payload)
         taken = self.devices.receive(topic, payload, retain)
         if taken is not None and isinstance(taken[1], models.Embedding):
             await self._enqueue(taken[0], taken[1], arrival_ms, ack)
@@ -195,6 +198,19 @@ class Agent:
                 log.info("device", device=device.id, state=message.state, session=message.s)
             case models.Detections():
                 self._compare(device, message)
+
+    def _look_for_others(self, payload: bytes) -> None:
+        """Two agents would both act on every alert (T15): say so, once for each that comes."""
+        with contextlib.suppress(ValueError, AttributeError):
+            said = json.loads(payload)
+            other = said.get("client")
+            if said.get("state") == "online" and other not in (None, self.settings.client_id):
+                self.counters["other_agents"] += 1
+                log.error(
+                    "another agent is online: both act on every alert",
+                    client_id=other,
+                    hint="stop one, or divide the devices between them with `cameras:`",
+                )
 
     async def _acknowledge(self, payload: bytes, retain: bool) -> None:
         """Somebody has seen an alert: `{"what": id or tag}`, or either as plain text."""

@@ -11,6 +11,7 @@ from moteye.cli import (
     actions,
     conformance,
     devices,
+    doctor,
     history,
     keys,
     model,
@@ -37,6 +38,7 @@ app.command("decisions")(history.decisions)
 app.command("backtest")(history.backtest)
 app.command("conformance")(conformance.conformance)
 app.add_typer(actions.app, name="actions")
+app.command("doctor")(doctor.doctor)
 app.add_typer(policies.app, name="policies")
 app.add_typer(devices.app, name="devices")
 app.add_typer(keys.app, name="keys")

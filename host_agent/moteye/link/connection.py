@@ -4,6 +4,7 @@ A new client each time, subscribed again each time.
 """
 
 import asyncio
+import json
 import random
 import ssl
 import struct
@@ -56,12 +57,18 @@ class BrokerUrl:
         """What TLS needs; None for `mqtt://`. Raises ConfigError for files that do not do."""
         return tls_context(self.files) if self.tls else None
 
-    async def failure(self) -> str | None:
-        """Why TLS does not come about, in words; None where it does, or is not wanted."""
-        context = self.context()
-        if context is None:
-            return None
-        return await probe(self.host, self.port, context, own=self.files.cert is not None)
+    def client(self, client_id: str, **options: Any) -> aiomqtt.Client:
+        """A client that is not connected yet. Raises ConfigError for files that do not do."""
+        return aiomqtt.Client(
+            self.host,
+            self.port,
+            username=self.user,
+            password=self.password,
+            identifier=client_id,
+            tls_context=self.context(),
+            timeout=PUBLISH_TIMEOUT_S,
+            **options,
+        )
 
     @classmethod
     def parse(cls, url: str, files: TlsFiles = NO_FILES) -> "BrokerUrl":
@@ -88,13 +95,23 @@ class BrokerUrl:
         )
 
 
+async def why(url: BrokerUrl, error: Exception) -> str:
+    """Why a broker could not be connected to, in words; asks TLS again, which `error` hides."""
+    context = url.context()
+    refused = isinstance(error, aiomqtt.exceptions.MqttConnectError)  # by MQTT, so TLS stood
+    failed = None
+    if context is not None and not refused:
+        failed = await probe(url.host, url.port, context, own=url.files.cert is not None)
+    return failed or str(error)
+
+
 class Connection:
     """Receive and publish over a broker that may go away and come back.
 
     `on_message(topic, payload, retain)` is awaited for each message in order; `on_connect()`
-    after every successful subscription, before the first message. Retained `online`/`offline`
-    JSON on `status_topic` is kept true. A line that swallows everything is left within
-    `keepalive_s` (T13).
+    after every successful subscription, before the first message. Retained JSON on
+    `status_topic`, with `state` online, offline or stopped and the client id, is kept true. A line
+    that swallows everything is left within `keepalive_s` (T13).
 
     With `on_message_to_ack` in place of `on_message` a QoS 1 message is acknowledged only when the
     handler says so, by calling the fourth argument, now or later. `dropped` counts messages of
@@ -147,8 +164,8 @@ class Connection:
                 if task is not None and task.cancelling():
                     # The goodbye failed; the wish to end must not be lost with it.
                     raise asyncio.CancelledError from error
-                failed = await self._url.failure() if self.connects == connects else None
-                reason = failed or str(error)
+                never = self.connects == connects
+                reason = await why(self._url, error) if never else str(error)
                 log.warning("broker lost", broker=repr(self._url), reason=reason)
             finally:
                 self.connected.clear()
@@ -214,19 +231,16 @@ class Connection:
         except aiomqtt.MqttError as error:
             log.warning("not subscribed until the next connect", reason=str(error))
 
+    def _said(self, state: str) -> bytes:
+        return json.dumps({"state": state, "client": self._client_id}).encode()
+
     async def _session(self) -> None:
         status = self._status_topic
-        will = aiomqtt.Will(status, b'{"state":"offline"}', 1, True) if status else None
+        will = aiomqtt.Will(status, self._said("offline"), 1, True) if status else None
         incoming = Incoming(INCOMING_LIMIT, self._count_drop)
-        client = aiomqtt.Client(
-            self._url.host,
-            self._url.port,
-            username=self._url.user,
-            password=self._url.password,
-            identifier=self._client_id,
-            tls_context=self._url.context(),
+        client = self._url.client(
+            self._client_id,
             keepalive=self._keepalive_s,
-            timeout=PUBLISH_TIMEOUT_S,
             will=will,
             queue_type=cast("type[asyncio.Queue[aiomqtt.Message]]", lambda maxsize: incoming),
             clean_session=not self._keep_session,
@@ -249,7 +263,7 @@ class Connection:
             self.connects += 1
             self.connected.set()
             if status:
-                await client.publish(status, b'{"state":"online"}', 1, retain=True)
+                await client.publish(status, self._said("online"), 1, retain=True)
             log.info("connected", broker=repr(self._url))
             try:
                 if self._on_connect is not None:
@@ -260,7 +274,7 @@ class Connection:
                         await self._handle(incoming.get_nowait(), acks)
             except asyncio.CancelledError:
                 if status:
-                    await client.publish(status, b'{"state":"stopped"}', 1, retain=True)
+                    await client.publish(status, self._said("stopped"), 1, retain=True)
                 raise
             finally:
                 acks.close()

@@ -9,6 +9,7 @@ from moteye.conformance.rig import Line
 from moteye.link import connection as connection_module
 from moteye.link.connection import BrokerUrl, Connection
 from structlog.testing import capture_logs
+from support.live import listening, running_agent, write_policy
 
 KEEPALIVE_S = 4
 SCALE = 20  # times faster than life
@@ -102,3 +103,21 @@ async def test_t13_what_is_published_meanwhile_waits_for_the_next_connection(mos
             await until(lambda: not agent.connected.is_set(), 2 * KEEPALIVE_S)
             await agent.publish("news", b"after all")
             await until(lambda: b"after all" in agent.heard, 2 * KEEPALIVE_S)
+
+
+async def test_t15_second_agent_says_that_another_is_online(mosquitto, tmp_path):
+    policies = write_policy(tmp_path / "policies", "cat", "see: a cat\nthen: [log]\n")
+    first = running_agent(policies, port=mosquitto.port, embedded=False, client_id="first")
+    second = running_agent(policies, port=mosquitto.port, embedded=False, client_id="second")
+    async with first as one:
+        async with listening(mosquitto.port) as heard, second as two:
+            await heard.until(lambda: two.counters["other_agents"] == 1, "the second one's word")
+            await heard.until(lambda: one.counters["other_agents"] == 1, "the first one's word")
+    async with running_agent(
+        policies, port=mosquitto.port, embedded=False, client_id="third"
+    ) as third:
+        async with listening(mosquitto.port) as heard:
+            topic = "moteye/v1/_agent/status"
+            online = lambda: any(t == topic and b"third" in p for t, p, _ in heard.messages)
+            await heard.until(online, "its own status")
+            assert third.counters["other_agents"] == 0, "who has stopped is no other agent"

@@ -1,0 +1,151 @@
+"""The machine's files, the devices and what the broker holds of them."""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import aiomqtt
+from moteye_protocol import models, wire
+
+from moteye.config import DEFAULT_FILE, Settings
+from moteye.doctor.finding import Finding, fail, ok, warn
+from moteye.errors import ConfigError, MoteyeError
+from moteye.keys import FleetKeys, load_keys
+from moteye.link.devices import Device, Devices
+from moteye.text.space import load_space
+
+SETTLE_S = 1.5  # retained messages come at once
+FIRST_S, LAST_S = 1_735_689_600, 2_682_374_400  # 2025 .. 2055, as devices have it
+MAX_SKEW_MS = 2000
+
+
+def files(settings: Settings, config: Path | None) -> Iterator[Finding]:
+    """Keys and passwords are for their owner alone."""
+    try:
+        keys = load_keys(settings.keys)
+        if keys is None:
+            todo = "run `moteye keys init`, enroll the devices, and name the file as `keys`"
+            yield warn("the fleet has no keys: whoever may write to a device commands it", todo)
+        else:
+            where = settings.keys or "the environment"
+            yield ok(f"the fleet's keys are in {where}, for their owner only")
+    except ConfigError as error:
+        yield fail(str(error), "until then the agent does not start")
+    file = config or DEFAULT_FILE
+    if file.is_file() and "broker" in settings.model_fields_set and file.stat().st_mode & 0o077:
+        url = settings.broker_url
+        if url.password is not None and url.password in file.read_text():
+            yield fail(f"others may read the password in {file}", f"run `chmod 600 {file}`")
+    if not FIRST_S <= time.time() < LAST_S:
+        yield fail("this machine's clock is not set", "signed commands expire by it: set it")
+
+
+def keys_of(settings: Settings) -> FleetKeys | None:
+    """The fleet's keys, where they can be used."""
+    with contextlib.suppress(ConfigError):
+        return load_keys(settings.keys)
+    return None
+
+
+class Fleet:
+    """The devices that the broker knows; `client` is connected with the agent's rights."""
+
+    def __init__(self, client: aiomqtt.Client, keys: FleetKeys | None, space: str) -> None:
+        self._client = client
+        self._space = space
+        self._clocks: dict[str, int | None] = {}
+        self._retained: list[str] = []
+        self._set: bytes | None = None
+        self._agent = ""
+        self.devices = Devices(self._publish, keys.signing_key if keys else None)
+
+    async def listen(self) -> AsyncIterator[Finding]:
+        """Take in what is retained, ask who is online, and judge."""
+        await self._client.subscribe([(f"{wire.TOPIC_ROOT}/#", 1)])
+        task = asyncio.create_task(self._take())
+        try:
+            await asyncio.sleep(SETTLE_S)
+            for finding in self._agents():
+                yield finding
+            for name in sorted(self.devices.all):
+                async for finding in self._device(self.devices.all[name]):
+                    yield finding
+            if not self.devices.all:
+                yield warn("no device has ever been here", "start one with this broker")
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    def _agents(self) -> Iterator[Finding]:
+        if self._agent == "online":
+            yield ok("an agent is online")
+        else:
+            yield warn(f"no agent is online ({self._agent or 'never seen'})", "run `moteye run`")
+        for topic in self._retained:
+            yield fail(
+                f"a retained command lies on {topic}: every device that connects refuses it",
+                f"clear it: mosquitto_pub -r -n -t {topic}",
+            )
+
+    async def _device(self, device: Device) -> AsyncIterator[Finding]:
+        name, birth = f"device {device.id}", device.birth
+        if not device.online or birth is None:
+            yield warn(f"{name}: {device.presence.state}", "start it, or clear what it left behind")
+            return
+        encoder = (await asyncio.to_thread(load_space, self._space)).encoder_hash
+        if birth.encoder != encoder:
+            yield fail(
+                f"{name}: its encoder is {birth.encoder.hex()}, this agent's is {encoder.hex()}",
+                "give it this version's model pack, or the agent the space of that one",
+            )
+        elif self._set is not None and device.set_hash != self._set:
+            used = device.set_hash.hex() if device.set_hash else "none"
+            todo = "wait for the swap, or look into the agent's log"
+            yield warn(f"{name}: uses prototype set {used}, not the agent's", todo)
+        else:
+            yield ok(f"{name}: firmware {birth.fw}, encoder {encoder.hex()}, its set is right")
+        yield await self._clock(device)
+
+    async def _clock(self, device: Device) -> Finding:
+        name = f"device {device.id}"
+        try:
+            await self.devices.request(device, "ping")
+        except MoteyeError as error:
+            return fail(f"{name}: {error}", "see its log")
+        clock_ms = self._clocks.get(device.id)
+        if clock_ms is None:
+            todo = "let it ask a time server: without a clock it obeys commands of any age"
+            return warn(f"{name}: does not know the time", todo)
+        skew_ms = clock_ms - int(time.time() * 1000)
+        if abs(skew_ms) > MAX_SKEW_MS:
+            return warn(f"{name}: its clock is {skew_ms / 1000:+.1f} s off", "set it")
+        return ok(f"{name}: answers, and its clock is right")
+
+    async def _publish(self, topic: str, payload: bytes) -> None:
+        await self._client.publish(topic, payload, 1)
+
+    async def _take(self) -> None:
+        async for message in self._client.messages:
+            topic, payload = str(message.topic), message.payload
+            if not isinstance(payload, bytes):
+                continue
+            if message.retain and payload and topic.endswith(("/cmd", "/set/chunk")):
+                self._retained.append(topic)
+            if topic.startswith(f"{wire.TOPIC_ROOT}/_agent/"):
+                self._take_agent(topic, payload)
+                continue
+            taken = self.devices.receive(topic, payload, bool(message.retain))
+            if taken is not None and isinstance(taken[1], models.Reply):
+                self._clocks[taken[0].id] = taken[1].t
+
+    def _take_agent(self, topic: str, payload: bytes) -> None:
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            said = json.loads(payload)
+            if topic.endswith("/status"):
+                self._agent = str(said["state"])
+            elif topic.endswith("/set"):
+                self._set = bytes.fromhex(said["set"])
