@@ -44,7 +44,8 @@ class WhileSchedule:
         moment = datetime.fromtimestamp(time_ms / 1000, UTC)
         if self._zone is not None and not self._in_window(self._wall(moment)):
             local = moment.astimezone(self._zone)
-            wanted = " ".join([",".join(self._hours.days), *self._hours.time])
+            days = [",".join(self._hours.days)] if len(self._days) < 7 else []
+            wanted = " ".join([*days, *self._hours.time])
             return f"{DAYS[local.weekday()]} {local:%H:%M} is outside {wanted}"
         if self._hours.sun is not None and self._place is not None:
             degrees = elevation(self._place, moment)

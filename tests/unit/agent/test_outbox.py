@@ -1,9 +1,7 @@
 """The outbox with a virtual clock and a receiver that fails on purpose."""
 
 import asyncio
-import contextlib
 import json
-from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
@@ -14,76 +12,14 @@ from moteye.actions.rows import rows_of
 from moteye.core.decisions import Decision
 from moteye.core.language import parse_policy
 from moteye.errors import ActionError, LinkError
+from support.outbox import Agent, Receiver, at_work
 
 DECISION = Decision("ab12", "p", "cam", True, "seen", "a cat", 700, 300, 4, 1, 5000)
-
-
-class Receiver:
-    """In place of a runner: fails as often as `fail` says, by kind of action."""
-
-    def __init__(self, **fail) -> None:
-        self.fail = fail
-        self.calls: list[tuple[str, str]] = []
-
-    async def perform(self, alert, action):
-        self.calls.append((action.kind, alert.id))
-        left = self.fail.get(action.kind, 0)
-        if isinstance(left, Exception):
-            raise left
-        if left:
-            self.fail[action.kind] = left - 1
-            raise LinkError("no broker")
-        return alert.with_picture("shot.png") if action.kind == "save" else alert
-
-
-class Agent:
-    def __init__(self) -> None:
-        self.written: dict[tuple[str, int], dict] = {}
-        self.told: list[Alert] = []
-        self.released: list[tuple] = []
-        self.policies = {name: parse_policy("see: x\nthen: [log]\n", "p", name) for name in "pq"}
-
-    async def delivered(self, rows):
-        self.written |= {(row["job"], row["position"]): dict(row) for row in rows}
-
-    async def tell(self, alert):
-        self.told.append(alert)
-
-    async def asked_again(self):
-        again, self.again = getattr(self, "again", []), []
-        return again
-
-    def undelivered(self, *alert):
-        self.released.append(alert)
-
-    def policy(self, policy):
-        return self.policies.get(policy)
 
 
 def rows(text: str, decision: Decision = DECISION) -> list[dict]:
     actions = list(parse_policy(f"see: x\nthen:\n{text}", "p", "p").then)
     return rows_of(decision, Alert.of(decision, 0.9), actions)
-
-
-@asynccontextmanager
-async def at_work(receiver: Receiver, agent: Agent):
-    clock = [1_000_000]
-    outbox = Outbox(receiver, agent, now_ms=lambda: clock[0], jitter=lambda: 1.0)
-    task = asyncio.create_task(outbox.run())
-
-    async def until(condition):
-        async with asyncio.timeout(20):
-            while not condition():
-                for _ in range(20):
-                    await asyncio.sleep(0)
-                if outbox._heap:
-                    clock[0] = max(clock[0], outbox._heap[0][0])
-                    outbox._changed.set()
-
-    yield outbox, until, clock
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
 
 
 async def test_a_failed_action_is_tried_again_later_with_the_same_id_and_the_others_are_not():

@@ -6,11 +6,14 @@ from io import StringIO
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.comments import CommentedMap, CommentedSeq, TaggedScalar
+from ruamel.yaml.constructor import RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from moteye.errors import PolicyErrors, Problem
 
+# `<<` and `=` have a meaning in YAML 1.1; here they are texts.
+_WORDS = ("tag:yaml.org,2002:merge", "tag:yaml.org,2002:value")
 Path = tuple[str | int, ...]
 MAX_DEPTH = 20
 MAX_NODES = 20_000  # aliases of aliases grow without bound
@@ -68,10 +71,18 @@ class Source:
         return value
 
 
+class _Constructor(RoundTripConstructor):
+    """YAML's core schema has no dates: they are texts."""
+
+
+_Constructor.add_constructor("tag:yaml.org,2002:timestamp", _Constructor.construct_yaml_str)
+
+
 def load_yaml(text: str, file: str) -> Source:
     """A YAML 1.2 document. Raises PolicyErrors."""
     yaml = YAML(typ="rt")
     yaml.version = (1, 2)
+    yaml.Constructor = _Constructor
     try:
         tree = yaml.load(StringIO(text))
     except MarkedYAMLError as error:
@@ -104,6 +115,11 @@ def _walk(node: Any, at: Path, place: tuple[Place, Place], places: dict[Path, An
             _walk(value, (*at, index), _places(node, index, place), places)
             for index, value in enumerate(node)
         ]
+    if isinstance(node, TaggedScalar):
+        if str(node.tag.value) not in _WORDS:
+            hint = "leave it out: every value is what it looks like"
+            raise PolicyErrors([place[1].problem(f"a tag, {node.tag.value}", hint)])
+        return str(node.value)
     return _plain(node)
 
 
