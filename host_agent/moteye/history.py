@@ -59,20 +59,15 @@ class Replay:
         self, events: list[RecordedEvent]
     ) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
         """int16[B, K] of embeddings."""
-        return self._scorer.margins_q8(_vectors(events))
+        vectors = np.frombuffer(b"".join(event.data for event in events), np.int8)
+        return self._scorer.margins_q8(vectors.reshape(len(events), -1))
 
     def _judge(self, events: list[RecordedEvent]) -> Iterator[Decision]:
         self.seen += len(events)
         seen = [observation_of(event) for event in events]
-        vectors = _vectors(events)
-        for found in self.engine.observe_batch(seen, self._scorer.margins_q8(vectors), vectors):
+        for found in self.engine.observe_batch(seen, self.margins_q8(events)):
             yield from found
         self.engine.take_ended()
-
-
-def _vectors(events: list[RecordedEvent]) -> np.ndarray[tuple[int, ...], np.dtype[np.int8]]:
-    """int8[B, 256] of embeddings."""
-    return np.frombuffer(b"".join(event.data for event in events), np.int8).reshape(len(events), -1)
 
 
 def observation_of(event: RecordedEvent) -> Observation:
@@ -171,8 +166,7 @@ def explain_at(
     for _, index in sorted(last.items()):
         margins = replay.margins_q8([events[index]])[0]
         seen = observation_of(events[index])
-        vector = np.frombuffer(events[index].data, np.int8)
-        look, gates = replay.engine.explain(chosen, seen, margins, vector)
+        look, gates = replay.engine.explain(chosen, seen, margins)
         probability = int(prob_q8(np.array([look.margin_q8], np.int16))[0]) / 255
         found.append(Explanation(policy, seen, look.phrase, probability, gates))
     return found

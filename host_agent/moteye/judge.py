@@ -120,9 +120,8 @@ class Judge:
         if compiled is None or not items:
             return []
         vectors = np.frombuffer(b"".join(item.message.e for item in items), np.int8)
-        vectors = vectors.reshape(len(items), -1)
-        margins = compiled.scorer.margins_q8(vectors)
-        found = self._engine.observe_batch([item.seen for item in items], margins, vectors)
+        margins = compiled.scorer.margins_q8(vectors.reshape(len(items), -1))
+        found = self._engine.observe_batch([item.seen for item in items], margins)
         return [decision for decisions in found for decision in decisions]
 
     def _actions_of(self, decisions: list[Decision]) -> list[dict[str, Any]]:

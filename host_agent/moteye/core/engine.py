@@ -50,7 +50,6 @@ __all__ = [
     "Track",
     "decision_id",
 ]
-Int8 = npt.NDArray[np.int8]
 Int16 = npt.NDArray[np.int16]
 _NOT_FOR_UPGRADES = ("cooldown", "group")
 
@@ -126,20 +125,14 @@ class Engine:
         ended, self._ended = self._ended, []
         return ended
 
-    def observe(
-        self, observation: Observation, margins_q8: Int16, embedding: Int8 | None = None
-    ) -> list[Decision]:
+    def observe(self, observation: Observation, margins_q8: Int16) -> list[Decision]:
         """Decide on one frame; margins int16[K] of all phrases of all policies."""
-        embeddings = None if embedding is None else embedding[None]
-        return next(self.observe_batch([observation], margins_q8[None], embeddings))
+        return next(self.observe_batch([observation], margins_q8[None]))
 
     def observe_batch(
-        self, observations: list[Observation], margins_q8: Int16, embeddings: Int8 | None = None
+        self, observations: list[Observation], margins_q8: Int16
     ) -> Iterator[list[Decision]]:
-        """Decide on many frames, one after the other; margins int16[B, K].
-
-        Embeddings int8[B, >=64] are for `changes:`.
-        """
+        """Decide on many frames, one after the other; margins int16[B, K]."""
         over = self._layout.over(margins_q8)
         shown: list[list[int]] = [[] for _ in observations]
         for row, column in np.argwhere(over >= 0).tolist():
@@ -149,8 +142,7 @@ class Engine:
             scope = view.scope
             apart: dict[int, Look] = {}
             for index in scope.apart:
-                frame = None if embeddings is None else embeddings[row]
-                apart[index] = self._look_apart(index, seen, margins_q8.shape[1], frame)
+                apart[index] = self._look_apart(index, seen, margins_q8.shape[1])
             decisions = []
             wanted = scope.watched.intersection(shown[row]).union(view.active, scope.always)
             wanted |= scope.first.intersection(view.fresh).union(scope.apart)
@@ -191,11 +183,7 @@ class Engine:
                     self._dirty[key] = track
 
     def explain(
-        self,
-        compiled: CompiledPolicy,
-        seen: Observation,
-        margins_q8: Int16,
-        embedding: Int8 | None = None,
+        self, compiled: CompiledPolicy, seen: Observation, margins_q8: Int16
     ) -> tuple[Look, tuple[Gate, ...]]:
         """What `compiled` makes of one more frame, gate by gate; changes nothing.
 
@@ -204,7 +192,7 @@ class Engine:
         """
         names = {part.fingerprint for part in compiled.parts()}
         looks = [
-            self._look(index, seen, margins_q8, embedding)
+            self._look(index, seen, margins_q8)
             for index, rule in enumerate(self._rules)
             if rule.fingerprint in names
         ]
@@ -222,21 +210,22 @@ class Engine:
             gates = (Gate("episode", False, text), *gates)
         return look, gates
 
-    def _look(self, index: int, seen: Observation, margins_q8: Int16, frame: Int8 | None) -> Look:
+    def _look(self, index: int, seen: Observation, margins_q8: Int16) -> Look:
         rule = self._rules[index]
         if rule.policy.boxed:
             return look_at_boxes(rule, seen.device, seen.boxes, len(margins_q8))
         if rule.policy.changes is not None:
-            return self._look_at_change(rule, seen.device, frame)
+            return self._look_at_change(rule, seen)
         return Look(rule, self._layout.over(margins_q8[None])[0, index], margins_q8)
 
-    def _look_apart(self, index: int, seen: Observation, columns: int, frame: Int8 | None) -> Look:
+    def _look_apart(self, index: int, seen: Observation, columns: int) -> Look:
         """The look of a rule whose margins do not tell; a scene takes the frame in."""
         rule = self._rules[index]
         if rule.policy.changes is None:
             return look_at_boxes(rule, seen.device, seen.boxes, columns)
-        look = self._look_at_change(rule, seen.device, frame)
-        if frame is not None:
+        look = self._look_at_change(rule, seen)
+        if seen.embedding:
+            frame = np.frombuffer(seen.embedding, np.int8)
             key = (rule.fingerprint, seen.device)
             track, over_ms = self._views.tracks[key], int(1000 * rule.policy.changes.over_s)
             scene = track.scene
@@ -248,11 +237,13 @@ class Engine:
             self._dirty[key] = track
         return look
 
-    def _look_at_change(self, rule: CompiledPolicy, device: str, frame: Int8 | None) -> Look:
+    def _look_at_change(self, rule: CompiledPolicy, seen: Observation) -> Look:
         assert rule.policy.changes is not None
-        track = self._views.tracks.get((rule.fingerprint, device))
+        track = self._views.tracks.get((rule.fingerprint, seen.device))
         scene = None if track is None else track.scene
-        ratio_q8 = scene.ratio_q8(frame) if scene is not None and frame is not None else 0
+        ratio_q8 = 0
+        if scene is not None and seen.embedding:
+            ratio_q8 = scene.ratio_q8(np.frombuffer(seen.embedding, np.int8))
         wanted_q8 = 256 * rule.policy.changes.times
         over = ratio_q8 - wanted_q8 if scene is not None else -NEVER
         return Look(rule, over, None, "a change of the scene", ratio_q8, wanted_q8)

@@ -42,9 +42,10 @@ class House:
             self.frame += 1
             self.time_ms += step_ms
             placed = None if boxes is None else tuple(boxes)
-            seen = Observation(camera, 1, self.frame, self.frame, self.time_ms, boxes=placed)
-            picture = None if pictures is None else pictures[number]
-            decisions += self.engine.observe(seen, np.array(frame, np.int16), picture)
+            picture = b"" if pictures is None else pictures[number].tobytes()
+            where = (camera, 1, self.frame, self.frame, self.time_ms)
+            seen = Observation(*where, boxes=placed, embedding=picture)
+            decisions += self.engine.observe(seen, np.array(frame, np.int16))
         return decisions
 
     def restart(self) -> None:

@@ -99,10 +99,12 @@ class Scene:
     def look(self, camera: str, things: str, time_ms: int) -> None:
         self.frame += 1
         margins = np.full(len(self.phrases), -1500, np.int16)
-        boxes, embedding = [], None
+        boxes, embedding = [], b""
         picture = _PICTURE.fullmatch(things)
         if picture:
-            embedding = np.random.default_rng(int(picture[1])).integers(-99, 99, 256, np.int8)
+            embedding = (
+                np.random.default_rng(int(picture[1])).integers(-99, 99, 256, np.int8).tobytes()
+            )
         elif things != "nothing":
             for thing in things.split(", "):
                 phrase, probability, x, y = _THING.fullmatch(thing).groups()
@@ -114,8 +116,9 @@ class Scene:
                     edges = (foot[0] - 50, foot[1] - 300, foot[0] + 50, foot[1])
                     boxes.append(Box(column, margin, *edges))
         placed = tuple(boxes) if boxes or any(r.policy.boxed for r in self.rules.values()) else None
-        seen = Observation(camera, 1, self.frame, self.frame, time_ms, boxes=placed)
-        for decision in self.engine.observe(seen, margins, embedding):
+        where = (camera, 1, self.frame, self.frame, time_ms)
+        seen = Observation(*where, boxes=placed, embedding=embedding)
+        for decision in self.engine.observe(seen, margins):
             self.write(decision)
         for ending in self.engine.take_ended():
             self.told.append(f"→ ended after {ending.duration_ms / 1000:.0f} s")
