@@ -169,8 +169,8 @@ class Agent:
             "version": version(built.prototypes.number, built.data),
             "names": list(built.prototypes.names),
         }
-        payload = json.dumps(names, ensure_ascii=False).encode()
-        await self._connection.publish(f"{AGENT_TOPIC}/set", payload, retain=True)
+        text = json.dumps(names, ensure_ascii=False)
+        await self._tell("set", text, qos=1, retain=True)
 
     async def _publish(self, topic: str, payload: bytes) -> None:
         await self._connection.publish(topic, payload, qos=1)
@@ -300,10 +300,13 @@ class Agent:
             else:
                 await self.load_policies(found)
 
-    async def _tell(self, topic: str, text: str, *, qos: int) -> None:
+    async def _tell(self, topic: str, text: str, *, qos: int, retain: bool = False) -> None:
         """Tell subscribers; without a broker it is logged and dropped."""
+        payload = text.encode()
         try:
-            await self._connection.publish(f"{AGENT_TOPIC}/{topic}", text.encode(), qos=qos)
+            await self._connection.publish(
+                f"{AGENT_TOPIC}/{topic}", payload, qos=qos, retain=retain
+            )
         except LinkError as error:
             log.error("subscribers not told", reason=str(error))
 

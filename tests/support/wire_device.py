@@ -5,7 +5,6 @@
 
 import asyncio
 import contextlib
-import hashlib
 import sys
 import time
 import zlib
@@ -13,73 +12,16 @@ from pathlib import Path
 
 import numpy as np
 from moteye.conformance.rig import Line
-from moteye.core.scoring import Scorer, prob_q8
+from moteye.core.scoring import prob_q8
 from moteye_protocol import models, wire
 from moteye_protocol.codec import WireError, pack, unpack
-from moteye_protocol.prototype_set import PrototypeSetError, decode, set_hash, version
+
+from support.wire_faults import FAULTS
+from support.wire_swap import MAX_SET_BYTES, ScriptedSwap
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "device" / "firmware"))
 import mqtt_packets as packets  # runs under CPython, too
-
-FAULTS = {
-    "another_client_id": "wire-id-001",
-    "topic_per_class": "wire-topic-001",
-    "embedding_qos_0": "wire-topic-002",
-    "birth_not_retained": "wire-topic-003",
-    "embedding_retained": "wire-topic-004",
-    "json": "wire-codec-001",
-    "takes_trailing_bytes": "wire-codec-002",
-    "refuses_unknown_keys": "wire-codec-003",
-    "silent_when_malformed": "wire-codec-004",
-    "large_payload": "wire-codec-005",
-    "breaks_at_oversize": "wire-codec-006",
-    "breaks_at_garbage": "wire-codec-007",
-    "one_shot_reads": "wire-line-001",
-    "says_version_2": "wire-version-001",
-    "takes_version_2": "wire-version-002",
-    "up_is_a_float": "wire-env-001",
-    "up_falls": "wire-env-002",
-    "epoch_2000": "wire-env-003",
-    "old_frames": "wire-env-004",
-    "strange_why": "wire-msg-001",
-    "skips_numbers": "wire-seq-003",
-    "repeats_numbers": "wire-seq-003",
-    "session_stays": "wire-session-001",
-    "session_a_connect": "wire-session-002",
-    "will_not_retained": "wire-presence-001",
-    "will_of_another_session": "wire-presence-001",
-    "birth_once": "wire-presence-002",
-    "subscribes_once": "wire-presence-003",
-    "leaves_without_a_word": "wire-presence-004",
-    "takes_offline": "wire-presence-006",
-    "takes_cleared_status": "wire-presence-007",
-    "set_state_once": "wire-presence-008",
-    "obeys_retained": "wire-cmd-001",
-    "obeys_other_sessions": "wire-cmd-002",
-    "obeys_expired": "wire-cmd-003",
-    "does_it_twice": "wire-cmd-004",
-    "answers_otherwise_again": "wire-cmd-004",
-    "ok_to_unknown": "wire-cmd-005",
-    "ok_to_bad_arguments": "wire-cmd-006",
-    "ok_beside_a_code": "wire-cmd-007",
-    "does_not_list_report": "wire-cmd-008",
-    "no_default_ttl": "wire-cmd-009",
-    "answers_empty": "wire-cmd-010",
-    "reports_birth_only": "wire-op-001",
-    "never_busy": "wire-op-002",
-    "aborts_anything": "wire-op-003",
-    "hands_out_frames": "wire-frame-001",
-    "never_gone": "wire-frame-002",
-    "wrong_crc": "wire-frame-003",
-    "encoder_of_another": "wire-embedding-001",
-    "same_frame_again": "wire-embedding-001",
-    "worst_first": "wire-detections-001",
-    "off_by_one": "score-001",
-    "takes_wrong_encoder": "wire-set-001",
-    "takes_wrong_hash": "wire-set-001",
-    "receives_again": "wire-set-002",
-    "does_not_name_the_set": "wire-set-003",
-}
+import signing
 
 ENCODER = b"scripted"
 OPS = ("ping", "report", "frame.get", "set.begin", "set.abort")
@@ -88,6 +30,7 @@ WIDTH, HEIGHT = 20, 30
 RECONNECT_S = 0.02
 REASSERT_S = 0.1
 SMALL_PIECE = 5
+REMEMBERED = 16  # answers
 BOOTED_MS = 20_000  # how long it has been up when it connects
 SOMETIMES = 5  # a fault of some messages shows in one of so many
 _2000_MS = 946_684_800_000
@@ -96,15 +39,18 @@ _2000_MS = 946_684_800_000
 class WireDevice:
     """One device and its power: `start`, `kill`, `stop`, `restart`.
 
-    It remembers its session and nothing else over a start.
+    It remembers its session and what lies in its flash over a start. `keys` are those it checks
+    signatures with.
     """
 
     def __init__(
-        self, port, device_id="scripted", *, fault=None, frames=False, interval_s=0.03
+        self, port, device_id="scripted", *, fault=None, frames=False, keys=(), interval_s=0.03
     ) -> None:
         assert fault is None or fault in FAULTS, fault
         self.port, self.id, self.fault, self.frames = port, device_id, fault, frames
         self.interval_s = interval_s
+        self.keys = keys
+        self.swap = ScriptedSwap(ENCODER, DIM, keys, fault, self._say_set_state)
         self.session = 6
         self.connections = 0
         self._task = None
@@ -120,10 +66,8 @@ class WireDevice:
         self._started_s = time.monotonic()
         self._random = np.random.default_rng(self.session)
         self._answers = {}
-        self._set = None
-        self._scorer = None
-        self._state, self._code = "idle", "ok"
-        self._forget()
+        self._forgotten_ms = 0
+        self.swap.boot()
         self._reasserted_s = -REASSERT_S
         self._task = asyncio.create_task(self._run())
 
@@ -294,29 +238,18 @@ class WireDevice:
             "dim": DIM,
             "width": WIDTH,
             "height": HEIGHT,
-            "set": self._set and set_hash(self._set),
-            "set_version": version(decode(self._set).number, self._set) if self._set else "",
+            "set": self.swap.hash,
+            "set_version": self.swap.version,
             "frames": self.frames,
-            "max_set": 65536,
-            "keys": 0,
+            "max_set": MAX_SET_BYTES,
+            "keys": len(self.keys),
             "ops": ops,
             "interval": int(self.interval_s * 1000),
         }
         self._say("birth", fields)
 
     def _say_set_state(self):
-        fields = {
-            "state": self._state,
-            "set": self._set and set_hash(self._set),
-            "version": version(decode(self._set).number, self._set) if self._set else "",
-            "dim": DIM,
-            "got": len(self._parts),
-            "of": self._of,
-            "code": self._code,
-            "kept": False,
-            "floor": 0,
-        }
-        self._say("set_state", fields)
+        self._say("set_state", self.swap.fields())
 
     async def _see(self):
         while True:
@@ -327,7 +260,7 @@ class WireDevice:
         """Publish one frame: its embedding, and its rows where there is a set."""
         self._frame += self.fault != "same_frame_again" or not self._sometimes()
         embedding = self._random.integers(-128, 128, 256).astype(np.int8)
-        name = self._set and set_hash(self._set)
+        name = self.swap.hash
         sometimes = self._sometimes()
         fields = {
             "frame": self._frame,
@@ -338,7 +271,7 @@ class WireDevice:
             "sim": 0,
         }
         self._say("embedding", fields)
-        if self._scorer is not None:
+        if self.swap.scorer is not None:
             self._say_detections(embedding, name)
         if self.fault == "json":
             self._publish(self._topic("caption"), b'{"text": "a cat"}', 1, False)
@@ -348,7 +281,7 @@ class WireDevice:
             self._publish(self._topic("status") + "/cat", pack({"v": 1}), 1, False)
 
     def _say_detections(self, embedding, name):
-        margins = self._scorer.margins_q8(embedding[None])[0]
+        margins = self.swap.scorer.margins_q8(embedding[None])[0]
         if self.fault == "off_by_one":
             margins = np.clip(margins.astype(int) + 1, -32768, 32767).astype(np.int16)
         told = prob_q8(margins)
@@ -363,7 +296,7 @@ class WireDevice:
         if topic == self._topic("command"):
             self._command(payload, retain)
         elif topic == self._topic("set_chunk"):
-            self._chunk(payload)
+            self.swap.chunk(payload)
         elif topic == self._topic("status") and not retain:
             self._own_status(payload)
 
@@ -398,8 +331,12 @@ class WireDevice:
         if retain and self.fault != "obeys_retained":
             self._reply(tid, "retained", {})
             return
+        is_checked = self.keys and self.fault != "obeys_unsigned"
+        if is_checked and not signing.command_is_signed(payload, self.keys):
+            self._reply(tid, "unsigned", {})
+            return
         if tid in self._answers and self.fault != "does_it_twice":
-            code, more = self._answers[tid]
+            code, more, _ = self._answers[tid]
             if self.fault == "answers_otherwise_again":
                 code = "busy"
             self._reply(tid, code, more)
@@ -407,7 +344,12 @@ class WireDevice:
         code, more = self._judge(command)
         if code is None:
             return
-        self._answers[tid] = code, more
+        if code not in ("replayed", "stale_session"):
+            issued = command.get("issued")
+            self._answers[tid] = code, more, issued if isinstance(issued, int) else 0
+        if len(self._answers) > REMEMBERED:
+            forgotten = self._answers.pop(next(iter(self._answers)))
+            self._forgotten_ms = max(self._forgotten_ms, forgotten[2])
         self._reply(tid, code, more)
 
     def _reply(self, tid, code, more):
@@ -429,6 +371,8 @@ class WireDevice:
             return (None if self.fault == "silent_when_malformed" else "malformed"), {}
         if session not in (None, self.session) and self.fault != "obeys_other_sessions":
             return "stale_session", {}
+        if self.keys and self.fault != "obeys_recorded" and self._is_recorded(session, issued):
+            return ("stale_session" if session is None else "replayed"), {}
         late = time.time() * 1000 - issued > ttl
         if late and self.fault == "obeys_expired":
             late = "ttl" not in command
@@ -438,8 +382,8 @@ class WireDevice:
             "ping": lambda args: ("ok", {}),
             "report": self._report,
             "frame.get": self._frame_get,
-            "set.begin": self._begin,
-            "set.abort": self._abort,
+            "set.begin": self.swap.begin,
+            "set.abort": self.swap.abort,
         }.get(command["op"])
         if doing is None:
             return ("ok" if self.fault == "ok_to_unknown" else "unknown_operation"), {}
@@ -447,6 +391,10 @@ class WireDevice:
         if code == "bad_argument" and self.fault == "ok_to_bad_arguments":
             code = "ok"
         return code, more
+
+    def _is_recorded(self, session, issued):
+        nameless = session is None and self.fault != "obeys_any_session"
+        return nameless or issued <= self._forgotten_ms
 
     def _report(self, args):
         if self.fault != "reports_birth_only":
@@ -474,78 +422,6 @@ class WireDevice:
             more = {"i": index, "format": "rgb888", "crc": crc, "data": data}
             self._say("frame", whole | more)
         return "ok", {}
-
-    # --- prototype sets
-
-    def _forget(self):
-        self._sha256, self._size, self._of, self._parts = None, 0, 0, {}
-
-    def _begin(self, args):
-        sha256, size = args.get("sha256"), args.get("size")
-        if not isinstance(sha256, bytes) or len(sha256) != 32 or not isinstance(size, int):
-            return "bad_argument", {}
-        if size > 65536:
-            return "too_large", {}
-        if self._set and set_hash(self._set) == sha256[:8] and self.fault != "receives_again":
-            self._tell("confirmed", "ok")
-            return "ok", {"have": True}
-        if self._sha256 not in (None, sha256):
-            if self.fault != "never_busy":
-                return "busy", {}
-            self._forget()
-        self._sha256, self._size = sha256, size
-        self._of = -(-size // wire.CHUNK_BYTES)
-        self._tell("receiving", "ok")
-        missing = [index for index in range(self._of) if index not in self._parts]
-        return "ok", {"have": False, "chunks": self._of, "missing": missing}
-
-    def _abort(self, args):
-        name = args.get("set")
-        if not isinstance(name, bytes) or len(name) != 8:
-            return "bad_argument", {}
-        if self._sha256 is None or self._sha256[:8] != name:
-            return ("ok" if self.fault == "aborts_anything" else "no_transfer"), {}
-        self._forget()
-        self._tell("idle", "ok")
-        return "ok", {}
-
-    def _chunk(self, payload):
-        try:
-            chunk = models.parse("set_chunk", payload)
-        except models.MessageError:
-            if self.fault == "breaks_at_garbage":
-                raise OSError("a chunk that is none") from None
-            return
-        if self._sha256 is None or chunk.set != self._sha256[:8] or chunk.i >= self._of:
-            return
-        self._parts[chunk.i] = chunk.data
-        if len(self._parts) == self._of:
-            self._finish(b"".join(self._parts[index] for index in range(self._of)))
-
-    def _finish(self, data):
-        code = self._check(data)
-        self._forget()
-        if code == "ok":
-            self._tell("verified", "ok")
-            self._set = data
-            self._scorer = Scorer(decode(data), DIM)
-            self._tell("trial", "ok")
-        self._tell("confirmed" if code == "ok" else "refused", code)
-
-    def _check(self, data):
-        try:
-            if hashlib.sha256(data).digest() != self._sha256 and self.fault != "takes_wrong_hash":
-                return "bad_hash"
-            found = decode(data)
-        except PrototypeSetError:
-            return "bad_set"
-        if found.encoder_hash != ENCODER and self.fault != "takes_wrong_encoder":
-            return "wrong_encoder"
-        return "ok"
-
-    def _tell(self, state, code):
-        self._state, self._code = state, code
-        self._say_set_state()
 
 
 class ScriptedRig:

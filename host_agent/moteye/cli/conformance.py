@@ -19,6 +19,7 @@ from moteye.conformance.kit import Result
 from moteye.conformance.runner import run_kit, unknown
 from moteye.conformance.simulated import run_simulated
 from moteye.errors import ConfigError, LinkError
+from moteye.keys import load_keys
 from moteye.link.connection import BrokerUrl
 
 SHOWN = {"passed": "[green]passed[/]", "failed": "[bold red]FAILED[/]", "not tried": "not tried"}
@@ -53,8 +54,10 @@ def conformance(
     if device is None:
         results = asyncio.run(run_simulated(wanted))
     else:
-        url = load_settings(config, broker=broker).broker_url
-        results = asyncio.run(_on_broker(url, device, swap, wanted))
+        settings = load_settings(config, broker=broker)
+        keys = load_keys(settings.keys)
+        key = keys.signing_key(device) if keys else None
+        results = asyncio.run(_on_broker(settings.broker_url, device, swap, wanted, key))
     if as_json:
         for result in results:
             print(json.dumps(asdict(result)))
@@ -64,9 +67,11 @@ def conformance(
         raise typer.Exit(1)
 
 
-async def _on_broker(url: BrokerUrl, device: str, swap: bool, only: frozenset[str]) -> list[Result]:
+async def _on_broker(
+    url: BrokerUrl, device: str, swap: bool, only: frozenset[str], key: bytes | None
+) -> list[Result]:
     try:
-        async with Bench(url, device) as bench:
+        async with Bench(url, device, key=key) as bench:
             return await run_kit(bench, swap=swap, only=only)
     except TimeoutError:
         raise LinkError(f"no connection to {url!r}") from None

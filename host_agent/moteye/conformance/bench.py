@@ -14,6 +14,7 @@ from typing import Any, Self
 import aiomqtt
 from moteye_protocol import models, wire
 from moteye_protocol.codec import WireError, pack, unpack
+from moteye_protocol.signing import sign_command
 
 from moteye.link.connection import BrokerUrl
 
@@ -69,7 +70,8 @@ class Bench:
     """One device on a broker.
 
     `patience_s`: how long an answer may take; `watch_s`: how long a look is; `rest_s`: how long
-    one connection, or one repair of presence, keeps its distance from the next.
+    one connection, or one repair of presence, keeps its distance from the next. `key` signs
+    commands, where the device asks for that. `begun` is the transfer that was announced last.
     """
 
     url: BrokerUrl
@@ -77,8 +79,11 @@ class Bench:
     patience_s: float = 10.0
     watch_s: float = 3.0
     rest_s: float = 1.2
+    key: bytes | None = field(default=None, repr=False)
     heard: list[Heard] = field(default_factory=list)
+    begun: bytes | None = None
     _asked: int = 0
+    _issued_ms: int = 0
 
     async def __aenter__(self) -> Self:
         self._token = secrets.token_hex(3)
@@ -146,6 +151,17 @@ class Bench:
         """The session of the newest birth."""
         session = self.birth.get("s")
         return session if isinstance(session, int) else 0
+
+    @property
+    def checks_keys(self) -> bool:
+        """Whether the device says that it obeys signed commands only."""
+        keys = self.birth.get("keys")
+        return isinstance(keys, int) and keys > 0
+
+    @property
+    def signing_key(self) -> bytes | None:
+        """What commands are signed with; None for a device without keys."""
+        return self.key if self.checks_keys else None
 
     def _is_of_device(self, item: Heard) -> bool:
         return item.name is None or wire.TOPICS[item.name][1] == "device"
@@ -239,13 +255,18 @@ class Bench:
         return ours
 
     def command(self, op: str, args: Fields | None = None, **changes: Any) -> Fields:
-        """A command with a new `tid`; a change of None removes the key."""
+        """A command with a new `tid`, not signed yet; a change of None removes the key."""
         self._asked += 1
+        session, issued = None, self.now_ms()
+        if self.key is not None and self.checks_keys:
+            # Signed commands name their session, and none is older than the one before.
+            session = self.session
+            issued = self._issued_ms = max(issued, self._issued_ms + 1)
         command: Fields = {
             "v": wire.VERSION,
             "tid": f"{self._token}-{self._asked}",
-            "s": None,
-            "issued": self.now_ms(),
+            "s": session,
+            "issued": issued,
             "ttl": wire.COMMAND_TTL_MS,
             "op": op,
             "args": args or {},
@@ -258,8 +279,10 @@ class Bench:
         return command
 
     async def send(self, name: str, payload: bytes | Fields, *, retain: bool = False) -> None:
-        """Publish on a topic of the device."""
+        """Publish on a topic of the device; signs a command that is a map, where that is due."""
         data = pack(payload) if isinstance(payload, dict) else payload
+        if name == "command" and isinstance(payload, dict) and self.signing_key is not None:
+            data = sign_command(self.signing_key, data)
         async with asyncio.timeout(self.patience_s):
             await self._connected.wait()
             assert self._client is not None

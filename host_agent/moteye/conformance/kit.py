@@ -7,13 +7,15 @@ from typing import Literal
 from moteye.conformance.bench import Bench
 from moteye.conformance.rig import Rig
 
-Need = Literal["rig", "swap", "frames", "kept", "clock"]
+Need = Literal["rig", "swap", "frames", "kept", "clock", "keys", "plain"]
 WHY_NOT: dict[Need, str] = {
     "rig": "it takes power over the device and its line: use --simulate",
     "swap": "it replaces the device's prototype set: allow it with --swap",
     "frames": "this device lets no pictures leave (`frames: false`)",
     "kept": "this device lets pictures leave (`frames: true`)",
     "clock": "the device does not know the time",
+    "keys": "the device has no keys",
+    "plain": "a device with keys judges what is unsigned or old before that",
 }
 
 
@@ -29,6 +31,17 @@ class Attempt:
         """For checks that need it."""
         assert self.lent is not None
         return self.lent
+
+    async def start(self) -> None:
+        """Start the device and wait until it says who it is."""
+        mark = self.bench.mark
+        await self.rig.restart()
+        await self.bench.next("birth", mark)
+
+    async def power_cut(self) -> None:
+        """End the device at once and start it again."""
+        await self.rig.kill()
+        await self.start()
 
 
 Run = Callable[[Attempt], Awaitable[None]]

@@ -1,13 +1,25 @@
 """Checks that take power over the device, its line or its broker."""
 
 from moteye_protocol.codec import pack
+from moteye_protocol.prototype_set import set_hash
 
 from moteye.conformance.bench import Bench, Failed, Fields
 from moteye.conformance.kit import Attempt, check
+from moteye.conformance.sets import (
+    SEVERAL_CHUNKS,
+    a_set,
+    begin,
+    count,
+    end,
+    ended_with,
+    send_chunk,
+    send_chunks,
+    used,
+)
 
 FRAGMENT_BYTES = 5
-FRAGMENTED_PINGS = 5
-SEVERAL_CHUNKS_BYTES = 1500
+FRAGMENTED_PINGS = 3
+PADDING = bytes(400)  # makes a command of many pieces
 
 
 async def _cut(attempt: Attempt) -> tuple[int, Fields]:
@@ -82,9 +94,9 @@ async def _fragments(attempt: Attempt) -> None:
     attempt.rig.line.longest = FRAGMENT_BYTES
     try:
         await attempt.rig.stop()
-        await _started(attempt)
+        await attempt.start()
         for _ in range(FRAGMENTED_PINGS):
-            await bench.expect("ok", "ping", padding=bytes(SEVERAL_CHUNKS_BYTES))
+            await bench.expect("ok", "ping", padding=PADDING)
         await bench.settle()
     finally:
         attempt.rig.line.longest = None
@@ -102,7 +114,7 @@ async def _will(attempt: Attempt) -> None:
     live = await bench.until(lambda: bench.live("status", mark), "will")
     if live[0].qos != 1:
         raise Failed(f"the will came with QoS {live[0].qos}")
-    await _started(attempt)
+    await attempt.start()
 
 
 @check("wire-session-001", "the session is larger after a start", "rig")
@@ -110,7 +122,7 @@ async def _counts(attempt: Attempt) -> None:
     bench = attempt.bench
     before = bench.session
     await attempt.rig.stop()
-    await _started(attempt)
+    await attempt.start()
     if bench.session <= before:
         raise Failed(f"session {bench.session} follows {before}")
 
@@ -124,13 +136,33 @@ async def _goodbye(attempt: Attempt) -> None:
     told = await bench.retained_status(("stopped", "sleeping"))
     if told.get("s") != session:
         raise Failed(f"it names session {told.get('s')}, not {session}")
-    await _started(attempt)
+    await attempt.start()
 
 
-async def _started(attempt: Attempt) -> None:
-    mark = attempt.bench.mark
-    await attempt.rig.restart()
-    await attempt.bench.next("birth", mark)
+@check("wire-set-004", "chunks that were received outlive a power cut", "swap", "rig")
+async def _resumes(attempt: Attempt) -> None:
+    bench = attempt.bench
+    data = a_set(bench, rows=SEVERAL_CHUNKS)
+    await bench.expect("ok", "set.begin", begin(bench, data))
+    await send_chunk(bench, data, 0)
+    await bench.settle()
+    await attempt.power_cut()
+    mark = bench.mark
+    missing = (await bench.expect("ok", "set.begin", begin(bench, data))).get("missing")
+    if missing != list(range(1, count(data))):
+        await bench.ask("set.abort", {"set": set_hash(data)})
+        raise Failed(f"after a restart it misses {missing}")
+    await send_chunks(bench, data)
+    ended_with(await end(bench, mark), "confirmed", "ok")
+
+
+@check("wire-set-012", "the set that was confirmed is in use after a power cut", "swap", "rig")
+async def _keeps(attempt: Attempt) -> None:
+    bench = attempt.bench
+    name = set_hash(await used(bench))
+    await attempt.power_cut()
+    if bench.birth.get("set") != name:
+        raise Failed(f"after a restart it uses {bench.birth.get('set')!r}, not {name!r}")
 
 
 async def recover(attempt: Attempt) -> None:
@@ -140,4 +172,4 @@ async def recover(attempt: Attempt) -> None:
     await attempt.rig.stop()
     await bench.send("command", b"", retain=True)
     await bench.send("status", pack({"v": 1, "s": 0, "state": "stopped"}), retain=True)
-    await _started(attempt)
+    await attempt.start()

@@ -30,7 +30,7 @@ class Rig(Protocol):
 
 
 class Line:
-    """A TCP line to a broker that can be cut, and that cuts what passes into small pieces.
+    """A TCP line to a broker that can be cut, and that cuts what the broker says into small pieces.
 
     `longest`: pieces of 1..longest random bytes; None: as they come. `client_ids` of all CONNECTs.
     """
@@ -90,17 +90,17 @@ class Line:
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_up: bool
     ) -> None:
-        head = bytearray()
+        head: bytearray | None = bytearray() if is_up else None
         try:
             while data := await reader.read(4096):
-                if is_up:
+                if head is not None:
                     head += data
                     name = client_id(bytes(head))
                     if name is not None:
                         self.client_ids.append(name)
-                        is_up = False
+                        head = None
                 if reader not in self._silent:
-                    await self._put(writer, data)
+                    await self._put(writer, data, None if is_up else self.longest)
         except OSError:
             pass
         finally:
@@ -110,14 +110,14 @@ class Line:
             with contextlib.suppress(OSError):
                 writer.close()
 
-    async def _put(self, writer: asyncio.StreamWriter, data: bytes) -> None:
+    async def _put(self, writer: asyncio.StreamWriter, data: bytes, longest: int | None) -> None:
         at = 0
         while at < len(data):
-            size = self._random.randint(1, self.longest) if self.longest else len(data)
+            size = self._random.randint(1, longest) if longest else len(data)
             writer.write(data[at : at + size])
             await writer.drain()
             at += size
-            if self.longest:
+            if longest:
                 await asyncio.sleep(0)
 
 

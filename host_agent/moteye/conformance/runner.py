@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from moteye_protocol import wire
 
 # The order in which a device is tried: gently first.
-from moteye.conformance import asking, sets, watching  # noqa: F401
+from moteye.conformance import asking, keys, seeing, swapping, watching  # noqa: F401
 from moteye.conformance import power as power_checks
 from moteye.conformance.bench import Bench, Failed, NotTried
 from moteye.conformance.kit import CHECKS, WHY_NOT, Attempt, Check, Need, Result
@@ -36,9 +36,9 @@ async def run_kit(
         results.append(result)
         if on_result is not None:
             on_result(result)
-        if result.outcome == "failed" and rig is not None:
+        if result.outcome == "failed":
             with contextlib.suppress(Failed, TimeoutError):
-                await power_checks.recover(attempt)
+                await _tidy_up(attempt)
     return results
 
 
@@ -51,7 +51,18 @@ async def _meet(attempt: Attempt) -> None:
         mark = bench.mark
         await bench.send("command", bench.command("report"))
         await bench.next("birth", mark, what=f"birth of {bench.device}: is it on this broker?")
+    if bench.checks_keys and bench.key is None:
+        raise Failed("it obeys signed commands only: name the fleet's keys file in `keys`")
     await bench.settle()
+
+
+async def _tidy_up(attempt: Attempt) -> None:
+    """After a check that failed: end its transfer and start the device anew, where that can be."""
+    bench = attempt.bench
+    if attempt.lent is not None:
+        await power_checks.recover(attempt)
+    if bench.begun is not None:
+        await bench.ask("set.abort", {"set": bench.begun})
 
 
 async def _try(check: Check, attempt: Attempt, *, swap: bool) -> Result:
@@ -85,6 +96,10 @@ def _has(need: Need, attempt: Attempt, *, swap: bool) -> bool:
             return birth.get("frames") is not True
         case "clock":
             return isinstance(birth.get("t"), int)
+        case "keys":
+            return attempt.bench.signing_key is not None
+        case "plain":
+            return attempt.bench.signing_key is None
 
 
 def unknown(ids: Collection[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import secrets
 import shutil
 import socket
 import tempfile
@@ -9,6 +10,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from moteye_protocol.signing import KEY_BYTES
 
 from moteye.camera.simulate import SimulatedDevice
 from moteye.conformance.bench import Bench
@@ -19,7 +22,7 @@ from moteye.link.broker import embedded_broker
 from moteye.link.connection import BrokerUrl
 
 DEVICE = "conformance"
-SETTINGS = {"heartbeat_ms": 100, "keepalive_s": 5, "healthy_s": 1}
+SETTINGS: dict[str, object] = {"heartbeat_ms": 100, "keepalive_s": 5, "healthy_s": 1}
 INTERVAL_MS = 50
 PATIENCE_S = 15.0
 WATCH_S = 2.0
@@ -81,8 +84,9 @@ class Broker:
 class SimulatedRig:
     """Our own device program, on a broker and a line of its own."""
 
-    def __init__(self, *, frames: bool = False) -> None:
+    def __init__(self, *, frames: bool = False, key: bytes | None = None) -> None:
         self._frames = frames
+        self._keys = [] if key is None else [key.hex()]
         self._stack = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -103,7 +107,7 @@ class SimulatedRig:
                     data_dir=folder / "flash",
                     frames=self._frames,
                     interval_ms=INTERVAL_MS,
-                    settings=SETTINGS,
+                    settings=SETTINGS | {"keys": self._keys},
                 )
             )
             self._stack = stack.pop_all()
@@ -143,13 +147,13 @@ class SimulatedRig:
 async def run_simulated(
     only: frozenset[str] = frozenset(), on_result: Callable[[Result], None] | None = None
 ) -> list[Result]:
-    """Try our own device: all rules without pictures, then those about pictures with them."""
+    """Try our own device; then one that lets pictures leave and has a key, with what is left."""
     results: dict[str, Result] = {}
-    for frames in (False, True):
+    for open_and_keyed in (False, True):
         left = frozenset(each.id for each in results.values() if each.outcome == "not tried")
-        if frames and not left:
+        if open_and_keyed and not left:
             break
-        found = await _run_once(frames, left or only)
+        found = await _run_once(left or only, open_and_keyed=open_and_keyed)
         for result in found:
             results[result.id] = result
             if on_result is not None and result.outcome != "not tried":
@@ -157,7 +161,11 @@ async def run_simulated(
     return list(results.values())
 
 
-async def _run_once(frames: bool, only: frozenset[str]) -> list[Result]:
-    async with SimulatedRig(frames=frames) as rig, Bench(rig.url, DEVICE) as bench:
+async def _run_once(only: frozenset[str], *, open_and_keyed: bool) -> list[Result]:
+    key = secrets.token_bytes(KEY_BYTES) if open_and_keyed else None
+    async with (
+        SimulatedRig(frames=open_and_keyed, key=key) as rig,
+        Bench(rig.url, DEVICE, key=key) as bench,
+    ):
         bench.patience_s, bench.watch_s = PATIENCE_S, WATCH_S
         return await run_kit(bench, rig, swap=True, only=only)

@@ -159,7 +159,7 @@ class Connection:
             began, connects = time.monotonic(), self.connects
             try:
                 await self._session()
-            except (aiomqtt.MqttError, OSError) as error:
+            except (aiomqtt.MqttError, OSError, LinkError) as error:
                 task = asyncio.current_task()
                 if task is not None and task.cancelling():
                     # The goodbye failed; the wish to end must not be lost with it.

@@ -6,6 +6,7 @@ import time
 
 import aiomqtt
 from moteye.conformance.rig import Line
+from moteye.errors import LinkError
 from moteye.link import connection as connection_module
 from moteye.link.connection import BrokerUrl, Connection
 from structlog.testing import capture_logs
@@ -121,3 +122,16 @@ async def test_t15_second_agent_says_that_another_is_online(mosquitto, tmp_path)
             online = lambda: any(t == topic and b"third" in p for t, p, _ in heard.messages)
             await heard.until(online, "its own status")
             assert third.counters["other_agents"] == 0, "who has stopped is no other agent"
+
+
+async def test_a_greeting_that_fails_is_tried_at_the_next_connection(mosquitto):
+    greeted = []
+
+    async def greet():
+        greeted.append(True)
+        if len(greeted) == 1:
+            raise LinkError("news: the broker went away in the middle of it")
+
+    async with connected(mosquitto.port, "agent", on_connect=greet) as connection:
+        await until(lambda: len(greeted) == 2, 10)
+        await until(connection.connected.is_set, 10)
