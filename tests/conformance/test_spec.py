@@ -1,4 +1,4 @@
-"""Each rule of SPEC.md has one id, and each id a check or a test; its tables are those of the code."""
+"""Each rule of SPEC.md has one id, and each id a check or a test; its tables hold."""
 
 import re
 import subprocess
