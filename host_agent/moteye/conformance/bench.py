@@ -155,7 +155,7 @@ class Bench:
     @property
     def checks_keys(self) -> bool:
         """Whether the device says that it obeys signed commands only."""
-        keys = self.birth.get("keys")
+        keys = (self.newest("birth") or {}).get("keys")
         return isinstance(keys, int) and keys > 0
 
     @property
