@@ -84,16 +84,19 @@ def gates_of(
     shared: Shared = _ALONE,
     late: bool = False,
     news: News | None = None,
+    calibration: str = "",
 ) -> tuple[Gate, ...]:
     """Every gate between a frame and an alert, in the order in which they are asked.
 
     `hits` frames in a row and `held_ms` count the frame itself; `closed` is why `while` does not
     hold, `shared` what others of the policy have alerted, `late` that it came too late to alert,
-    `news` what the policy's memory says of it.
+    `news` what the policy's memory says of it, `calibration` by what the margin was taken.
     """
     policy = look.compiled.policy
     needed = look.frames_needed
     gates = [_margin_gate(look, hits=hits)]
+    if calibration:
+        gates.append(Gate("calibration", True, calibration))
     gates += [Gate(*extra) for extra in look.extra]
     verb = "absent" if policy.gone_s else "seen"
     frames = f"{verb} in {min(hits, needed)} of {needed} frame{'s' if needed > 1 else ''}"

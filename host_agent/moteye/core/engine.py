@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from moteye.core.background import ONE_Q12, CameraCalibration, mapped_q8
 from moteye.core.boxes import Box, look_at_boxes
 from moteye.core.change import Scene
 from moteye.core.decisions import Decision, Ending, Gate, decision_id, gates_of
@@ -51,6 +52,7 @@ __all__ = [
     "decision_id",
 ]
 Int16 = npt.NDArray[np.int16]
+Int64 = npt.NDArray[np.int64]
 _NOT_FOR_UPGRADES = ("cooldown", "group")
 
 
@@ -63,12 +65,14 @@ class Engine:
 
     policies: tuple[CompiledPolicy, ...] = ()
     novelty: Novelty = field(default_factory=Novelty)
+    calibrations: dict[str, CameraCalibration] = field(default_factory=dict)
     _rules: tuple[CompiledPolicy, ...] = ()
     _views: Views = field(default_factory=Views)
     _dirty: dict[Key, Track] = field(default_factory=dict)
     _layout: Layout = field(default_factory=lambda: Layout(()))
     _standing: Standing = field(default_factory=Standing)
     _ended: list[Ending] = field(default_factory=list)
+    _maps: dict[str, tuple[Int64, Int64]] = field(default_factory=dict)
 
     def replace(self, policies: tuple[CompiledPolicy, ...]) -> None:
         """Take another list of policies. A policy that did not change keeps what it knows."""
@@ -79,6 +83,7 @@ class Engine:
         self._dirty = {key: track for key, track in self._dirty.items() if key[0] in kept}
         self._layout = Layout(self._rules)
         self._standing.begin(self._rules, self._views.tracks)
+        self._maps.clear()
 
     @property
     def fingerprints(self) -> set[str]:
@@ -103,6 +108,31 @@ class Engine:
         self._views.start()
         self._standing.facts.clear()
         self.novelty.start()
+
+    def calibrate(self, calibration: CameraCalibration) -> None:
+        """From the next frame on, a camera's margins are taken by its own background."""
+        self.calibrations[calibration.device] = calibration
+        self._maps.pop(calibration.device, None)
+
+    def own_q8(self, observations: list[Observation], margins_q8: Int16) -> Int16:
+        """Margins int16[B, K], those of calibrated cameras by their own background."""
+        if not self.calibrations:
+            return margins_q8
+        own = margins_q8.copy()
+        for device in {seen.device for seen in observations} & self.calibrations.keys():
+            rows = [row for row, seen in enumerate(observations) if seen.device == device]
+            own[rows] = mapped_q8(margins_q8[rows], *self._map_of(device, margins_q8.shape[1]))
+        return own
+
+    def _map_of(self, device: str, columns: int) -> tuple[Int64, Int64]:
+        if device not in self._maps:
+            mult, offset = np.full(columns, ONE_Q12, np.int64), np.zeros(columns, np.int64)
+            maps = self.calibrations[device].maps
+            for compiled in self.policies:
+                for phrase, column in zip(compiled.policy.phrases, compiled.columns, strict=True):
+                    mult[column], offset[column] = maps.get(phrase, (ONE_Q12, 0))
+            self._maps[device] = mult, offset
+        return self._maps[device]
 
     def tell(self, topic: str, text: str) -> bool:
         """A message on one of `topics`; returns whether that is news."""
@@ -133,6 +163,7 @@ class Engine:
         self, observations: list[Observation], margins_q8: Int16
     ) -> Iterator[list[Decision]]:
         """Decide on many frames, one after the other; margins int16[B, K]."""
+        margins_q8 = self.own_q8(observations, margins_q8)
         over = self._layout.over(margins_q8)
         shown: list[list[int]] = [[] for _ in observations]
         for row, column in np.argwhere(over >= 0).tolist():
@@ -190,6 +221,7 @@ class Engine:
         Within an episode there is one gate more, which does not pass: it has decided already. Of a
         policy with a cooldown per class the class that comes nearest is told.
         """
+        margins_q8 = self.own_q8([seen], margins_q8[None])[0]
         names = {part.fingerprint for part in compiled.parts()}
         looks = [
             self._look(index, seen, margins_q8)
@@ -270,6 +302,7 @@ class Engine:
             shared=shared_of(rule, seen.device, self._views.tracks),
             late=seen.late,
             news=news,
+            calibration=str(self.calibrations.get(seen.device, "")),
         )
 
     def _step(self, track: Track, look: Look, seen: Observation) -> Decision | None:
