@@ -16,16 +16,24 @@ import structlog
 from moteye_protocol import models, wire
 from moteye_protocol.prototype_set import set_hash, version
 
-from moteye import policies
+from moteye import feedback, policies
 from moteye.actions.alert import Alert
 from moteye.actions.outbox import Outbox
 from moteye.actions.runner import ActionRunner
 from moteye.config import Settings
 from moteye.core.engine import Engine, Observation
 from moteye.core.language import Policy
+from moteye.core.marks import Mark
 from moteye.core.scoring import Scorer
 from moteye.core.seen import is_infrared
-from moteye.errors import DeviceRefused, DeviceTimeout, LinkError, PolicyErrors
+from moteye.errors import (
+    DeviceRefused,
+    DeviceTimeout,
+    FeedbackError,
+    LinkError,
+    PolicyErrors,
+    StoreError,
+)
 from moteye.judge import Item, Judge
 from moteye.keys import load_keys
 from moteye.ledger import Ledger
@@ -41,6 +49,7 @@ log = structlog.get_logger("moteye.agent")
 AGENT_TOPIC = f"{wire.TOPIC_ROOT}/_agent"
 STATUS_TOPIC = f"{AGENT_TOPIC}/status"
 ACK_TOPIC = f"{AGENT_TOPIC}/ack"
+FEEDBACK_TOPIC = f"{AGENT_TOPIC}/feedback"
 FACT_CHARS = 4096  # the longest message that `while: {mqtt: …}` looks at
 RECENT_FRAMES = 32
 EPOCH_MS = 86_400_000  # sets of an earlier day than the one confirmed are not used
@@ -75,7 +84,7 @@ class Agent:
                 for name, (_, sender, qos, _) in wire.TOPICS.items()
                 if sender == "device"
             ]
-            + [(ACK_TOPIC, 1)],
+            + [(ACK_TOPIC, 1), (FEEDBACK_TOPIC, 1)],
             on_message_to_ack=self._receive,
             on_connect=self._announce,
             status_topic=STATUS_TOPIC,
@@ -91,6 +100,7 @@ class Agent:
         )
         self._outbox = Outbox(self._runner, self)
         self.judge = Judge(self.engine, self.ledger, self._outbox.add)
+        self.judge.learns = settings.camera_background
         self._keeper: SetKeeper | None = None
 
     async def run(self) -> None:
@@ -104,6 +114,7 @@ class Agent:
         self._keeper = SetKeeper(self.devices, self._publish, self._space.encoder_hash)
         await self.load_policies(await asyncio.to_thread(policies.load, self.settings.policies))
         self._outbox.add(await self.ledger.open())
+        await self._restore_cameras(self._space.encoder_hash)
         for device, session, offset_ms in self.ledger.clock_offsets():
             self.devices.resume(device, session, offset_ms)
         async with contextlib.AsyncExitStack() as stack:
@@ -119,6 +130,14 @@ class Agent:
             tasks.create_task(self._watch_policies(), name="policies")
             await self._connection.connected.wait()
             self.ready.set()
+
+    async def _restore_cameras(self, encoder_hash: bytes) -> None:
+        """Go on with what cameras usually show."""
+        if not self.judge.learns:
+            return
+        with contextlib.suppress(StoreError):
+            found = await self.ledger.ask(lambda store: store.backgrounds(encoder_hash))
+            self.judge.restore(found)
 
     async def load_policies(self, found: list[Policy]) -> None:
         """Compile `found` and put them in force all at once; devices follow by a swap."""
@@ -144,6 +163,7 @@ class Agent:
         self.judge.compiled = compiled
         self.engine.replace(compiled.policies)
         await self.ledger.policies_changed()
+        self.judge.calibrate(self.engine.calibrations)
         await self._connection.subscribe(self.engine.topics)
         self._device_scorers.clear()
         data = compiled.built.data
@@ -182,6 +202,10 @@ class Agent:
         if topic == ACK_TOPIC:
             ack()
             await self._acknowledge(payload, retain)
+            return
+        if topic == FEEDBACK_TOPIC:
+            ack()
+            await self._heard_of(payload, retain)
             return
         if topic == STATUS_TOPIC:
             self._look_for_others(payload)
@@ -225,6 +249,38 @@ class Agent:
         log.info("acknowledged", what=text, alerts=len(stopped))
         report = {"event": "acknowledged", "what": text, "alerts": stopped}
         await self._tell("event", json.dumps(report), qos=0)
+
+    async def _heard_of(self, payload: bytes, retain: bool) -> None:
+        """Somebody says of an alert on MQTT what it was; the answer goes to `_agent/event`."""
+        report: dict[str, Any] = {"event": "feedback", "tid": ""}
+        try:
+            request = feedback.request_of(payload)
+            report["tid"] = request.get("tid", "")
+            if retain:
+                raise FeedbackError("a retained message is said again and again: not taken")
+            mark = await self.feedback(request)
+            report |= {"ok": True, "mark": mark.number, "text": mark.text}
+        except (FeedbackError, StoreError) as error:
+            report |= {"ok": False, "text": str(error)}
+            log.warning("feedback refused", reason=str(error))
+        await self._tell("event", json.dumps(report, ensure_ascii=False), qos=1)
+
+    async def feedback(self, request: dict[str, str]) -> Mark:
+        """Take what somebody says of an alert, `{"event", "said"}`, or take it back, `{"undo"}`.
+
+        It counts from the next frame and is written down. Raises FeedbackError, StoreError.
+        """
+        await self.ledger.commit()
+        now_ms = self._clock.unix_ms()
+        mark = await self.ledger.ask(
+            lambda store: feedback.carried_out(store, request, time_ms=now_ms)
+        )
+        self.ledger.mark(mark)
+        if mark.verdict in ("known", "right") and not mark.undone_ms:
+            self.judge.cameras.showed(mark.device, mark.embedding)
+        await self.ledger.commit()
+        log.info("feedback", mark=mark.number, said=mark.text, policy=mark.policy)
+        return mark
 
     async def _enqueue(
         self, device: Device, message: models.Embedding, arrival_ms: int, ack: Ack

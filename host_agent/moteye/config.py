@@ -68,6 +68,9 @@ class Settings(BaseSettings):
         ),
     ] = None
     record_days: Annotated[float, Field(description="how long events are kept", ge=0)] = 30.0
+    camera_background: Annotated[
+        bool, Field(description="take each camera's scores by what it usually shows")
+    ] = True
     record_mb: Annotated[int, Field(description="most megabytes of recorded events", ge=1)] = 500
 
     actions: Annotated[

@@ -10,6 +10,7 @@ MoteyeError
 │   └── DeviceRefused  a device answered a command with a code
 ├── DeviceTimeout      a device did not answer in time
 ├── ActionError        an action of a policy did not succeed, or nobody knows whether
+├── FeedbackError      what somebody said of an alert cannot be taken: no such alert, no name
 ├── ImageError         a picture that cannot be read (imaging.py)
 └── ModelError         a .tflite that cannot be compiled: operator and tensor (compiler/error.py)
 """
@@ -36,6 +37,10 @@ class SpaceError(MoteyeError):
 
 class StoreError(MoteyeError):
     """The database does not open, or did not take a batch; the text names it."""
+
+
+class FeedbackError(MoteyeError):
+    """A mark that cannot be made; the text says of what and what to do."""
 
 
 class LinkError(MoteyeError):

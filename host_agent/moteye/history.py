@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from moteye.core.background import CameraCalibration
 from moteye.core.compile import CompiledSet
 from moteye.core.decisions import Decision, Gate
 from moteye.core.engine import Engine, Observation
+from moteye.core.marks import Mark
 from moteye.core.scoring import prob_q8
 from moteye.core.seen import is_infrared
 from moteye.store import RecordedEvent
@@ -52,6 +54,10 @@ class Replay:
                 self.engine.release(event.data.decode(), event.device, event.time_ms)
             elif event.kind == "f":
                 self.engine.tell(event.device, event.data.decode())
+            elif event.kind == "c":
+                self.engine.calibrate(CameraCalibration.of_json(event.data))
+            elif event.kind == "k":
+                self.engine.mark(Mark.of_json(event.data))
         if batch:
             yield from self._judge(batch)
 

@@ -7,7 +7,7 @@ All that arrived while the last transaction ran is the next batch.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,14 @@ import structlog
 from moteye_protocol import models
 
 from moteye.actions.rows import rows_at_end, rows_for
+from moteye.core.background import CameraCalibration, Reservoir
+from moteye.core.cameras import Cameras
 from moteye.core.compile import CompiledSet
 from moteye.core.engine import Decision, Engine, Observation
 from moteye.core.language import Policy
 from moteye.ledger import Ledger
 from moteye.link.connection import Ack
+from moteye.store import Background
 
 log = structlog.get_logger("moteye.judge")
 INBOX_LIMIT = 2048
@@ -47,6 +50,8 @@ class Judge:
     ) -> None:
         self.compiled: CompiledSet | None = None
         self.counters: Counter[str] = Counter()
+        self.cameras = Cameras()
+        self.learns = True
         self._engine = engine
         self._ledger = ledger
         self._deliver = deliver
@@ -122,7 +127,41 @@ class Judge:
         vectors = np.frombuffer(b"".join(item.message.e for item in items), np.int8)
         margins = compiled.scorer.margins_q8(vectors.reshape(len(items), -1))
         found = self._engine.observe_batch([item.seen for item in items], margins)
-        return [decision for decisions in found for decision in decisions]
+        decisions = [decision for some in found for decision in some]
+        self._learn_backgrounds(items)
+        return decisions
+
+    def _learn_backgrounds(self, items: list[Item]) -> None:
+        """Each camera's frames are its background; now and then its calibration is fitted anew."""
+        if not self.learns:
+            return
+        for item in items:
+            self.cameras.saw(item.seen.device, item.message.e)
+        if self.cameras.due:
+            self.calibrate(self.cameras.due)
+            self.cameras.due.clear()
+
+    def restore(self, found: dict[str, Background]) -> None:
+        """Go on with the backgrounds of an earlier run, fitted to the phrases that there are."""
+        for device, row in found.items():
+            frames = [row.frames[at : at + 256] for at in range(0, len(row.frames), 256)]
+            self.cameras.reservoirs[device] = Reservoir(row.seen, frames)
+            self._engine.calibrate(CameraCalibration.of_json(row.calibration))
+        self.calibrate(found)
+
+    def calibrate(self, devices: Iterable[str]) -> None:
+        """Fit the calibrations of some cameras to the phrases that there are."""
+        if self.compiled is None:
+            return
+        for device in sorted(devices):
+            before = self._engine.calibrations.get(device)
+            version = before.version + 1 if before else 1
+            fitted = self.cameras.fit(device, self.compiled, version)
+            reservoir = self.cameras.reservoirs[device]
+            frames, encoder = b"".join(reservoir.rows), self.compiled.built.prototypes.encoder_hash
+            row = Background(encoder, reservoir.seen, frames, fitted.json())
+            self._ledger.calibrate(fitted, row)
+            log.info("camera calibrated", camera=device, frames=fitted.frames, version=version)
 
     def _actions_of(self, decisions: list[Decision]) -> list[dict[str, Any]]:
         """Outbox rows of decisions, and of the episodes that ended with the same batch."""

@@ -13,11 +13,13 @@ from typing import Any, TypeVar
 
 import structlog
 
+from moteye.core.background import CameraCalibration
 from moteye.core.decisions import Decision
 from moteye.core.engine import Engine, Observation
+from moteye.core.marks import Mark
 from moteye.core.presence import Presence, SequenceWindow
 from moteye.errors import StoreError
-from moteye.store import Batch, RecordedEvent, Store
+from moteye.store import Background, Batch, RecordedEvent, Store
 from moteye.store.store import MEMORY
 
 log = structlog.get_logger("moteye.ledger")
@@ -57,12 +59,14 @@ class Ledger:
             devices = await self._on_worker(self._store.devices)
             waiting = await self._on_worker(self._store.waiting)
             memories = await self._on_worker(self._store.memories)
+            marks = await self._on_worker(self._store.marks)
         except StoreError as error:
             self._degraded(error)
-            tracks, devices, waiting, memories = {}, {}, [], {}
+            tracks, devices, waiting, memories, marks = {}, {}, [], {}, []
         known = self._engine.fingerprints
         self._engine.restore({key: track for key, track in tracks.items() if key[0] in known})
         self._engine.novelty.restore(memories)
+        self._engine.marks.restore(marks)
         self._engine.start()
         for device, (session, numbers, offset) in devices.items():
             self._windows[device] = (session, SequenceWindow.of_text(numbers))
@@ -136,6 +140,29 @@ class Ledger:
         self._engine.release(policy, device, fired_ms)
         event = RecordedEvent("r", device, time_ms=fired_ms, data=policy.encode())
         self._batch.events.append(event)
+
+    def calibrate(self, calibration: CameraCalibration, background: Background) -> None:
+        """A camera's margins are taken by its own background from the next frame on."""
+        self._engine.calibrate(calibration)
+        self._record("c", calibration.device, calibration.json())
+        self._batch.backgrounds[calibration.device] = background
+
+    def mark(self, mark: Mark) -> None:
+        """Somebody said something of an alert, or took it back; it counts from the next frame."""
+        self._engine.mark(mark)
+        self._record("k", mark.device, mark.json())
+        self._batch.marks[mark.number] = mark
+
+    def _record(self, kind: str, device: str, data: bytes) -> None:
+        now_ms = int(time.time() * 1000)
+        self._batch.events.append(RecordedEvent(kind, device, time_ms=now_ms, data=data))
+
+    async def ask(self, question: Callable[[Store], T]) -> T:
+        """Ask the store something, in its turn. Raises StoreError."""
+        store = self._store
+        if store is None:
+            raise StoreError("the store is not open")
+        return await self._on_worker(lambda: question(store))
 
     def tell(self, topic: str, text: str, time_ms: int) -> None:
         """A message on a topic that a `while:` asks for; recorded where it is news."""
@@ -216,6 +243,7 @@ class Ledger:
             if store.recover():  # a broken file was put aside: the fresh one gets all tracks
                 batch.tracks = {**self._engine.snapshot(), **batch.tracks}
                 batch.memories = dict(self._engine.novelty.memories)
+                batch.marks = dict(self._engine.marks.all)
             store.commit(batch)
 
     def _keep(self, batch: Batch) -> None:
@@ -223,6 +251,8 @@ class Ledger:
         later = self._batch
         later.tracks = {**batch.tracks, **later.tracks}
         later.memories = {**batch.memories, **later.memories}
+        later.marks = {**batch.marks, **later.marks}
+        later.backgrounds = {**batch.backgrounds, **later.backgrounds}
         later.devices = {**batch.devices, **later.devices}
         later.decisions = (batch.decisions + later.decisions)[-KEPT_ROWS:]
         later.outbox = (batch.outbox + later.outbox)[-KEPT_ROWS:]

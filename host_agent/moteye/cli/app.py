@@ -12,6 +12,7 @@ from moteye.cli import (
     conformance,
     devices,
     doctor,
+    feedback,
     history,
     keys,
     model,
@@ -33,6 +34,7 @@ app.command("run")(run.run)
 app.command("watch")(watch.watch)
 app.command("score")(score.score)
 app.command("ack")(ack.acknowledge)
+app.command("feedback")(feedback.feedback)
 app.command("why")(history.why)
 app.command("decisions")(history.decisions)
 app.command("backtest")(history.backtest)

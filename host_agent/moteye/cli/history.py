@@ -1,5 +1,6 @@
 """`moteye why`, `decisions` and `backtest`: what was decided, and what would have been."""
 
+import itertools
 import json
 import time
 from collections.abc import Iterable
@@ -57,7 +58,10 @@ def why(
             f"{what!r} is neither a decision on record nor a policy; "
             f"policies in {settings.policies}: {', '.join(policy.name for policy in found)}"
         )
-    events = record.events(since_ms=at_ms - lead_ms(compiled, what), until_ms=at_ms)
+    since_ms = at_ms - lead_ms(compiled, what)
+    events = itertools.chain(
+        record.calibrations_before(since_ms), record.events(since_ms=since_ms, until_ms=at_ms)
+    )
     explained = explain_at(compiled, space.encoder_hash, events, policy=what, camera=camera)
     if not explained:
         console.print(f"no frame of a camera that {what} watches on record by {_time(at_ms)}")
@@ -128,7 +132,8 @@ def backtest(
     since_ms = _since_ms(since)
     began = time.perf_counter()
     replay = Replay(compiled, space.encoder_hash)
-    decided = list(replay.feed(record.events(since_ms=since_ms)))
+    events = itertools.chain(record.calibrations_before(since_ms), record.events(since_ms=since_ms))
+    decided = list(replay.feed(events))
     took_s = time.perf_counter() - began
     names = {item.name for item in found}
     recorded = [d for d in record.decisions(since_ms=since_ms) if d.policy in names]

@@ -85,12 +85,14 @@ def gates_of(
     late: bool = False,
     news: News | None = None,
     calibration: str = "",
+    marked: str = "",
 ) -> tuple[Gate, ...]:
     """Every gate between a frame and an alert, in the order in which they are asked.
 
     `hits` frames in a row and `held_ms` count the frame itself; `closed` is why `while` does not
     hold, `shared` what others of the policy have alerted, `late` that it came too late to alert,
-    `news` what the policy's memory says of it, `calibration` by what the margin was taken.
+    `news` what the policy's memory says of it, `calibration` by what the margin was taken,
+    `marked` what people said of frames like it.
     """
     policy = look.compiled.policy
     needed = look.frames_needed
@@ -114,6 +116,8 @@ def gates_of(
             gates.append(Gate("known", news.new, news.text))
         else:
             gates.append(Gate("known", not track.from_start, text if track.from_start else "new"))
+    if marked:
+        gates.append(Gate("marked", False, marked))
     last_ms = shared.site_ms if "site" in policy.cooldown.per else track.fired_ms
     left_s = 0.0
     if last_ms is not None:

@@ -25,6 +25,7 @@ from moteye.core.change import Scene
 from moteye.core.decisions import Decision, Ending, Gate, decision_id, gates_of
 from moteye.core.language import New
 from moteye.core.layout import NEVER, CompiledPolicy, Layout
+from moteye.core.marks import Mark, Marks
 from moteye.core.novelty import News, Novelty
 from moteye.core.seen import Observation
 from moteye.core.standing import Key, Standing, shared_keys, shared_of
@@ -66,6 +67,7 @@ class Engine:
     policies: tuple[CompiledPolicy, ...] = ()
     novelty: Novelty = field(default_factory=Novelty)
     calibrations: dict[str, CameraCalibration] = field(default_factory=dict)
+    marks: Marks = field(default_factory=Marks)
     _rules: tuple[CompiledPolicy, ...] = ()
     _views: Views = field(default_factory=Views)
     _dirty: dict[Key, Track] = field(default_factory=dict)
@@ -113,6 +115,19 @@ class Engine:
         """From the next frame on, a camera's margins are taken by its own background."""
         self.calibrations[calibration.device] = calibration
         self._maps.pop(calibration.device, None)
+
+    def mark(self, mark: Mark) -> None:
+        """From the next frame on, what somebody said counts; or, undone, does not."""
+        self.marks.put(mark)
+        if mark.verdict == "name" and not mark.undone_ms:
+            seen = Observation(
+                *(mark.device, 0, 0, 0, mark.time_ms),
+                embedding=mark.embedding,
+                infrared=mark.infrared,
+            )
+            for rule in self._rules:
+                if rule.policy.name == mark.policy:
+                    self.novelty.call(rule.memory, mark.device, seen, mark.name)
 
     def own_q8(self, observations: list[Observation], margins_q8: Int16) -> Int16:
         """Margins int16[B, K], those of calibrated cameras by their own background."""
@@ -303,6 +318,7 @@ class Engine:
             late=seen.late,
             news=news,
             calibration=str(self.calibrations.get(seen.device, "")),
+            marked=self.marks.against(rule.policy, seen, look.margin_q8) if self.marks.all else "",
         )
 
     def _step(self, track: Track, look: Look, seen: Observation) -> Decision | None:

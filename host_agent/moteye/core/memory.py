@@ -31,14 +31,13 @@ class View:
 
 @dataclass(slots=True)
 class Thing:
-    """Something seen. `pins`: the feedback that keeps it known for good, whatever the window."""
+    """Something seen, called by the words that found it or by the name that people gave it."""
 
     number: int
     name: str
     first_ms: int
     last_ms: int
     views: list[View] = field(default_factory=list)
-    pins: list[int] = field(default_factory=list)
 
     def __str__(self) -> str:
         return f"{self.name}#{self.number}"
@@ -108,8 +107,7 @@ class Memory:
         thing.views.append(View(embedding, infrared, time_ms))
         self.things.append(thing)
         if len(self.things) > THINGS:
-            # Pinned things go last, and only when all are pinned.
-            oldest = min(self.things[:-1], key=lambda one: (bool(one.pins), one.last_ms))
+            oldest = min(self.things[:-1], key=lambda one: one.last_ms)
             self.things.remove(oldest)
             self.forgot += 1
         self._rows.clear()
@@ -124,10 +122,6 @@ class Memory:
             thing.views.remove(min(alike[:-1], key=lambda view: view.last_ms))
         self._rows.clear()
 
-    def touched(self) -> None:
-        """Things or views were changed from outside."""
-        self._rows.clear()
-
     def plain(self) -> dict[str, Any]:
         """For a store: a map that JSON takes."""
         return {
@@ -140,7 +134,6 @@ class Memory:
                     "number": thing.number,
                     "name": thing.name,
                     "seen_ms": [thing.first_ms, thing.last_ms],
-                    "pins": thing.pins,
                     "views": [
                         [base64.b85encode(view.embedding).decode(), view.infrared, view.last_ms]
                         for view in thing.views
@@ -157,9 +150,7 @@ class Memory:
         for one in plain["things"]:
             views = [View(base64.b85decode(text), dark, ms) for text, dark, ms in one["views"]]
             first_ms, last_ms = one["seen_ms"]
-            things.append(
-                Thing(one["number"], one["name"], first_ms, last_ms, views, list(one["pins"]))
-            )
+            things.append(Thing(one["number"], one["name"], first_ms, last_ms, views))
         return cls(plain["born_ms"], plain["class_ms"], things, plain["next"], plain["forgot"])
 
 

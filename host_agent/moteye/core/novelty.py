@@ -23,7 +23,6 @@ KNOWN_Q12 = round(0.88 * ONE_Q12)
 FAR_Q12 = round(0.80 * ONE_Q12)
 RISE_Q8, FAR_RISE_Q8 = 128, 0  # log-odds x 256, above and below FAR_Q12
 SITE = "*"
-REGISTRY = ("names", SITE)
 _LEVEL_SHIFT = 2  # the level follows the margin by a quarter a frame
 Place = tuple[str, str]
 
@@ -82,10 +81,14 @@ class Novelty:
         self._dirty.clear()
         return changed
 
-    def changed(self, place: Place) -> None:
-        """A memory was changed from outside, by feedback."""
-        self.memories[place].touched()
-        self._dirty.add(place)
+    def call(self, memory: str, device: str, seen: Observation, name: str) -> None:
+        """Give the remembered thing that a frame shows a name."""
+        for place in ((memory, device), (memory, SITE)):
+            found = self.memories.get(place)
+            match = found and found.match(seen.embedding, infrared=seen.infrared)
+            if match and match.similarity_q12 >= KNOWN_Q12:
+                match.thing.name = name
+                self._dirty.add(place)
 
     def place(self, compiled: CompiledPolicy, device: str) -> Place:
         """Where a policy's memory of a camera is kept."""
@@ -166,16 +169,11 @@ class Novelty:
 
     def _instance_news(self, new: New, memory: Memory, look: Look, seen: Observation) -> News:
         match = memory.match(seen.embedding, infrared=seen.infrared)
-        named = self._registered(new, seen)
-        if named is not None:
-            text = f"known: {named.thing.name}, similarity {_shown(named)}"
-            explained = match is not None and match.similarity_q12 >= KNOWN_Q12
-            return News(False, text, match, "seen" if explained else "thing")
         if match is None:
             return News(True, "new: nothing like it seen here")
         where = f"{match.thing}, similarity {_shown(match)}"
         if match.similarity_q12 >= KNOWN_Q12:
-            kept = bool(match.thing.pins) or match.thing.name in new.known
+            kept = match.thing.name in new.known
             if kept or _remembered(look.compiled, match.thing.last_ms, seen.time_ms):
                 return News(False, f"known: {where}", match, "seen")
             away_s = (seen.time_ms - match.thing.last_ms) / 1000
@@ -189,16 +187,6 @@ class Novelty:
             return News(False, text, match, "view")
         text = f"new: the nearest is {where}; margin {rise / 256:+.2f}"
         return News(True, text, match)
-
-    def _registered(self, new: New, seen: Observation) -> Match | None:
-        """The thing in the registry that a policy knows by name and that the frame shows."""
-        registry = self.memories.get(REGISTRY)
-        if not new.known or registry is None:
-            return None
-        match = registry.match(seen.embedding, infrared=seen.infrared)
-        if match is None or match.thing.name not in new.known:
-            return None
-        return match if match.similarity_q12 >= KNOWN_Q12 else None
 
     def _level(self, look: Look, seen: Observation) -> Level:
         return self._levels.setdefault(

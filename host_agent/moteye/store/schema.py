@@ -40,6 +40,24 @@ memories = Table(
     Column("state", Text, nullable=False),
 )
 
+# What a camera usually shows: a sample of its frames, and the calibration fitted to it last.
+backgrounds = Table(
+    "backgrounds",
+    metadata,
+    Column("device", String, primary_key=True),
+    Column("encoder", LargeBinary, nullable=False),
+    Column("seen", BigInteger, nullable=False),
+    Column("frames", LargeBinary, nullable=False),  # int8[N, 256]
+    Column("calibration", LargeBinary, nullable=False),
+)
+
+marks = Table(
+    "marks",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("mark", LargeBinary, nullable=False),
+)
+
 devices = Table(
     "devices",
     metadata,

@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import structlog
 from sqlalchemy.pool import StaticPool
 
 from moteye.core.decisions import Decision, Gate
+from moteye.core.marks import Mark
 from moteye.core.memory import Memory
 from moteye.core.track import Track
 from moteye.errors import StoreError
@@ -33,7 +34,8 @@ _PAGE = 4096
 class RecordedEvent:
     """One entry of the recording.
 
-    `kind` "e" embedding, "l" late one, "s" start, "r" release, "f" MQTT state.
+    `kind` "e" embedding, "l" late one, "s" start, "r" release, "f" MQTT state, "c" calibration of a
+    camera, "k" mark.
 
     `data` is int8[256] as bytes for an embedding, the policy's name for a release, the message for
     a state, whose topic stands in `device`. `colour` percent of the frame, -1 where the device did
@@ -56,6 +58,16 @@ class RecordedEvent:
         return self.kind in ("e", "l")
 
 
+@dataclass(frozen=True)
+class Background:
+    """What is kept of a camera: `frames` int8[N, 256] as bytes, a sample of `seen` of them."""
+
+    encoder: bytes
+    seen: int
+    frames: bytes
+    calibration: bytes
+
+
 @dataclass
 class Batch:
     """Everything that one transaction writes.
@@ -69,6 +81,8 @@ class Batch:
     decisions: list[Decision] = field(default_factory=list)
     outbox: list[dict[str, Any]] = field(default_factory=list)
     memories: dict[tuple[str, str], Memory] = field(default_factory=dict)
+    backgrounds: dict[str, Background] = field(default_factory=dict)
+    marks: dict[int, Mark] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return any(vars(self).values())
@@ -76,6 +90,8 @@ class Batch:
 
 _TRACK = ("fingerprint", "device", "state")
 _MEMORY = ("memory", "place", "state")
+_BACKGROUND = ("device", "encoder", "seen", "frames", "calibration")
+_MARK = ("number", "mark")
 _DEVICE = ("device", "session", "numbers", "clock_offset_ms")
 _EVENT = tuple(RecordedEvent.__dataclass_fields__)
 _event_of = attrgetter(*_EVENT)
@@ -149,6 +165,25 @@ class Store:
         """All memories, by (memory, place)."""
         rows = self._all(sa.select(schema.memories))
         return {(r.memory, r.place): Memory.of_plain(json.loads(r.state)) for r in rows}
+
+    def backgrounds(self, encoder: bytes) -> dict[str, Background]:
+        """The backgrounds of all cameras whose frames that encoder made."""
+        table = schema.backgrounds
+        rows = self._all(sa.select(table).where(table.c.encoder == encoder))
+        return {r.device: Background(r.encoder, r.seen, r.frames, r.calibration) for r in rows}
+
+    def marks(self) -> list[Mark]:
+        """All that was said of alerts, in order, undone or not."""
+        table = schema.marks
+        return [Mark.of_json(r.mark) for r in self._all(sa.select(table).order_by(table.c.number))]
+
+    def calibrations_before(self, time_ms: int) -> list[RecordedEvent]:
+        """The last calibration of each camera before a moment, for a replay from there."""
+        table = schema.events
+        columns = [table.c[name] for name in RecordedEvent.__dataclass_fields__]
+        query = sa.select(*columns).where(table.c.kind == "c", table.c.time_ms < time_ms)
+        last = {row.device: RecordedEvent(*row) for row in self._all(query.order_by(table.c.seq))}
+        return list(last.values())
 
     def keep_tracks(self, fingerprints: set[str]) -> None:
         """Forget the tracks of all other policies."""
@@ -256,6 +291,20 @@ class Store:
                 return
             last = rows[-1].seq
 
+    def frame_of(self, decision: Decision) -> RecordedEvent | None:
+        """The recorded frame that a decision was made on, if it is still there."""
+        table = schema.events
+        columns = [table.c[name] for name in RecordedEvent.__dataclass_fields__]
+        query = sa.select(*columns).where(
+            table.c.kind.in_(("e", "l")),
+            table.c.device == decision.device,
+            table.c.session == decision.session,
+            table.c.frame == decision.frame,
+            table.c.time_ms == decision.time_ms,
+        )
+        rows = self._all(query.limit(1))
+        return RecordedEvent(*rows[0]) if rows else None
+
     def cameras(self) -> set[str]:
         """Every device that was ever seen."""
         return {row.device for row in self._all(sa.select(schema.devices.c.device))}
@@ -349,6 +398,10 @@ class Store:
             for key, memory in batch.memories.items()
         )
         insert(connection, schema.memories, _MEMORY, memories, replace=True)
+        backgrounds = ((device, *astuple(one)) for device, one in batch.backgrounds.items())
+        insert(connection, schema.backgrounds, _BACKGROUND, backgrounds, replace=True)
+        marks = ((mark.number, mark.json()) for mark in batch.marks.values())
+        insert(connection, schema.marks, _MARK, marks, replace=True)
         devices = ((name, *state) for name, state in batch.devices.items())
         insert(connection, schema.devices, _DEVICE, devices, replace=True)
         insert(connection, schema.events, _EVENT, map(_event_of, batch.events))

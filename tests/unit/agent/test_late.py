@@ -76,7 +76,8 @@ class Hearing:
 @pytest.fixture
 async def hearing(tmp_path):
     url = f"sqlite:///{tmp_path / 'moteye.db'}"
-    agent = Agent(load_settings(policies=tmp_path, listen="127.0.0.1:1", store=url))
+    flags = {"policies": tmp_path, "listen": "127.0.0.1:1", "store": url}
+    agent = Agent(load_settings(**flags, camera_background=False))
     agent._space = SimpleNamespace(encoder_hash=ENCODER)
     agent.judge.compiled = compiled_set()
     agent.engine.replace(agent.judge.compiled.policies)

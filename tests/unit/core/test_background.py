@@ -36,7 +36,7 @@ def test_mapped_margins_lie_where_the_banks_do(shift, spread):
     mapped = mapped_q8(fresh[:, None], np.array([mult]), np.array([offset]))[:, 0]
     assert (mapped <= fresh).all()
     raw, own = (fresh >= limit).mean(), (mapped >= limit).mean()
-    assert own <= 2e-3, (raw, own)
+    assert own <= 3e-3, (raw, own)
 
 
 def test_few_frames_change_nothing():

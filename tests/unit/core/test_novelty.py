@@ -2,83 +2,27 @@
 
 import json
 from datetime import datetime
+from math import isqrt
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from moteye.core.engine import CompiledPolicy, Engine, Observation
-from moteye.core.language import parse_policy
+from moteye.core.engine import Observation
 from moteye.core.memory import THINGS, VIEWS, Memory, similarities_q12
 from moteye.core.novelty import span
-from moteye.schedule import calendar_period
-
-DAY_S = 86_400
-RNG = np.random.default_rng(0)
-SCENE, ONE, TWO = (row / np.linalg.norm(row) for row in RNG.standard_normal((3, 256)))
-EMPTY, SOME, MORE = -900, 500, 900  # margins: nothing, one thing, two things
-
-
-def picture(*parts, light: float = 0.0) -> bytes:
-    """The embedding of the scene with some things in it; `light` turns it elsewhere."""
-    row = SCENE + sum(parts) + light * np.random.default_rng(7).standard_normal(256) / 16
-    return np.rint(127 * row / np.abs(row).max()).astype(np.int8).tobytes()
-
-
-def compiled(new: str, extra: str = "", name: str = "p") -> CompiledPolicy:
-    text = f"see: plant\nthen: [log]\ncooldown: 0s\nnew: {new}\n{extra}"
-    policy = parse_policy(text, f"{name}.yaml", name)
-    period = calendar_period(policy.new) if "zone" in new else None
-    enter_q8 = np.array([0], np.int32)
-    return CompiledPolicy(policy, np.array([0]), enter_q8, text + name, memory=name, period=period)
-
-
-class Camera:
-    """Feeds an engine one frame a second."""
-
-    def __init__(self, *policies: CompiledPolicy, device: str = "cam") -> None:
-        self.engine = Engine()
-        self.engine.replace(policies)
-        self.device = device
-        self.frame = 0
-        self.time_ms = 1_800_000_000_000
-
-    def look(self, margin: int, view: bytes, frames: int = 1, *, infrared: bool = False):
-        found = []
-        for _ in range(frames):
-            self.frame += 1
-            self.time_ms += 1000
-            where = (self.device, 1, self.frame, self.frame, self.time_ms)
-            seen = Observation(*where, embedding=view, infrared=infrared)
-            found += self.engine.observe(seen, np.array([margin], np.int16))
-        return found
-
-    def wait(self, seconds: float) -> None:
-        self.time_ms += int(1000 * seconds)
-
-    def restart(self) -> None:
-        """As the agent does: everything that is known goes through the store's form."""
-        tracks = self.engine.snapshot()
-        plain = {
-            place: json.loads(json.dumps(memory.plain()))
-            for place, memory in self.engine.novelty.memories.items()
-        }
-        policies = self.engine.policies
-        self.engine = Engine()
-        self.engine.replace(policies)
-        self.engine.restore(tracks)
-        self.engine.novelty.restore(
-            {place: Memory.of_plain(memory) for place, memory in plain.items()}
-        )
-        self.engine.start()
-
-
-def fired(decisions) -> list[bool]:
-    return [decision.fired for decision in decisions]
-
-
-def why(decisions) -> str:
-    (decision,) = decisions
-    return next(gate.text for gate in decision.gates if gate.name == "known")
+from support.remembering import (
+    DAY_S,
+    EMPTY,
+    MORE,
+    ONE,
+    SOME,
+    TWO,
+    Camera,
+    compiled,
+    fired,
+    picture,
+    why,
+)
 
 
 def test_a_thing_is_news_once_and_known_when_it_comes_back():
@@ -258,17 +202,17 @@ def test_a_site_shares_what_its_cameras_saw():
 def test_memory_is_bounded_and_forgets_what_was_not_seen_for_longest():
     memory = Memory(0)
     rows = np.random.default_rng(1).integers(-127, 128, (THINGS + 5, 256)).astype(np.int8)
-    first = memory.add_thing("p", rows[0].tobytes(), infrared=False, time_ms=0)
-    first.pins.append(1)
+    memory.add_thing("p", rows[0].tobytes(), infrared=False, time_ms=0)
     for number in range(1, THINGS + 5):
         memory.add_thing("p", rows[number].tobytes(), infrared=False, time_ms=number)
     assert (len(memory.things), memory.forgot) == (THINGS, 5)
-    assert [thing.number for thing in memory.things[:2]] == [1, 7], "a pinned one stays"
+    assert [thing.number for thing in memory.things[:2]] == [6, 7]
+    last = memory.things[-1]
     for number in range(VIEWS + 3):
-        memory.add_view(first, rows[number].tobytes(), infrared=True, time_ms=100 + number)
-    assert len(first.views) == VIEWS + 1
+        memory.add_view(last, rows[number].tobytes(), infrared=True, time_ms=100 + number)
+    assert len(last.views) == VIEWS + 1
     found = memory.match(rows[VIEWS + 2].tobytes(), infrared=True)
-    assert (found.thing, found.similarity_q12) == (first, 4096)
+    assert (found.thing, found.similarity_q12) == (last, 4096)
     assert Memory.of_plain(json.loads(json.dumps(memory.plain()))) == memory
 
 
@@ -278,8 +222,6 @@ def test_similarities_are_exact_integers():
     rows[3] = 0
     found = similarities_q12(rows[0].tobytes(), rows)
     assert (found[0], found[3]) == (4096, 0)
-    from math import isqrt
-
     for row, value in zip(rows, found, strict=True):
         dot = sum(int(a) * int(b) for a, b in zip(rows[0], row, strict=True))
         square = sum(int(a) ** 2 for a in rows[0]) * sum(int(b) ** 2 for b in row)

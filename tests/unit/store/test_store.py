@@ -221,8 +221,7 @@ def test_a_person_asks_for_another_attempt_once(store_url):
 
 def test_memories_are_kept_and_replaced(store_url):
     memory = Memory(5, class_ms=7)
-    thing = memory.add_thing("a plant", bytes(range(256)), infrared=True, time_ms=6)
-    thing.pins.append(3)
+    memory.add_thing("a plant", bytes(range(256)), infrared=True, time_ms=6)
     Store(store_url).commit(Batch(memories={("m", "cam"): memory, ("m", "*"): Memory(1)}))
     store = Store(store_url)
     assert store.memories() == {("m", "cam"): memory, ("m", "*"): Memory(1)}
