@@ -36,7 +36,6 @@ def feedback(
 
     It counts from the next frame on. Where no agent answers it is written down for its next start.
     """
-    set_up_logs(level=logging.ERROR)
     settings = load_settings(config, broker=broker, store=store)
     url = settings.store or default_url()
     if event == "list":
@@ -44,6 +43,7 @@ def feedback(
         return
     if said is None:
         raise ConfigError("what of it? moteye feedback EVENT known|wrong|right|NAME")
+    set_up_logs(level=logging.ERROR)
     request = {"undo": said} if event == "undo" else {"event": event, "said": said}
     try:
         answer = asyncio.run(_ask(settings.broker_url, request))
