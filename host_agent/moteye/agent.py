@@ -197,6 +197,7 @@ class Agent:
 
     async def _receive(self, topic: str, payload: bytes, retain: bool, ack: Ack) -> None:
         arrival_ms = self._clock.now_ms()
+        self._look_at_the_wall(arrival_ms)
         if topic in self.engine.topics:
             self.ledger.tell(topic, payload.decode(errors="replace")[:FACT_CHARS], arrival_ms)
         if topic == ACK_TOPIC:
@@ -222,6 +223,13 @@ class Agent:
                 log.info("device", device=device.id, state=message.state, session=message.s)
             case models.Detections():
                 self._compare(device, message)
+
+    def _look_at_the_wall(self, now_ms: int) -> None:
+        """Durations go by a clock that nobody sets; windows of `while:` by the wall's (T19)."""
+        ahead_ms = self._clock.ahead_ms(self.engine.ahead_ms)
+        if ahead_ms != self.engine.ahead_ms:
+            log.warning("the clock was set", by_s=(ahead_ms - self.engine.ahead_ms) / 1000)
+            self.ledger.wall_was_set(ahead_ms, now_ms)
 
     def _look_for_others(self, payload: bytes) -> None:
         """Two agents would both act on every alert (T15): say so, once for each that comes."""

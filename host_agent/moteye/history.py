@@ -52,6 +52,8 @@ class Replay:
                 self.engine.start()
             elif event.kind == "r":
                 self.engine.release(event.data.decode(), event.device, event.time_ms)
+            elif event.kind == "w":
+                self.engine.ahead_ms = int(event.data)
             elif event.kind == "f":
                 self.engine.tell(event.device, event.data.decode())
             elif event.kind == "c":

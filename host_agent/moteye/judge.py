@@ -168,7 +168,7 @@ class Judge:
         rows: list[dict[str, Any]] = []
         for decision in decisions:
             policy = self.policy(decision.policy)
-            rows += rows_for(decision, policy) if policy is not None else []
+            rows += rows_for(decision, policy, self._engine.ahead_ms) if policy is not None else []
         for ending in self._engine.take_ended():
             policy = self.policy(ending.policy)
             rows += rows_at_end(ending, policy) if policy is not None else []

@@ -164,6 +164,12 @@ class Ledger:
             raise StoreError("the store is not open")
         return await self._on_worker(lambda: question(store))
 
+    def wall_was_set(self, ahead_ms: int, time_ms: int) -> None:
+        """The wall clock is `ahead_ms` ahead of the events' from now on (T19); recorded."""
+        self._engine.ahead_ms = ahead_ms
+        event = RecordedEvent("w", time_ms=time_ms, data=str(ahead_ms).encode())
+        self._batch.events.append(event)
+
     def tell(self, topic: str, text: str, time_ms: int) -> None:
         """A message on a topic that a `while:` asks for; recorded where it is news."""
         if self._engine.tell(topic, text):
@@ -182,7 +188,10 @@ class Ledger:
         batch.outbox += [dict(row) for row in outbox]
         for device in self._touched:
             session, window = self._windows[device]
-            batch.devices[device] = (session, window.text(), self._offsets.get(device))
+            offset_ms = self._offsets.get(device)
+            if offset_ms is not None:  # in wall time, which the next run begins with
+                offset_ms += self._engine.ahead_ms
+            batch.devices[device] = (session, window.text(), offset_ms)
         self._touched.clear()
         if not batch or self._store is None:
             return

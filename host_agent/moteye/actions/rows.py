@@ -12,15 +12,19 @@ from moteye.core.scoring import prob_q8
 Row = dict[str, Any]
 
 
-def rows_for(decision: Decision, policy: Policy) -> list[Row]:
-    """Everything that a decision asks for; nothing where it did not fire."""
+def rows_for(decision: Decision, policy: Policy, ahead_ms: int = 0) -> list[Row]:
+    """Everything that a decision asks for; nothing where it did not fire.
+
+    `ahead_ms`: how far the wall clock is ahead of the decision's time.
+    """
     if not decision.fired:
         return []
     probability = _probability(decision.margin_q8, policy)
-    alert = Alert.of(decision, probability, severity=policy.severity)
+    wall_ms = decision.time_ms + ahead_ms
+    alert = Alert.of(decision, probability, wall_ms, severity=policy.severity)
     rows = rows_of(decision, alert, list(policy.then))
     if policy.escalate is not None and not decision.severity:
-        begun_ms = decision.due_ms or decision.time_ms
+        begun_ms = decision.due_ms or wall_ms
         for number, after_s in enumerate(policy.escalate.due_s(), 1):
             escalated = rows_of(decision, alert.escalated(number), list(policy.escalate.then))
             for row in escalated:

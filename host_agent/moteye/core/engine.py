@@ -61,10 +61,12 @@ _NOT_FOR_UPGRADES = ("cooldown", "group")
 class Engine:
     """All tracks of all policies.
 
-    One instance an agent; feed it observations in the order of arrival.
+    One instance an agent; feed it observations in the order of arrival. `ahead_ms` is how far the
+    wall clock, which windows of `while:` go by, is ahead of the observations' time.
     """
 
     policies: tuple[CompiledPolicy, ...] = ()
+    ahead_ms: int = 0
     novelty: Novelty = field(default_factory=Novelty)
     calibrations: dict[str, CameraCalibration] = field(default_factory=dict)
     marks: Marks = field(default_factory=Marks)
@@ -107,6 +109,7 @@ class Engine:
 
         Episodes go on; what was about to become one begins anew. MQTT states are not known.
         """
+        self.ahead_ms = 0
         self._views.start()
         self._standing.facts.clear()
         self.novelty.start()
@@ -305,7 +308,8 @@ class Engine:
         news: News | None = None,
     ) -> tuple[Gate, ...]:
         rule, time_ms = look.compiled, seen.time_ms
-        closed = rule.schedule.closed(time_ms) if rule.schedule is not None else ""
+        wall_ms = time_ms + self.ahead_ms
+        closed = rule.schedule.closed(wall_ms) if rule.schedule is not None else ""
         closed = self._standing.closed(rule.policy, seen.device) or closed
         return gates_of(
             look,
@@ -377,7 +381,7 @@ class Engine:
             other = self._standing.closed(policy, seen.device)
             if not other:
                 due_ms, reason = (
-                    rule.schedule.opens_ms(seen.time_ms),
+                    rule.schedule.opens_ms(seen.time_ms + self.ahead_ms),
                     "deferred until `while` holds",
                 )
                 failed = None

@@ -68,7 +68,8 @@ devices = Table(
 )
 
 # kind: "e" an embedding, "l" one that came too late to alert anybody, "s" the agent began, "r" an
-# alert of which no action was delivered, "f" a message on a topic that a `while:` asks for.
+# alert of which no action was delivered, "f" a message on a topic that a `while:` asks for, "w" the
+# wall clock was set: `data` is how many ms it is ahead of the events' time since then.
 events = Table(
     "events",
     metadata,

@@ -35,11 +35,11 @@ class RecordedEvent:
     """One entry of the recording.
 
     `kind` "e" embedding, "l" late one, "s" start, "r" release, "f" MQTT state, "c" calibration of a
-    camera, "k" mark.
+    camera, "k" mark, "w" the wall clock was set.
 
     `data` is int8[256] as bytes for an embedding, the policy's name for a release, the message for
-    a state, whose topic stands in `device`. `colour` percent of the frame, -1 where the device did
-    not say.
+    a state, whose topic stands in `device`; how far the wall clock is ahead, in ms. `colour`
+    percent of the frame, -1 where the device did not say.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""What arrives late alerts nobody, and is history all the same (T23)."""
+"""Time in the agent: what arrives late (T23), devices that are ahead (T20), clocks set (T19)."""
 
 import asyncio
 from types import SimpleNamespace
@@ -16,14 +16,16 @@ from moteye.store import Store
 from moteye_protocol import models
 from moteye_protocol.prototype_set import PrototypeSet
 
-HOURS_MS = 6 * 3600 * 1000
+HOUR_S = 3600
+HOURS_MS = 6 * HOUR_S * 1000
+NOON_S = 1_790_000_000.0
 ENCODER = b"encoder!"
 SEEN, UNSEEN = (np.full(256, sign * 100, np.int8).tobytes() for sign in (1, -1))
 
 
-def compiled_set():
+def compiled_set(text="cooldown: 0s", schedule=None):
     """One policy on one row, which SEEN answers and UNSEEN does not."""
-    policy = parse_policy("see: a cat\ncooldown: 0s\nthen: [log]\n", "cat", "cat")
+    policy = parse_policy(f"see: a cat\n{text}\nthen: [log]\n", "cat", "cat")
     prototypes = PrototypeSet(
         encoder_hash=ENCODER,
         number=1,
@@ -35,17 +37,24 @@ def compiled_set():
         shift=(24,) * 3,
         report_q8=0,
     )
-    found = CompiledPolicy(policy, np.array([0]), np.array([1], np.int32), "cat")
+    found = CompiledPolicy(policy, np.array([0]), np.array([1], np.int32), "cat", schedule)
     return SimpleNamespace(policies=(found,), scorer=Scorer(prototypes, 64))
 
 
 class Hearing:
-    """An agent without a broker that hears one camera; `now_s` is its clock."""
+    """An agent without a broker that hears one camera.
+
+    `now_s` is its clock, which the wall's is `set_s` ahead of.
+    """
 
     def __init__(self, agent):
-        self.agent, self.now_s, self.frame = agent, 1000.0, 0
-        clock = EventClock(lambda: self.now_s, lambda: self.now_s)
+        self.agent, self.now_s, self.set_s, self.frame = agent, NOON_S, 0.0, 0
+        clock = EventClock(lambda: self.now_s, lambda: self.now_s + self.set_s)
         agent._clock = agent.devices.clock = clock
+
+    def use(self, compiled):
+        self.agent.judge.compiled = compiled
+        self.agent.engine.replace(compiled.policies)
 
     async def hear(self, *views, at_ms, t=None):
         for view in views:
@@ -79,12 +88,12 @@ async def hearing(tmp_path):
     flags = {"policies": tmp_path, "listen": "127.0.0.1:1", "store": url}
     agent = Agent(load_settings(**flags, camera_background=False))
     agent._space = SimpleNamespace(encoder_hash=ENCODER)
-    agent.judge.compiled = compiled_set()
-    agent.engine.replace(agent.judge.compiled.policies)
     agent.devices._resync = False
     await agent.ledger.open()
     task = asyncio.create_task(agent.judge.run())
-    yield Hearing(agent)
+    found = Hearing(agent)
+    found.use(compiled_set())
+    yield found
     task.cancel()
     await agent.ledger.close()
 
@@ -122,3 +131,38 @@ async def test_t20_verdicts_do_not_depend_on_the_device_clock(hearing):
         hearing.now_s += 1
         await hearing.hear(SEEN, SEEN, UNSEEN, UNSEEN, at_ms=at_ms, t=t)
     assert [d.fired for d in hearing.decisions()] == [True] * 3
+
+
+class Afternoon:
+    """A window that opens an hour after NOON_S."""
+
+    opens_at_ms = int(NOON_S + HOUR_S) * 1000
+
+    def closed(self, time_ms):
+        return "" if time_ms >= self.opens_at_ms else "too early"
+
+    def opens_ms(self, time_ms):
+        return max(time_ms, self.opens_at_ms)
+
+
+@pytest.mark.parametrize("set_s", [HOUR_S + 1, -HOUR_S, -NOON_S, 45 * 365 * 24 * HOUR_S])
+async def test_t19_a_clock_that_is_set_moves_no_cooldown_but_the_windows(hearing, set_s):
+    hearing.use(compiled_set("cooldown: 10m", Afternoon()))
+    hearing.now_s += HOUR_S  # the window is open
+    await hearing.hear(UNSEEN, SEEN, SEEN, UNSEEN, UNSEEN, at_ms=0)
+    hearing.set_s = set_s
+    for minute in (9, 11):
+        hearing.now_s = NOON_S + HOUR_S + 60 * minute
+        at_ms = minute * 60_000
+        await hearing.hear(SEEN, SEEN, UNSEEN, UNSEEN, at_ms=at_ms)
+    decisions = hearing.decisions()
+    reasons = [d.reason.partition(":")[0] for d in decisions]
+    too_early = set_s == -HOUR_S  # the others are an hour on, or times that nobody believes
+    assert reasons == ["seen", "cooldown", "while" if too_early else "seen"]
+    events = list(Store(hearing.agent.settings.store).events())
+    believed = abs(set_s) < 2 * HOUR_S
+    assert [event.data for event in events if event.kind == "w"] == (
+        [str(int(set_s * 1000)).encode()] if believed else []
+    )
+    again = list(Replay(hearing.agent.judge.compiled, ENCODER).feed(events))
+    assert [d.json() for d in again] == [d.json() for d in decisions]
