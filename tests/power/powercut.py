@@ -327,15 +327,15 @@ def prove_repeated(seed: int, runs: int) -> Row:
         allowed = {sha(data)[:8] for data in (GOOD[2], *targets)}
         floor = 2
         for _ in range(RANDOM_CUTS):
-            flash.steps, flash.cut_at = 0, chance.randrange(1200)
+            flash.steps, flash.fail_at = 0, chance.randrange(1200)
             flash.torn = chance if chance.random() < 0.7 else None
             row.cuts += 1
             row.torn_writes += flash.torn is not None
             try:
                 install(flash, chance.choice(targets))
             except PowerCut:
-                row.steps += flash.steps
-            flash.cut_at = None
+                row.steps += flash.steps - 1  # the last one was cut
+            flash.fail_at = None
             device = Device(flash, ENCODER)
             now = device.swap.fields()["floor"]
             if device.used not in allowed or now < floor or device.swap.active.epoch < now:

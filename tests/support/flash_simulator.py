@@ -2,6 +2,8 @@
 
 import random
 
+from support.failing import Failing
+
 WORD = 4
 
 
@@ -9,21 +11,21 @@ class PowerCut(BaseException):
     """The power is gone; nothing after it happens."""
 
 
-class SimulatedFlash:
+class SimulatedFlash(Failing):
     """`size` bytes in sectors.
 
-    Each step (a word programmed, an eighth of a sector erased) counts. At step `cut_at` the power
+    Each step (a word programmed, an eighth of a sector erased) counts. At step `fail_at` the power
     goes: before it where `torn` is None, else in the middle of it, with bits left by chance from
-    `torn`.
+    `torn`. With `broken` the power stays, and the step ends in an OSError with nothing done.
     """
 
     def __init__(self, size: int, sector_bytes: int = 1024, *, seed: int = 0) -> None:
+        super().__init__()
         self.size = size
         self.sector_bytes = sector_bytes
         # a new flash holds anything
         self.bytes = bytearray(random.Random(seed).randbytes(size))
-        self.steps = 0
-        self.cut_at: int | None = None
+        self.broken = False
         self.torn: random.Random | None = None
         self.tears: list[tuple[int, int]] = []  # (offset, size) of what was torn
 
@@ -56,10 +58,11 @@ class SimulatedFlash:
         buffer[:] = self.bytes[offset : offset + len(buffer)]
 
     def _cut(self, offset: int, size: int) -> bool:
-        if self.steps == self.cut_at:
-            if self.torn is None:
-                raise PowerCut
-            self.tears.append((offset, size))
-            return True
-        self.steps += 1
-        return False
+        if not self.due():
+            return False
+        if self.broken:
+            raise OSError(5, "EIO")
+        if self.torn is None:
+            raise PowerCut
+        self.tears.append((offset, size))
+        return True
