@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -40,6 +41,13 @@ class CompiledPolicy:
     upgrade_q8: npt.NDArray[np.int32] | None = None
     memory: str = ""
     period: Callable[[int], int] | None = None
+
+    @cached_property
+    def deciding(self) -> tuple[tuple[str, ...], tuple[int, ...], tuple[int, ...]]:
+        """Phrases, columns and margins from which they count, of `any`, else of `all`."""
+        count = len(self.policy.any_of) or len(self.policy.all_of)
+        columns, enter = self.columns[:count].tolist(), self.enter_q8[:count].tolist()
+        return tuple(self.policy.phrases[:count]), tuple(columns), tuple(enter)
 
     @property
     def tells_things_apart(self) -> bool:

@@ -190,10 +190,10 @@ class Look:
     def _best(self) -> tuple[str, int, int]:
         if self._found is None:
             assert self._margins_q8 is not None
-            policy = self.compiled.policy
-            count = len(policy.any_of) or len(policy.all_of)
-            columns, enter = self.compiled.columns[:count], self.compiled.enter_q8[:count]
-            margins = self._margins_q8[columns].astype(np.int32)
-            at = int(np.argmax(margins - enter) if policy.any_of else np.argmin(margins - enter))
-            self._found = (policy.phrases[at], int(margins[at]), int(enter[at]))
+            # Plain integers: for a handful of phrases an array costs more than it saves.
+            phrases, columns, enter = self.compiled.deciding
+            margins = [int(self._margins_q8[column]) for column in columns]
+            over = [margin - needed for margin, needed in zip(margins, enter, strict=True)]
+            at = over.index(max(over) if self.compiled.policy.any_of else min(over))
+            self._found = (phrases[at], margins[at], enter[at])
         return self._found
