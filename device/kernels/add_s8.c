@@ -1,6 +1,7 @@
 #include "add_s8.h"
 #include "m55/add_s8_m55.h"
 #include "m7/add_s8_m7.h"
+#include "x86/add_s8_x86.h"
 #include "model_operator.h"
 #include "status.h"
 
@@ -40,10 +41,14 @@ int add_s8(const add_t *shape, const int8_t *a, const int8_t *b, int8_t *output)
         return MOTEYE_OK;
     }
 #endif
+    size_t i = 0;
+#if MOTEYE_X86
+    i = add_s8_x86(shape, a, b, output);
+#endif
     // A copy, so that the compiler knows that stores to output leave it alone.
     const add_t s = *shape;
     const int32_t a_right = -s.a_shift, b_right = -s.b_shift, out_right = -s.out_shift;
-    for (size_t i = 0; i < s.count; i++) {
+    for (; i < s.count; i++) {
         int32_t x =
             scale_down((a[i] - s.a_zero_point) * (1 << s.left_shift), s.a_multiplier, a_right);
         int32_t y =

@@ -4,6 +4,7 @@
 #include "dot.h"
 #include "m55/conv_2d_s8_m55.h"
 #include "m7/conv_2d_s8_m7.h"
+#include "x86/conv_2d_s8_x86.h"
 #include "model_operator.h"
 #include "status.h"
 
@@ -22,8 +23,7 @@ int conv_2d_s8_check(const window_2d_t *w, const channel_quant_t *quant) {
     return MOTEYE_OK;
 }
 
-// One window as int16, the zero point taken off, so that places outside the input are 0.
-static void gather_patch(
+void conv_2d_gather(
     const window_2d_t *w, const window_place_t *place, const int8_t *input, int16_t *patch) {
     size_t c = w->in_c;
     size_t row_terms = w->kernel_w * c;
@@ -90,7 +90,7 @@ static void convolve_pixel(const window_2d_t *w, const window_place_t *place, co
     int32_t acc[CHANNEL_BLOCK];
     size_t terms = (size_t)w->kernel_h * w->kernel_w * w->in_c;
     if (terms <= PATCH_MAX) {
-        gather_patch(w, place, input, patch);
+        conv_2d_gather(w, place, input, patch);
     }
     int32_t excess =
         w->filter_zero_point == 0 ? 0 : w->filter_zero_point * sum_window(w, place, input);
@@ -123,6 +123,11 @@ int conv_2d_s8(const window_2d_t *w, const int8_t *input, const int8_t *filter,
 #endif
 #if MOTEYE_M7
     if (w->filter_zero_point == 0 && conv_2d_s8_m7(w, input, filter, quant, output)) {
+        return MOTEYE_OK;
+    }
+#endif
+#if MOTEYE_X86
+    if (conv_2d_s8_x86(w, input, filter, quant, output)) {
         return MOTEYE_OK;
     }
 #endif

@@ -17,4 +17,9 @@ int conv_2d_s8(const window_2d_t *window, const int8_t *input, const int8_t *fil
 /* conv_2d_s8_check: the same refusals, without data; NULL `quant` checks the shape only. */
 int conv_2d_s8_check(const window_2d_t *window, const channel_quant_t *quant);
 
+/* conv_2d_gather: one window as int16[kernel_h * kernel_w * in_c], the zero point taken off, so that
+ * places outside the input are 0. */
+void conv_2d_gather(
+    const window_2d_t *window, const window_place_t *place, const int8_t *input, int16_t *patch);
+
 #endif

@@ -3,6 +3,7 @@
 #include "depthwise_conv_2d_s8.h"
 #include "m55/depthwise_conv_2d_s8_m55.h"
 #include "m7/depthwise_conv_2d_s8_m7.h"
+#include "x86/depthwise_conv_2d_s8_x86.h"
 #include "model_operator.h"
 #include "status.h"
 
@@ -77,6 +78,11 @@ int depthwise_conv_2d_s8(const window_2d_t *w, const int8_t *input, const int8_t
 #endif
 #if MOTEYE_M7
     if (w->filter_zero_point == 0 && depthwise_conv_2d_s8_m7(w, input, filter, quant, output)) {
+        return MOTEYE_OK;
+    }
+#endif
+#if MOTEYE_X86
+    if (depthwise_conv_2d_s8_x86(w, input, filter, quant, output)) {
         return MOTEYE_OK;
     }
 #endif

@@ -26,12 +26,12 @@ def _compile(name: str, flags: list[str], extra: list[Path], own_operators: bool
 
     `own_operators`: the list of operators is in `extra`.
     """
-    kernels = sorted(KERNELS.glob("*.c"))
+    kernels = sorted(KERNELS.rglob("*.c"))
     if own_operators:
         kernels.remove(KERNELS / "model_operators.c")
     sources = kernels + extra
     digest = hashlib.sha256(repr(flags).encode())
-    for path in [*sources, *sorted(KERNELS.glob("*.h"))]:
+    for path in [*sources, *sorted(KERNELS.rglob("*.h"))]:
         digest.update(path.read_bytes())
     target = BUILD / f"{name}-{digest.hexdigest()[:16]}"
     if not target.exists():
@@ -87,10 +87,13 @@ class KernelError(Exception):
 
 
 class Kernels:
-    """The shared library; `operators` is a C file with another list of operators."""
+    """The shared library; `operators` is a C file with another list of operators.
 
-    def __init__(self, operators: Path | None = None) -> None:
-        flags = ["-O2", "-fPIC", "-shared"]
+    `plain`: without the kernels of this machine's processor.
+    """
+
+    def __init__(self, operators: Path | None = None, *, plain: bool = False) -> None:
+        flags = ["-O2", "-fPIC", "-shared", *(["-DMOTEYE_X86=0"] if plain else [])]
         extra = [] if operators is None else [operators]
         self.c = ctypes.CDLL(str(_compile("libkernels.so", flags, extra, bool(extra))))
         self.c.status_text.restype = ctypes.c_char_p
