@@ -9,7 +9,7 @@ PORT = unix
 DEVICE = unix
 NEWLIB := /usr/lib/arm-none-eabi/newlib/nano.specs
 
-.PHONY: help setup demo test arm-tools check fix generate firmware evaluate bench-device bench-host powercut fuzz soak clean data-cc3m data-coco data-flowers102 data-food101
+.PHONY: help setup demo test arm-tools check fix generate firmware evaluate bench-device bench-host nets powercut fuzz soak clean data-cc3m data-coco data-flowers102 data-food101
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
@@ -34,6 +34,10 @@ demo: setup ## the main job: a plant arrives, one alert (ONCE=1 ends after it; D
 test: setup arm-tools ## all tests
 	@scripts/need mosquitto=mosquitto initdb=postgresql $(CLANG)
 	@$(BIN)/python -m pytest $(ARGS)
+
+nets: $(STAMP) arm-tools ## 600 random networks on each core and in uint8, byte for byte the reference's (NETS=…)
+	@MOTEYE_NETS=$(or $(NETS),600) $(BIN)/python -m pytest -q --timeout 7200 \
+		tests/unit/device/test_model_run.py tests/unit/device/test_cores.py
 
 powercut: $(STAMP) ## cut the power at every flash operation of a swap; prints the report
 	@$(BIN)/python tests/power/powercut.py $(ARGS)

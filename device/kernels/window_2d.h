@@ -102,6 +102,24 @@ static inline window_place_t window_2d_place(const window_2d_t *w, uint32_t y, u
     return place;
 }
 
+/* window_2d_whole_columns: output columns [first, end) whose windows lie inside the input's width;
+ * window_2d_whole_rows likewise. Without dilation only. */
+static inline tap_range_t window_2d_whole(
+    uint32_t in, uint32_t out, uint32_t kernel, uint32_t stride, uint32_t pad) {
+    tap_range_t range = {(pad + stride - 1) / stride, 0};
+    range.end = in < kernel ? 0 : (in - kernel + pad) / stride + 1;
+    range.end = range.end < out ? range.end : out;
+    return range;
+}
+
+static inline tap_range_t window_2d_whole_columns(const window_2d_t *w) {
+    return window_2d_whole(w->in_w, w->out_w, w->kernel_w, w->stride_w, w->pad_left);
+}
+
+static inline tap_range_t window_2d_whole_rows(const window_2d_t *w) {
+    return window_2d_whole(w->in_h, w->out_h, w->kernel_h, w->stride_h, w->pad_top);
+}
+
 /* window_2d_tap: the pixel under tap (ky, kx), which must lie inside. */
 static inline const int8_t *window_2d_tap(const window_2d_t *w, const window_place_t *place,
     const int8_t *input, uint32_t ky, uint32_t kx) {

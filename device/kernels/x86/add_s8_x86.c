@@ -5,7 +5,7 @@
 X86_INLINE __m256i scaled(const int8_t *from, __m256i zero_point, int left, const x86_factor_t *f) {
     __m128i bytes = _mm_loadl_epi64((const __m128i *)(const void *)from);
     __m256i x = _mm256_sub_epi32(_mm256_cvtepi8_epi32(bytes), zero_point);
-    x = x86_doubling_high_multiply(_mm256_slli_epi32(x, left), f->multiplier);
+    x = x86_doubling_high_multiply(_mm256_slli_epi32(x, left), f);
     return x86_rounding_shift_right(x, f);
 }
 
@@ -26,7 +26,7 @@ X86_AVX2 static size_t run(const add_t *s, const int8_t *a, const int8_t *b, int
     for (size_t i = 0; i < n; i += 8) {
         __m256i sum = _mm256_add_epi32(
             scaled(a + i, a_zero, left, &a_factor), scaled(b + i, b_zero, left, &b_factor));
-        sum = x86_doubling_high_multiply(sum, out_factor.multiplier);
+        sum = x86_doubling_high_multiply(sum, &out_factor);
         sum = _mm256_add_epi32(x86_rounding_shift_right(sum, &out_factor), out_zero);
         __m256i halves = _mm256_permute4x64_epi64(_mm256_packs_epi32(sum, sum), 0xD8);
         _mm_storel_epi64((__m128i *)(void *)(output + i), x86_narrow(halves, act_min, act_max));

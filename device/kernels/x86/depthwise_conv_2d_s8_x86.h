@@ -1,7 +1,6 @@
 /* depthwise_conv_2d_s8_x86: depthwise_conv_2d_s8 (its header is the contract) with AVX2, sixteen
  * channels at a time, taps in pairs. Returns false, with output left as it was, for what it does not
- * do: no AVX2, a depth multiplier, under 16 or over 4,096 channels, more than 64 taps, a filter's zero
- * point. */
+ * do: no AVX2, a depth multiplier, under 16 channels, more than 63 taps, a filter's zero point. */
 #ifndef MOTEYE_DEPTHWISE_CONV_2D_S8_X86_H
 #define MOTEYE_DEPTHWISE_CONV_2D_S8_X86_H
 

@@ -28,13 +28,15 @@ static inline bool x86_has_avx2(void) {
 
 // The factors of eight channels; `left` and `right` are the two directions of a shift.
 typedef struct {
-    __m256i multiplier, left, right, mask, half; // mask: the bits that right drops; half: mask / 2
+    __m256i multiplier, odd;         // odd: the multipliers of channels 1, 3, 5, 7 in front of them
+    __m256i left, right, mask, half; // mask: the bits that right drops; half: mask / 2
 } x86_factor_t;
 
 X86_INLINE x86_factor_t x86_factor(__m256i multiplier, __m256i shift) {
     const __m256i zero = _mm256_setzero_si256(), one = _mm256_set1_epi32(1);
     x86_factor_t f;
     f.multiplier = multiplier;
+    f.odd = _mm256_srli_epi64(multiplier, 32);
     f.left = _mm256_max_epi32(shift, zero);
     f.right = _mm256_sub_epi32(zero, _mm256_min_epi32(shift, zero));
     f.mask = _mm256_sub_epi32(_mm256_sllv_epi32(one, f.right), one);
@@ -43,10 +45,10 @@ X86_INLINE x86_factor_t x86_factor(__m256i multiplier, __m256i shift) {
 }
 
 // doubling_high_multiply of eight.
-X86_INLINE __m256i x86_doubling_high_multiply(__m256i x, __m256i multiplier) {
+X86_INLINE __m256i x86_doubling_high_multiply(__m256i x, const x86_factor_t *f) {
     const __m256i round = _mm256_set1_epi64x(1 << 30);
-    __m256i even = _mm256_mul_epi32(x, multiplier);
-    __m256i odd = _mm256_mul_epi32(_mm256_srli_epi64(x, 32), _mm256_srli_epi64(multiplier, 32));
+    __m256i even = _mm256_mul_epi32(x, f->multiplier);
+    __m256i odd = _mm256_mul_epi32(_mm256_srli_epi64(x, 32), f->odd);
     even = _mm256_srli_epi64(_mm256_add_epi64(even, round), 31);
     odd = _mm256_slli_epi64(_mm256_add_epi64(odd, round), 1);
     return _mm256_blend_epi32(even, odd, 0xAA);
@@ -61,8 +63,34 @@ X86_INLINE __m256i x86_rounding_shift_right(__m256i x, const x86_factor_t *f) {
 
 // requantize of eight.
 X86_INLINE __m256i x86_requantize(__m256i x, const x86_factor_t *f) {
-    x = x86_doubling_high_multiply(_mm256_sllv_epi32(x, f->left), f->multiplier);
+    x = x86_doubling_high_multiply(_mm256_sllv_epi32(x, f->left), f);
     return x86_rounding_shift_right(x, f);
+}
+
+/* x86_quick_ok: whether x86_requantize_quick is exact for `n` channels: every shift to the right, and
+ * no sum of `terms` products and a bias of 2^30 and more. */
+static inline bool x86_quick_ok(
+    const int32_t *bias, const int8_t *shift, uint32_t n, uint32_t terms) {
+    int32_t most = (1 << 29) - (int32_t)(terms * 255 * 128);
+    for (uint32_t i = 0; i < n; i++) {
+        if (shift[i] >= 0 || shift[i] < -20 || bias[i] > most || bias[i] < -most) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// Halves of what `right` drops, and the output's zero point before that.
+X86_INLINE __m256i x86_fold(const x86_factor_t *f, int32_t zero_point) {
+    __m256i half = _mm256_add_epi32(f->half, _mm256_set1_epi32(1));
+    return _mm256_add_epi32(half, _mm256_sllv_epi32(_mm256_set1_epi32(zero_point), f->right));
+}
+
+// requantize of eight and the zero point: x plus its sign plus a half, shifted.
+X86_INLINE __m256i x86_requantize_quick(__m256i x, const x86_factor_t *f, __m256i fold) {
+    x = x86_doubling_high_multiply(x, f);
+    x = _mm256_add_epi32(_mm256_add_epi32(x, _mm256_srai_epi32(x, 31)), fold);
+    return _mm256_srav_epi32(x, f->right);
 }
 
 // Sixteen halves to int8 within limits.

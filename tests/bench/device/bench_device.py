@@ -28,6 +28,7 @@ from kernel_library import Kernels  # noqa: E402
 from moteye.compiler import compile_with_report  # noqa: E402
 from reference import Reference, box_resize_rgb565  # noqa: E402
 from test_scoring import Parts  # noqa: E402
+from x86_time import ROUNDS, time_beside_xnnpack  # noqa: E402
 
 MODELS = {  # the real files' names, for --models
     "vww": "vww_96_int8.tflite",
@@ -50,6 +51,7 @@ GOALS: dict[str, tuple[int, int | None]] = {
     "m55.vww": (3_000_000, 6_434_042),
     "m55.mbv2_035_96_cut": (5_800_000, 11_555_159),
     "m55.resnet8": (3_000_000, 4_811_589),
+    "x86.mbv2_cut_over_xnnpack": (1, None),
     "arena.vww": (65_536, 100_708),
     "arena.mbv2_035_96_cut": (65_536, 194_292),
     "flash.runtime": (32_768, 102_616),
@@ -62,7 +64,7 @@ class Row:
     """One line of the table, one object of the file."""
 
     id: str
-    value: int
+    value: int | float
     unit: str
     conditions: str
 
@@ -85,7 +87,8 @@ class Row:
         met = "" if target is None else "met" if self.value <= target else "MISSED"
         texts = [f"{number:,}" if number else "–" for number in (target, rival)]
         ratio = f"{rival / self.value:.2f}x" if rival else "–"
-        return f"{self.id:32}{self.value:>14,} {texts[0]:>12} {texts[1]:>12} {ratio:>7} {met}"
+        value = f"{self.value:,}" if isinstance(self.value, int) else f"{self.value:.2f}"
+        return f"{self.id:32}{value:>14} {texts[0]:>12} {texts[1]:>12} {ratio:>7} {met}"
 
 
 def _tflite(name: str, models: Path | None) -> tuple[bytes, str]:
@@ -187,6 +190,15 @@ class Bench:
             conditions = f"random content; output equal to the definition; {M7.machine}, ±40"
             self.add(Row(f"m7.{name}", count, "instructions", conditions))
 
+    def x86(self) -> None:
+        """Time of the MobileNetV2 anchor on this machine over LiteRT's XNNPACK, turn by turn."""
+        tflite, origin = _tflite("mbv2_035_96_cut", self.models)
+        ours, theirs = time_beside_xnnpack(tflite)
+        conditions = (
+            f"{origin}; median of {ROUNDS} turns, one thread: {ours:.3f} and {theirs:.3f} ms"
+        )
+        self.add(Row("x86.mbv2_cut_over_xnnpack", round(ours / theirs, 3), "ratio", conditions))
+
     def footprint(self) -> None:
         """Flash of the runtime, and the deepest stack of all models."""
         flash = image.flash_bytes(M7)
@@ -215,6 +227,8 @@ def main() -> int:
                 bench.model(core, name, remove_dead=True)
     if not arguments.only or "scoring" in arguments.only:
         bench.scoring()
+    if not arguments.only or "x86" in arguments.only:
+        bench.x86()
     bench.footprint()
     if not arguments.only:
         target = ROOT / "build" / "bench" / "device.json"

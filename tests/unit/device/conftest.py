@@ -19,6 +19,12 @@ def kernels() -> Kernels:
     return Kernels()
 
 
+@pytest.fixture(scope="session", params=["plain", "x86"])
+def each_kernels(request: pytest.FixtureRequest) -> Kernels:
+    """Plain C, then what this machine's processor is given."""
+    return Kernels(plain=request.param == "plain")
+
+
 @pytest.fixture(scope="session")
 def micropython() -> Path:
     """The simulated device's interpreter, built if it is not."""

@@ -92,10 +92,16 @@ class Kernels:
     `plain`: without the kernels of this machine's processor.
     """
 
-    def __init__(self, operators: Path | None = None, *, plain: bool = False) -> None:
-        flags = ["-O2", "-fPIC", "-shared", *(["-DMOTEYE_X86=0"] if plain else [])]
+    def __init__(
+        self,
+        operators: Path | None = None,
+        *,
+        plain: bool = False,
+        flags: tuple[str, ...] = ("-O2",),
+    ) -> None:
+        all_flags = [*flags, "-fPIC", "-shared", *(["-DMOTEYE_X86=0"] if plain else [])]
         extra = [] if operators is None else [operators]
-        self.c = ctypes.CDLL(str(_compile("libkernels.so", flags, extra, bool(extra))))
+        self.c = ctypes.CDLL(str(_compile("libkernels.so", all_flags, extra, bool(extra))))
         self.c.status_text.restype = ctypes.c_char_p
         self.c.prob_q8.restype = ctypes.c_uint8
         self.c.crc32_ieee.restype = ctypes.c_uint32

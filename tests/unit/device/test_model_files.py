@@ -42,11 +42,11 @@ def _reference(tflite: bytes, model: Model) -> Reference | None:
         return None
 
 
-def test_every_model_file_equals_reference(kernels: Kernels) -> None:
+def test_every_model_file_equals_reference(each_kernels: Kernels) -> None:
     judged = 0
     for name, tflite in _files():
         pack, report = compile_with_report(tflite)
-        model = kernels.open(pack)
+        model = each_kernels.open(pack)
         reference = _reference(tflite, model)
         rng = np.random.default_rng(len(tflite))
         shape = tuple(model.header.input_dims)

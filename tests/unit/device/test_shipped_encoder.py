@@ -63,9 +63,9 @@ class Shipped:
         return self.reference.run(small.astype(np.int8))
 
 
-@pytest.fixture(scope="module")
-def shipped(kernels: Kernels) -> Shipped:
-    return Shipped(kernels)
+@pytest.fixture(scope="session")
+def shipped(each_kernels: Kernels) -> Shipped:
+    return Shipped(each_kernels)
 
 
 def test_encode_photo_crops_equals_reference(shipped: Shipped) -> None:

@@ -96,7 +96,11 @@ class NetBuilder:
         return float(np.float32(math.exp(self.rng.uniform(-5, 0))))
 
     def _zero(self, given: int | None = None) -> int:
-        return int(self.rng.integers(-128, 128)) if given is None else given
+        if given is not None:
+            return given
+        if self.rng.random() < 0.2:
+            return int(self.rng.choice([-128, 127]))
+        return int(self.rng.integers(-128, 128))
 
     # ---- operators
 

@@ -1,0 +1,54 @@
+"""Our runtime and LiteRT's XNNPACK on this machine's processor, turn by turn on one thread."""
+
+import ctypes
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from kernel_library import Kernels, Model, pointer
+from moteye.compiler import compile_model
+
+ROUNDS, TURN = 60, 20  # a turn: so many inferences; its time is the fastest of them
+DEVICE_FLAGS = ("-O3", "-march=native")  # of the simulated device (device/ports/unix/build.sh)
+
+
+def _fastest_ms(run: Callable[[], object]) -> float:
+    times = []
+    for _ in range(TURN):
+        start = time.perf_counter_ns()
+        run()
+        times.append(time.perf_counter_ns() - start)
+    return min(times) / 1e6
+
+
+def _runner(kernels: Kernels, model: Model) -> Callable[[], object]:
+    arguments = ctypes.byref(model._model), pointer(model.arena), ctypes.c_size_t(model.arena.size)
+
+    def run() -> None:
+        status = kernels.c.model_run(*arguments)
+        assert status == 0, model  # and keeps the model alive
+
+    return run
+
+
+def time_model(tflite: bytes) -> float:
+    """Median milliseconds of one inference of ours."""
+    kernels = Kernels(flags=DEVICE_FLAGS)
+    run = _runner(kernels, kernels.open(compile_model(tflite)))
+    return statistics.median(_fastest_ms(run) for _ in range(ROUNDS))
+
+
+def time_beside_xnnpack(tflite: bytes) -> tuple[float, float]:
+    """Median milliseconds of one inference: (ours, XNNPACK's)."""
+    kernels = Kernels(flags=DEVICE_FLAGS)
+    ours = _runner(kernels, kernels.open(compile_model(tflite)))
+    interpreter = Interpreter(model_content=tflite, num_threads=1)
+    interpreter.allocate_tensors()
+    details = interpreter.get_input_details()[0]
+    values = np.random.default_rng(0).integers(-128, 128, tuple(details["shape"]), dtype=np.int8)
+    interpreter.set_tensor(details["index"], values)
+    turns = [(_fastest_ms(ours), _fastest_ms(interpreter.invoke)) for _ in range(ROUNDS)]
+    first, second = zip(*turns, strict=True)
+    return statistics.median(first), statistics.median(second)
