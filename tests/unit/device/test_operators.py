@@ -94,7 +94,7 @@ def test_kernels_that_are_not_listed_are_not_linked(tmp_path: Path) -> None:
     )
     listed = tmp_path / "operators.c"
     listed.write_text(operators_source(compile_model(_plain())))
-    others = [path for path in sorted(KERNELS.glob("*.c")) if path.name != "model_operators.c"]
+    others = [path for path in sorted(KERNELS.rglob("*.c")) if path.name != "model_operators.c"]
     flags = ["-std=c11", "-O2", "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections"]
     image = tmp_path / "image"
     subprocess.run(
