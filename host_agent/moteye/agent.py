@@ -21,6 +21,7 @@ from moteye.actions.alert import Alert
 from moteye.actions.outbox import Outbox
 from moteye.actions.runner import ActionRunner
 from moteye.config import Settings
+from moteye.core.compile import CompiledSet
 from moteye.core.engine import Engine, Observation
 from moteye.core.language import Policy
 from moteye.core.marks import Mark
@@ -31,6 +32,7 @@ from moteye.errors import (
     DeviceTimeout,
     FeedbackError,
     LinkError,
+    MoteyeError,
     PolicyErrors,
     StoreError,
 )
@@ -129,6 +131,7 @@ class Agent:
             tasks.create_task(self._keeper.run(), name="sets")
             tasks.create_task(self._watch_policies(), name="policies")
             await self._connection.connected.wait()
+            await self._tell_policies("")
             self.ready.set()
 
     async def _restore_cameras(self, encoder_hash: bytes) -> None:
@@ -145,10 +148,7 @@ class Agent:
         assert space is not None
         if not found:
             log.warning("no policies", path=str(self.settings.policies))
-            self.judge.compiled = None
-            self.engine.replace(())
-            await self._connection.subscribe(set())
-            await self.ledger.policies_changed()
+            await self._put_in_force(None)
             return
         self._set_number += 1
         compiled = await asyncio.to_thread(
@@ -160,12 +160,7 @@ class Agent:
             epoch=self._clock.unix_ms() // EPOCH_MS if self._keys else 0,
             previous=self.judge.compiled.built.prototypes if self.judge.compiled else None,
         )
-        self.judge.compiled = compiled
-        self.engine.replace(compiled.policies)
-        await self.ledger.policies_changed()
-        self.judge.calibrate(self.engine.calibrations)
-        await self._connection.subscribe(self.engine.topics)
-        self._device_scorers.clear()
+        await self._put_in_force(compiled)
         data = compiled.built.data
         log.info(
             "policies in force",
@@ -174,10 +169,19 @@ class Agent:
             set=version(self._set_number, data),
             bytes=len(data),
         )
-        if self._keeper is not None:
-            self._keeper.want(data)
         if self._connection.connected.is_set():
             await self._announce()
+
+    async def _put_in_force(self, compiled: CompiledSet | None) -> None:
+        """Replace all at once: who is cut off further down leaves the new ones in force (T41)."""
+        self.judge.compiled = compiled
+        self.engine.replace(compiled.policies if compiled is not None else ())
+        self._device_scorers.clear()
+        self.judge.calibrate(self.engine.calibrations)
+        if self._keeper is not None and compiled is not None:
+            self._keeper.want(compiled.built.data)
+        await self.ledger.policies_changed()
+        await self._connection.subscribe(self.engine.topics)
 
     async def _announce(self) -> None:
         """Tell subscribers which phrase each row of the prototype set stands for (retained)."""
@@ -359,10 +363,33 @@ class Agent:
                 log.error("policies not changed: fix these first")
                 for problem in found.problems:
                     log.error(str(problem))
-                report = {"event": "policy_errors", "problems": str(found)}
-                await self._tell("event", json.dumps(report), qos=0)
+                await self._refused(str(found))
             else:
-                await self.load_policies(found)
+                await self._reload(found)
+
+    async def _reload(self, found: list[Policy]) -> None:
+        """Put other policies in force; where that fails the old ones stay, and it shows."""
+        try:
+            await self.load_policies(found)
+        except (MoteyeError, ValueError, ArithmeticError, MemoryError) as error:
+            log.error("policies not changed", reason=str(error))
+            await self._refused(str(error) or type(error).__name__)
+        else:
+            await self._tell_policies("")
+
+    async def _refused(self, problems: str) -> None:
+        report = {"event": "policy_errors", "problems": problems}
+        await self._tell("event", json.dumps(report, ensure_ascii=False), qos=0)
+        await self._tell_policies(problems)
+
+    async def _tell_policies(self, problems: str) -> None:
+        """Which policies are in force, and why the latest ones are not (retained)."""
+        state = {
+            "state": "refused" if problems else "ok",
+            "in_force": [item.policy.name for item in self.engine.policies],
+            "problems": problems,
+        }
+        await self._tell("policies", json.dumps(state, ensure_ascii=False), qos=1, retain=True)
 
     async def _tell(self, topic: str, text: str, *, qos: int, retain: bool = False) -> None:
         """Tell subscribers; without a broker it is logged and dropped."""

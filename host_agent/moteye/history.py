@@ -26,10 +26,18 @@ _DAY_MS = 86_400_000
 class Replay:
     """One engine over recorded events.
 
-    `seen` and `skipped` count embeddings; those of another encoder are skipped.
+    `seen` and `skipped` count embeddings; those of another encoder are skipped. With `versions`
+    (by `Engine.in_force`) the replay changes its policies where the agent did; without, `compiled`
+    stays.
     """
 
-    def __init__(self, compiled: CompiledSet, encoder_hash: bytes) -> None:
+    def __init__(
+        self,
+        compiled: CompiledSet,
+        encoder_hash: bytes,
+        versions: dict[bytes, CompiledSet] | None = None,
+    ) -> None:
+        self._versions = versions or {}
         self.engine = Engine()
         self.engine.replace(compiled.policies)
         self.seen = 0
@@ -50,6 +58,10 @@ class Replay:
                 batch = []
             if event.kind == "s":
                 self.engine.start()
+            elif event.kind == "p" and event.data in self._versions:
+                compiled = self._versions[event.data]
+                self._scorer = compiled.scorer
+                self.engine.replace(compiled.policies)
             elif event.kind == "r":
                 self.engine.release(event.data.decode(), event.device, event.time_ms)
             elif event.kind == "w":

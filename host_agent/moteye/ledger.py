@@ -72,7 +72,12 @@ class Ledger:
             self._windows[device] = (session, SequenceWindow.of_text(numbers))
             self._offsets[device] = offset
         self._batch.events.append(RecordedEvent("s", time_ms=int(time.time() * 1000)))
+        self._record_policies()
         return waiting
+
+    def _record_policies(self) -> None:
+        event = RecordedEvent("p", time_ms=int(time.time() * 1000), data=self._engine.in_force)
+        self._batch.events.append(event)
 
     async def close(self) -> None:
         """Write what is left and close."""
@@ -82,9 +87,10 @@ class Ledger:
         self._worker.shutdown()
 
     async def policies_changed(self) -> None:
-        """Forget the tracks of policies that are gone."""
+        """Record which policies are in force; forget the tracks of those that are gone."""
         if self._store is None:
             return
+        self._record_policies()
         known = self._engine.fingerprints
         store = self._store
         try:

@@ -13,6 +13,7 @@ With `gone:` the roles are turned: a frame counts when it does *not* show the wo
 With `new: instance` an episode makes another decision when something comes to what is there.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -93,6 +94,12 @@ class Engine:
     def fingerprints(self) -> set[str]:
         """Of all policies, as their tracks have them."""
         return {rule.fingerprint for rule in self._rules}
+
+    @property
+    def in_force(self) -> bytes:
+        """Which policies there are, for a recording: [name, fingerprint] each, as JSON."""
+        named = sorted((item.policy.name, item.fingerprint) for item in self.policies)
+        return json.dumps(named, ensure_ascii=False, separators=(",", ":")).encode()
 
     @property
     def topics(self) -> set[str]:
