@@ -2,11 +2,15 @@
 
 import logging
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
 import structlog
 import typer
+
+from moteye.core.language import duration_s
+from moteye.errors import ConfigError
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="configuration file [default: moteye.yaml if there]")
@@ -55,3 +59,12 @@ def set_up_logs(*, as_json: bool = False, level: int = logging.INFO) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def since_moment_ms(text: str) -> int:
+    """The moment, unix ms, that lies a span such as 30d back. Raises ConfigError."""
+    try:
+        return int(time.time() * 1000) - int(1000 * duration_s(text))
+    except ValueError as error:
+        reason, _, hint = str(error).partition("|")
+        raise ConfigError(f"--since {text}: {reason} ({hint})") from None

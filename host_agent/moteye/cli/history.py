@@ -16,11 +16,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from moteye import policies
-from moteye.cli.common import ConfigOption, PoliciesOption, StoreOption
+from moteye.cli.common import ConfigOption, PoliciesOption, StoreOption, since_moment_ms
 from moteye.config import Settings, load_settings
 from moteye.core.compile import CompiledSet
 from moteye.core.decisions import Decision, Gate
-from moteye.core.language import Policy, duration_s
+from moteye.core.language import Policy
 from moteye.core.scoring import prob_q8
 from moteye.errors import ConfigError
 from moteye.history import Comparison, Replay, compare, explain_at, lead_ms
@@ -94,7 +94,7 @@ def decisions(
     """List decisions, fired and suppressed, and what became of their actions."""
     settings = load_settings(config, store=store)
     record = Store(settings.store or default_url(), read_only=True)
-    found = record.decisions(policy=policy, since_ms=_since_ms(since))
+    found = record.decisions(policy=policy, since_ms=since_moment_ms(since))
     found = [decision for decision in found if decision.fired or not fired][-limit:]
     if as_json:
         for decision in found:
@@ -129,7 +129,7 @@ def backtest(
     settings = load_settings(config, store=store)
     record = Store(settings.store or default_url(), read_only=True)
     found, compiled, space = _compiled(policy, settings)
-    since_ms = _since_ms(since)
+    since_ms = since_moment_ms(since)
     began = time.perf_counter()
     replay = Replay(compiled, space.encoder_hash)
     events = itertools.chain(record.calibrations_before(since_ms), record.events(since_ms=since_ms))
@@ -233,14 +233,6 @@ def _compiled(path: Path, settings: Settings) -> tuple[list[Policy], CompiledSet
 
 def _probability(decision: Decision) -> float:
     return int(prob_q8(np.array([decision.margin_q8], np.int16))[0]) / 255
-
-
-def _since_ms(text: str) -> int:
-    try:
-        return int(time.time() * 1000) - int(1000 * duration_s(text))
-    except ValueError as error:
-        reason, _, hint = str(error).partition("|")
-        raise ConfigError(f"--since {text}: {reason} ({hint})") from None
 
 
 def _moment_ms(text: str) -> int:

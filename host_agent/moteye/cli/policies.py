@@ -10,22 +10,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from moteye import policies
-from moteye.cli.common import StoreOption
+from moteye.cli.common import ConfigOption, PoliciesOption, StoreOption, since_moment_ms
 from moteye.config import load_settings
 from moteye.core.calibration import rate_interval
 from moteye.core.compile import CompiledSet
 from moteye.core.language import Policy
 from moteye.core.lints import lint
+from moteye.core.report import kept_promises
 from moteye.errors import StoreError
 from moteye.store import Store, default_url
 from moteye.text.space import load_space
 
-app = typer.Typer(help="Check policy files.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Keeps `check` a subcommand."""
+app = typer.Typer(help="Check policy files, and how their promises are kept.", no_args_is_help=True)
 
 
 @app.command("check")
@@ -56,6 +52,39 @@ def check(
     size = len(compiled.built.data)
     count = len(compiled.built.prototypes.names)
     console.print(f"ok: policies {len(found)}, phrases {count}, prototype set {size:,} bytes")
+
+
+@app.command("report")
+def report(
+    config: ConfigOption = None,
+    policies_at: PoliciesOption = None,
+    since: Annotated[str, typer.Option("--since", help="how far back, for example 7d")] = "30d",
+    store: StoreOption = None,
+) -> None:
+    """Set the false alarms that policies promised beside those that were marked, by camera."""
+    settings = load_settings(config, policies=policies_at, store=store)
+    record = Store(settings.store or default_url(), read_only=True)
+    since_ms = since_moment_ms(since)
+    frames = record.frames_by_camera(since_ms=since_ms)
+    decisions = record.decisions(since_ms=since_ms)
+    found = kept_promises(policies.load(settings.policies), frames, decisions, record.marks())
+    table = Table(title=f"false alarms per 1,000 frames, the last {since}", title_justify="left")
+    headings = ("policy", "camera", "promised", "frames", "alerts", "wrong", "right", "unmarked")
+    for heading in (*headings, "measured, 95 %", ""):
+        table.add_column(heading, justify="left" if heading in ("policy", "camera") else "right")
+    for row in found:
+        low, high = row.interval
+        numbers = (row.frames, row.alerts, row.wrong, row.right, row.alerts - row.wrong - row.right)
+        table.add_row(
+            *(row.policy, row.camera),
+            "-" if row.promised is None else f"{1000 * row.promised:g}",
+            *(f"{number:,}" for number in numbers),
+            f"{1000 * low:.2f} - {1000 * high:.2f}",
+            row.verdict,
+        )
+    console = Console()
+    console.print(table if found else f"nothing recorded in the last {since}")
+    console.print("unmarked alerts may be right or wrong: moteye feedback EVENT wrong|right")
 
 
 def _cameras(store: str | None) -> set[str] | None:

@@ -2,7 +2,7 @@
 
 The bank that phrases are calibrated on is of generic photos. A camera before a cluttered shelf
 scores higher all day long; its margins are therefore mapped so that their middle and upper part
-lie where the bank's do. That takes a hundred frames; a tail of one in 10,000, which no few
+lie where the bank's do. That takes some tens of frames; a tail of one in 10,000, which no few
 hundred frames can show, stays the bank's. Integers throughout.
 """
 
@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 ROWS = 512  # frames kept of a camera
-LEAST_FRAMES = 100  # before that the camera's own margins stand as they are
-REFIT_FRAMES = 800  # fitted at 100, 200, 400 and 800 frames, then at every further 800
+LEAST_USUAL = 30  # of these frames, those that do not seem to show the phrase
+LEAST_FRAMES = 40  # before that the camera's own margins stand as they are
+REFIT_FRAMES = 640  # fitted at 40, 80, 160, 320 and 640 frames, then at every further 640
 ONE_Q12 = 1 << 12
 _MULT_RANGE_Q12 = (ONE_Q12 // 4, ONE_Q12 * 4)
 _MIDDLE, _UPPER = 0.5, 0.9
@@ -44,7 +45,7 @@ class Reservoir:
             place = _scatter(self.seen) % min(self.seen, _RECENT)
             if place < ROWS:
                 self.rows[place] = embedding
-        doubled = self.seen in (LEAST_FRAMES, 2 * LEAST_FRAMES, 4 * LEAST_FRAMES)
+        doubled = self.seen in (LEAST_FRAMES << step for step in range(4))
         return doubled or self.seen % REFIT_FRAMES == 0
 
     @property
@@ -92,10 +93,10 @@ def fit_map(bank_q8: Int16, camera_q8: Int16, likely_q8: int) -> tuple[int, int]
     """(mult_q12, offset_q8) that put a camera's margins where the bank's lie.
 
     `bank_q8` int16[N] of a phrase's background, `camera_q8` int16[M] of a camera's frames, of which
-    those at `likely_q8` or above are taken to show it. The identity for fewer than LEAST_FRAMES.
+    those at `likely_q8` or above are taken to show it. The identity for fewer than LEAST_USUAL.
     """
     usual = camera_q8[camera_q8 < likely_q8]
-    if len(usual) < LEAST_FRAMES:
+    if len(usual) < LEAST_USUAL:
         return ONE_Q12, 0
     middle, upper = (int(value) for value in np.quantile(usual, (_MIDDLE, _UPPER)))
     bank_middle, bank_upper = (int(value) for value in np.quantile(bank_q8, (_MIDDLE, _UPPER)))

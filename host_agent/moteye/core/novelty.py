@@ -148,7 +148,7 @@ class Novelty:
         level = self._level(look, seen)
         news = self.judge(new, look, seen)
         if news.adds == "seen" and news.match is not None:
-            level.odd = 0
+            level.infrared, level.odd = seen.infrared, 0
             level.follow(look.margin_q8)
             if memory.saw(news.match, seen.time_ms):
                 self._dirty.add(place)
@@ -161,7 +161,9 @@ class Novelty:
         if not first and (level.odd < look.frames_needed or held_ms < look.hold_ms):
             return None
         if first:
-            news = News(False, "", news.match, "view" if news.match else "thing")
+            # What stands there, by another light: the nearest by this one, else by the other.
+            nearest = news.match or memory.match(seen.embedding, infrared=not seen.infrared)
+            news = News(False, "", nearest, "view" if nearest else "thing")
         if not news.new:
             self.learn(new, look, seen, news)
             return None

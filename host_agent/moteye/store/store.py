@@ -305,6 +305,14 @@ class Store:
         rows = self._all(query.limit(1))
         return RecordedEvent(*rows[0]) if rows else None
 
+    def frames_by_camera(self, *, since_ms: int = 0) -> dict[str, int]:
+        """How many frames of each camera are recorded."""
+        table = schema.events
+        query = sa.select(table.c.device, sa.func.count()).where(
+            table.c.kind.in_(("e", "l")), table.c.time_ms >= since_ms
+        )
+        return {row[0]: row[1] for row in self._all(query.group_by(table.c.device))}
+
     def cameras(self) -> set[str]:
         """Every device that was ever seen."""
         return {row.device for row in self._all(sa.select(schema.devices.c.device))}

@@ -183,3 +183,18 @@ async def test_without_an_agent_the_command_writes_it_down(watched, views, monke
         feedback.undo_of(store, 1, time_ms=now_ms)
     shown = CliRunner().invoke(app, ["feedback", "list", "--store", watched.url])
     assert "taken back" in " ".join(shown.output.split())
+
+
+async def test_the_report_sets_promises_beside_what_was_said(watched, views, tmp_path):
+    empty, _, cat = views
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    (folder / "cat.yaml").write_text("see: a cat\nthen: [log]\n")
+    await watched.look(empty, 3)
+    (alert,) = [d for d in await watched.look(cat, 3) if d.fired]
+    await watched.agent.feedback({"event": alert.id, "said": "wrong"})
+    arguments = ["policies", "report", "--policies", str(folder), "--store", watched.url]
+    shown = CliRunner().invoke(app, [*arguments, "--since", "9999d"], env={"COLUMNS": "160"})
+    assert shown.exit_code == 0, shown.output
+    (row,) = [line for line in shown.output.splitlines() if "cat" in line and "cam" in line]
+    assert [cell.strip() for cell in row.split("│")[3:9]] == ["1", "6", "1", "1", "0", "0"]

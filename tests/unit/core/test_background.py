@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from moteye.core.background import (
-    LEAST_FRAMES,
+    LEAST_USUAL,
     ROWS,
     CameraCalibration,
     Reservoir,
@@ -22,7 +22,7 @@ def test_a_reservoir_is_bounded_fair_and_the_same_every_time():
     assert one.embeddings.shape == (ROWS, 256)
     kept = np.array([int.from_bytes(row[:2], "big") for row in one.rows])
     assert 0.35 < (kept > 3000).mean() < 0.75
-    assert fits[:6] == [100, 200, 400, 800, 1600, 2400]
+    assert fits[:6] == [40, 80, 160, 320, 640, 1280]
 
 
 @pytest.mark.parametrize(("shift", "spread"), [(300, 1.0), (-200, 1.6), (0, 0.5), (450, 1.5)])
@@ -41,7 +41,7 @@ def test_mapped_margins_lie_where_the_banks_do(shift, spread):
 
 def test_few_frames_change_nothing():
     bank = np.arange(-1000, 0, dtype=np.int16)
-    assert fit_map(bank, np.full(LEAST_FRAMES - 1, 5, np.int16), 900) == (4096, 0)
+    assert fit_map(bank, np.full(LEAST_USUAL - 1, 5, np.int16), 900) == (4096, 0)
     assert fit_map(bank, np.full(5000, 950, np.int16), 900) == (4096, 0), "always seen: not known"
 
 
