@@ -87,7 +87,7 @@ def build(target: str) -> Path:
     OUT.mkdir(parents=True, exist_ok=True)
     program = OUT / f"fuzz-{target}"
     here = Path(__file__).parent
-    sources = [here / "fuzz_kernels.c", here / "trials.c", *sorted(KERNELS.glob("*.c"))]
+    sources = [here / "fuzz_kernels.c", here / "trials.c", *sorted(KERNELS.rglob("*.c"))]
     includes = [f"-I{KERNELS}", f"-I{here}", f"-DFUZZ_{target.upper()}"]
     command = [clang, *_FLAGS, *includes, "-o", str(program), *map(str, sources)]
     subprocess.run(command, check=True)
