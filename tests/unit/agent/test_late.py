@@ -110,7 +110,7 @@ async def test_t23_late_arrivals_alert_nobody_and_are_recorded(hearing, tmp_path
     await hearing.hear(SEEN, SEEN, at_ms=HOURS_MS)
     assert [d.fired for d in hearing.decisions()] == [False] * 25 + [True]
     events = list(Store(agent.settings.store).events())
-    assert [event.kind for event in events] == ["s", "e", *["l"] * 100, "e", "e"]
+    assert [event.kind for event in events] == ["s", "p", "e", *["l"] * 100, "e", "e"]
     again = list(Replay(agent.judge.compiled, ENCODER).feed(events))
     assert [d.json() for d in again] == [d.json() for d in hearing.decisions()]
 

@@ -116,5 +116,5 @@ async def test_an_alert_that_nobody_got_is_recorded_for_the_replay(tmp_path):
     book.release("p", "cam", decisions[0].time_ms)
     await book.close()
     store = Store(str(tmp_path / "s.db"))
-    assert [event.kind for event in store.events()] == ["s", "e", "e", "r"]
+    assert [event.kind for event in store.events()] == ["s", "p", "e", "e", "r"]
     assert store.tracks()["f", "cam"].fired_ms is None
