@@ -59,6 +59,19 @@ def test_t17_thousand_devices_do_not_come_back_together():
     assert busiest <= 200
 
 
+@pytest.mark.parametrize(("away_s", "window_s"), [(0, 1), (5, 2), (60, 30)])
+def test_t17_a_broker_that_comes_back_is_not_run_over(away_s, window_s):
+    """1,000 clients lose it together: peak connects a second are at most twice N / window."""
+    accepted = []
+    for number in range(1000):
+        backoff = Backoff(f"cam{number}")
+        now_ms = backoff.next_ms()
+        while now_ms < away_s * 1000:
+            now_ms += backoff.next_ms()
+        accepted.append(now_ms // 1000)
+    assert max(map(accepted.count, set(accepted))) <= 1000 / window_s * 2
+
+
 def test_backoff_begins_anew_only_after_reset():
     backoff = Backoff("cam1")
     for _ in range(8):
