@@ -90,6 +90,12 @@ def test_signed_command_of_no_or_another_session_is_refused(session):
     assert Host().send(sign_command(KEY, command(s=session))) == "stale_session"
 
 
+def test_t08_signed_command_is_refused_when_it_is_late():
+    host = Host()
+    assert host.send(sign_command(KEY, command(issued=NOW_MS - 1001))) == "expired"
+    assert host.done == 0
+
+
 def test_recorded_command_is_not_done_again_however_late():
     host = Host()
     recorded = [sign_command(KEY, command(tid=f"t{i}", issued=NOW_MS - 99 + i)) for i in range(40)]
