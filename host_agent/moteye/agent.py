@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 from collections import Counter, deque
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,25 +26,28 @@ from moteye.core.compile import CompiledSet
 from moteye.core.engine import Engine, Observation
 from moteye.core.language import Policy
 from moteye.core.marks import Mark
-from moteye.core.scoring import Scorer
+from moteye.core.scoring import Scorer, dims_of
 from moteye.core.seen import is_infrared
 from moteye.errors import (
     DeviceRefused,
     DeviceTimeout,
     FeedbackError,
+    FleetError,
     LinkError,
     MoteyeError,
     PolicyErrors,
     StoreError,
 )
+from moteye.fleet import Fleet
+from moteye.fleet_commands import AGENT_ID, COMMAND_TOPIC, AgentCommands, obey
 from moteye.judge import Item, Judge
 from moteye.keys import load_keys
 from moteye.ledger import Ledger
 from moteye.link.broker import embedded_broker
 from moteye.link.connection import Ack, Connection
 from moteye.link.devices import Device, Devices
-from moteye.link.swap import SetKeeper
 from moteye.schedule import WhileSchedule
+from moteye.sets import SetArchive
 from moteye.store import default_url, state_folder
 from moteye.text.space import Space, load_space
 
@@ -75,7 +79,6 @@ class Agent:
             record_bytes=settings.record_mb * 1_000_000,
         )
         self._space: Space | None = None
-        self._set_number = 0
         self._recent: dict[str, deque[tuple[int, npt.NDArray[np.int8]]]] = {}
         self._device_scorers: dict[tuple[bytes, int], Scorer] = {}
         self._connection = Connection(
@@ -86,7 +89,7 @@ class Agent:
                 for name, (_, sender, qos, _) in wire.TOPICS.items()
                 if sender == "device"
             ]
-            + [(ACK_TOPIC, 1), (FEEDBACK_TOPIC, 1)],
+            + [(ACK_TOPIC, 1), (FEEDBACK_TOPIC, 1), (COMMAND_TOPIC, 1)],
             on_message_to_ack=self._receive,
             on_connect=self._announce,
             status_topic=STATUS_TOPIC,
@@ -103,7 +106,8 @@ class Agent:
         self._outbox = Outbox(self._runner, self)
         self.judge = Judge(self.engine, self.ledger, self._outbox.add)
         self.judge.learns = settings.camera_background
-        self._keeper: SetKeeper | None = None
+        self.fleet: Fleet | None = None
+        self._commands = AgentCommands(self._ask_fleet, key_of(AGENT_ID) if key_of else None)
 
     async def run(self) -> None:
         """Run until cancelled.
@@ -113,7 +117,13 @@ class Agent:
         that were good stay in force.
         """
         self._space = await asyncio.to_thread(load_space, self.settings.space)
-        self._keeper = SetKeeper(self.devices, self._publish, self._space.encoder_hash)
+        self.fleet = Fleet(
+            self.devices,
+            self._publish,
+            self._space.encoder_hash,
+            SetArchive(self.settings.sets_folder),
+            self.settings.plan,
+        )
         await self.load_policies(await asyncio.to_thread(policies.load, self.settings.policies))
         self._outbox.add(await self.ledger.open())
         await self._restore_cameras(self._space.encoder_hash)
@@ -128,7 +138,7 @@ class Agent:
             tasks.create_task(self.judge.run(), name="judge")
             tasks.create_task(self._outbox.run(), name="outbox")
             tasks.create_task(self.ledger.keep_house(), name="housekeeping")
-            tasks.create_task(self._keeper.run(), name="sets")
+            tasks.create_task(self.fleet.run(), name="sets")
             tasks.create_task(self._watch_policies(), name="policies")
             await self._connection.connected.wait()
             await self._tell_policies("")
@@ -150,23 +160,25 @@ class Agent:
             log.warning("no policies", path=str(self.settings.policies))
             await self._put_in_force(None)
             return
-        self._set_number += 1
+        fleet = self.fleet
+        assert fleet is not None
         compiled = await asyncio.to_thread(
             space.compile,
             found,
-            number=self._set_number,
+            number=fleet.next_number(),
             dim=self.settings.dim,
             schedule_of=WhileSchedule,
             epoch=self._clock.unix_ms() // EPOCH_MS if self._keys else 0,
-            previous=self.judge.compiled.built.prototypes if self.judge.compiled else None,
+            previous=fleet.previous(),
         )
+        compiled = replace(compiled, built=fleet.reuse(compiled.built))
         await self._put_in_force(compiled)
         data = compiled.built.data
         log.info(
             "policies in force",
             policies=[policy.name for policy in found],
             phrases=len(compiled.built.prototypes.names),
-            set=version(self._set_number, data),
+            set=version(compiled.built.prototypes.number, data),
             bytes=len(data),
         )
         if self._connection.connected.is_set():
@@ -178,8 +190,9 @@ class Agent:
         self.engine.replace(compiled.policies if compiled is not None else ())
         self._device_scorers.clear()
         self.judge.calibrate(self.engine.calibrations)
-        if self._keeper is not None and compiled is not None:
-            self._keeper.want(compiled.built.data)
+        if self.fleet is not None and self._space is not None and compiled is not None:
+            words = self.fleet.codebook(self.settings.dim)
+            self.fleet.want(self._space.offer(compiled.built, words))
         await self.ledger.policies_changed()
         await self._connection.subscribe(self.engine.topics)
 
@@ -212,16 +225,22 @@ class Agent:
             ack()
             await self._heard_of(payload, retain)
             return
+        if topic == COMMAND_TOPIC:
+            ack()
+            await self._obey(payload, retain)
+            return
         if topic == STATUS_TOPIC:
             self._look_for_others(payload)
         taken = self.devices.receive(topic, payload, retain)
         if taken is not None and isinstance(taken[1], models.Embedding):
+            self._tell_fleet(*taken)
             await self._enqueue(taken[0], taken[1], arrival_ms, ack)
             return
         ack()
         if taken is None:
             return
         device, message = taken
+        self._tell_fleet(device, message)
         match message:
             case models.Status():
                 log.info("device", device=device.id, state=message.state, session=message.s)
@@ -293,6 +312,21 @@ class Agent:
         await self.ledger.commit()
         log.info("feedback", mark=mark.number, said=mark.text, policy=mark.policy)
         return mark
+
+    async def _obey(self, payload: bytes, retain: bool) -> None:
+        """A command to the agent itself; without its key in a fleet with keys it is refused."""
+        answer = self._commands.take(payload, retain, self._clock.unix_ms())
+        if answer is not None:
+            await self._tell("reply", answer, qos=1)
+
+    def _ask_fleet(self, op: str, args: dict[str, Any]) -> dict[str, Any]:
+        if self.fleet is None:
+            raise FleetError("the agent is not ready yet; try again")
+        return obey(self.fleet, op, args)
+
+    def _tell_fleet(self, device: Device, message: models.Message) -> None:
+        if self.fleet is not None:
+            self.fleet.heard(device.id, message)
 
     async def _enqueue(
         self, device: Device, message: models.Embedding, arrival_ms: int, ack: Ack
@@ -406,15 +440,15 @@ class Agent:
 
         Count where they do not.
         """
-        compiled = self.judge.compiled
-        if compiled is None or message.set != set_hash(compiled.built.data):
+        form = self.fleet.form(message.set) if self.fleet is not None else None
+        if form is None or message.dim not in dims_of(form.prototypes):
             return
         vector = next((v for f, v in self._recent.get(device.id, ()) if f == message.frame), None)
         if vector is None:
             return
         key = (message.set, message.dim)
         if key not in self._device_scorers:
-            self._device_scorers[key] = Scorer(compiled.built.prototypes, message.dim)
+            self._device_scorers[key] = Scorer(form.prototypes, message.dim)
         ours = self._device_scorers[key].margins_q8(vector[None])[0]
         self.counters["detections.compared"] += 1
         for row, margin_q8, _ in message.rows:

@@ -15,9 +15,11 @@ from pydantic_settings import (
 )
 
 from moteye.actions.settings import ActionSettings
+from moteye.core.rollout import Plan, parse_groups, parse_share
 from moteye.errors import ConfigError
 from moteye.link.connection import BrokerUrl
 from moteye.link.tls import NO_FILES, TlsFiles
+from moteye.store import default_url
 
 _ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  compared with, never bound to
 DEFAULT_FILE = Path("moteye.yaml")
@@ -67,6 +69,12 @@ class Settings(BaseSettings):
             "none: a file in the user's state folder"
         ),
     ] = None
+    rollout: Annotated[
+        str, Field(description="groups that a change of policies reaches one after the other")
+    ] = "100%"
+    rollout_max_error: Annotated[
+        str, Field(description="share of a group's devices that may fail")
+    ] = "2%"
     record_days: Annotated[float, Field(description="how long events are kept", ge=0)] = 30.0
     camera_background: Annotated[
         bool, Field(description="take each camera's scores by what it usually shows")
@@ -83,6 +91,34 @@ class Settings(BaseSettings):
         if value not in (16, 32, 64, 128, 256):
             raise ValueError("one of 16, 32, 64, 128, 256")
         return value
+
+    @field_validator("rollout")
+    @classmethod
+    def _groups(cls, value: str) -> str:
+        Plan(parse_groups(value))
+        return value
+
+    @field_validator("rollout_max_error")
+    @classmethod
+    def _share(cls, value: str) -> str:
+        Plan(max_error=parse_share(value))
+        return value
+
+    @property
+    def plan(self) -> Plan:
+        """How a change of policies reaches the devices."""
+        return Plan(parse_groups(self.rollout), parse_share(self.rollout_max_error))
+
+    @property
+    def sets_folder(self) -> Path | None:
+        """Where prototype sets and rollouts are kept: beside the store; None in memory."""
+        url = self.store or default_url()
+        if url in ("sqlite://", "sqlite:///:memory:"):
+            return None
+        if not url.startswith("sqlite:///") and "://" in url:
+            url = default_url()
+        path = Path(url.removeprefix("sqlite:///"))
+        return path.with_name(f"{path.stem}-sets")
 
     @property
     def listen_address(self) -> tuple[str, int]:

@@ -8,6 +8,7 @@ MoteyeError
 ├── SpaceError         the shipped encoder, text tower or bank does not fit together
 ├── LinkError          the broker cannot be reached or refuses
 │   └── DeviceRefused  a device answered a command with a code
+├── FleetError         a rollout, rollback or set that cannot be had
 ├── DeviceTimeout      a device did not answer in time
 ├── ActionError        an action of a policy did not succeed, or nobody knows whether
 ├── FeedbackError      what somebody said of an alert cannot be taken: no such alert, no name
@@ -45,6 +46,10 @@ class FeedbackError(MoteyeError):
 
 class LinkError(MoteyeError):
     """The broker cannot be reached, or the conversation with it broke."""
+
+
+class FleetError(MoteyeError):
+    """A rollout that cannot begin or go on; the text says why, and what there is."""
 
 
 class DeviceTimeout(MoteyeError):

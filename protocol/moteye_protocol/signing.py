@@ -46,5 +46,14 @@ def sign_command(key: bytes, payload: bytes) -> bytes:
     return signed + COMMAND_MAC + _mac(key, b"moteye command 1\0" + signed)[:COMMAND_MAC_BYTES]
 
 
+def command_is_signed(key: bytes, payload: bytes) -> bool:
+    """Whether `sign_command` with this key gave these bytes."""
+    size = len(COMMAND_MAC) + COMMAND_MAC_BYTES
+    if len(payload) <= size or not 0x81 <= payload[0] <= 0x80 + _MAX_FIXMAP:
+        return False
+    plain = bytes([payload[0] - 1]) + payload[1:-size]
+    return hmac.compare_digest(sign_command(key, plain), payload)
+
+
 def _mac(key: bytes, message: bytes) -> bytes:
     return hmac.new(key, message, hashlib.sha256).digest()

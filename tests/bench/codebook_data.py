@@ -65,8 +65,7 @@ def make_phrases(labels: list[str], tags: list[str], count: int) -> list[str]:
 
 def phrase_vectors(space: Space, phrases: list[str]) -> npt.NDArray[np.float32]:
     """float32[K, 256], from the cache where these phrases were embedded before."""
-    name = hashlib.sha256("\n".join([space.encoder_hash.hex(), *phrases]).encode()).hexdigest()[:16]
-    path = CACHE / f"phrases-{name}.npy"
+    path = CACHE / f"phrases-{_digest(space, *phrases)}.npy"
     if not path.is_file():
         parts = [
             space.phrase_vectors(phrases[at : at + 100])
@@ -80,7 +79,7 @@ def phrase_vectors(space: Space, phrases: list[str]) -> npt.NDArray[np.float32]:
 def photo_embeddings(space: Space, folder: Path) -> Photos:
     """The labelled photos as the device's encoder sees them."""
     photos = read_photos(folder)
-    path = CACHE / f"photos-{space.encoder_hash.hex()}-{len(photos)}.npy"
+    path = CACHE / f"photos-{_digest(space, *(label for _, label, _ in photos))}.npy"
     if not path.is_file():
         encoder = ImageEncoder(space.model / "encoder.tflite")
         pictures = (Image.open(io.BytesIO(jpeg)).convert("RGB") for _, _, jpeg in photos)
@@ -89,3 +88,10 @@ def photo_embeddings(space: Space, folder: Path) -> Photos:
         np.save(path, np.stack(found))
     embeddings = np.asarray(np.load(path), np.int8)
     return Photos(embeddings, [s for s, _, _ in photos], [label for _, label, _ in photos])
+
+
+def _digest(space: Space, *texts: str) -> str:
+    """Names what the cached numbers were made with: the encoder's weights, and texts."""
+    digest = hashlib.sha256((space.model / "encoder.tflite").read_bytes())
+    digest.update("\n".join(texts).encode())
+    return digest.hexdigest()[:16]

@@ -17,6 +17,7 @@ from moteye.cli import (
     keys,
     model,
     policies,
+    prototypes,
     run,
     score,
     watch,
@@ -42,6 +43,7 @@ app.command("conformance")(conformance.conformance)
 app.add_typer(actions.app, name="actions")
 app.command("doctor")(doctor.doctor)
 app.add_typer(policies.app, name="policies")
+app.add_typer(prototypes.app, name="prototypes")
 app.add_typer(devices.app, name="devices")
 app.add_typer(keys.app, name="keys")
 app.add_typer(model.app, name="model")

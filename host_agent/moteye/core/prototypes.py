@@ -141,31 +141,24 @@ def quantise_rows(
     Each plane takes the clipping that leaves the least squared error; later planes of a
     PCA-rotated space are small, which is why every plane has a scale of its own.
     """
-    count = vectors.shape[0]
-    codes = np.zeros(vectors.shape, np.int8)
-    scale = np.ones((len(wire.SET_DIMS), count), np.uint8)
-    for row in range(count):
-        steps = [_best_step(part) for part in _planes(vectors[row])]
-        unit = max(max(steps), 1e-12) / 255
-        start = 0
-        for plane, part in enumerate(_planes(vectors[row])):
-            scale[plane, row] = max(1, round(steps[plane] / unit))
-            exact = part / (float(scale[plane, row]) * unit)
-            codes[row, start : start + part.size] = np.clip(np.rint(exact), -8, 7)
-            start += part.size
-    return codes, scale
+    parts = np.split(np.asarray(vectors, np.float64), wire.SET_DIMS[:-1], axis=1)
+    steps = np.stack([_best_steps(part) for part in parts])
+    unit = np.maximum(steps.max(axis=0), 1e-12) / 255
+    scale = np.maximum(1, np.rint(steps / unit)).astype(np.uint8)
+    codes = [
+        np.clip(np.rint(part / (factor * unit)[:, None]), -8, 7).astype(np.int8)
+        for part, factor in zip(parts, scale.astype(np.float64), strict=True)
+    ]
+    return np.hstack(codes), scale
 
 
-def _planes(row: Float) -> list[Float]:
-    return np.split(row, wire.SET_DIMS[:-1])
-
-
-def _best_step(part: Float) -> float:
-    largest = float(np.abs(part).max()) / 7
-    if largest == 0:
-        return 0.0
-
-    def error(step: float) -> float:
-        return float(((np.clip(np.rint(part / step), -8, 7) * step - part) ** 2).sum())
-
-    return min((largest * clip for clip in _CLIP_CANDIDATES), key=error)
+def _best_steps(part: Float) -> Float:
+    """float[K, w] → float[K]: for each row the step of its codes that loses least."""
+    largest = np.abs(part).max(axis=1) / 7
+    steps = np.stack([np.maximum(largest * clip, 1e-300) for clip in _CLIP_CANDIDATES])
+    errors = [
+        ((np.clip(np.rint(part / step[:, None]), -8, 7) * step[:, None] - part) ** 2).sum(axis=1)
+        for step in steps
+    ]
+    best = steps[np.argmin(errors, axis=0), np.arange(len(part))]
+    return np.where(largest > 0, best, 0.0)

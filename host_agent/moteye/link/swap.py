@@ -1,7 +1,4 @@
-"""Bringing a prototype set onto a device.
-
-And keeping every device on the set that the policies ask for.
-"""
+"""Bringing a prototype set onto a device."""
 
 import asyncio
 import hashlib
@@ -13,16 +10,11 @@ from moteye_protocol.prototype_set import header_of, set_hash
 from moteye_protocol.set_delta import encode_delta
 from moteye_protocol.signing import manifest, sign_manifest
 
-from moteye.errors import DeviceRefused, DeviceTimeout, LinkError
+from moteye.errors import DeviceRefused, DeviceTimeout
 from moteye.link.devices import Device, Devices, Publish
 
 log = structlog.get_logger("moteye.swap")
 CONFIRM_TIMEOUT_S = 45.0  # a trial may take 30 s by itself
-RETRY_S = 5.0
-RETRY_SLOWLY_S = 60.0
-AT_ONCE = ("busy", "stale_session", "expired", "replayed")  # the time was wrong, not the set
-SLOWLY = ("frames", "broker", "aborted", "internal")  # something beside the set was wrong
-KNOWN_SETS = 8
 
 
 async def swap(
@@ -121,74 +113,3 @@ def _is_confirmed(device: Device, before: models.SetState | None, name: bytes) -
     if state.state in ("refused", "reverted"):
         raise DeviceRefused(device.id, "the prototype set", state.code)
     return state.state == "confirmed" and state.set == name
-
-
-class SetKeeper:
-    """Keeps each device that is online, and of this encoder, on the wanted set.
-
-    A device that refused a set is not offered it again in the same session.
-    """
-
-    def __init__(self, devices: Devices, publish: Publish, encoder_hash: bytes) -> None:
-        self._devices = devices
-        self._publish = publish
-        self._encoder_hash = encoder_hash
-        self._wanted: bytes | None = None
-        self._known: dict[bytes, bytes] = {}  # sets of this run by hash, newest last
-        self._running: dict[str, asyncio.Task[None]] = {}
-        self._refused: dict[str, tuple[int, bytes]] = {}
-
-    def want(self, data: bytes) -> None:
-        """The set that devices should use from now on."""
-        self._wanted = data
-        self._known[set_hash(data)] = data
-        while len(self._known) > KNOWN_SETS:
-            del self._known[next(iter(self._known))]
-        self._devices.changed.set()
-
-    async def run(self) -> None:
-        """Until cancelled."""
-        try:
-            while True:
-                self._devices.changed.clear()
-                for device in list(self._devices.all.values()):
-                    if self._is_behind(device):
-                        task = asyncio.create_task(self._bring(device), name=f"swap[{device.id}]")
-                        self._running[device.id] = task
-                await self._devices.changed.wait()
-        finally:
-            for task in self._running.values():
-                task.cancel()
-
-    def _is_behind(self, device: Device) -> bool:
-        running = self._running.get(device.id)
-        if self._wanted is None or not device.online or (running and not running.done()):
-            return False
-        if device.birth is None or device.birth.encoder != self._encoder_hash:
-            return False
-        name = set_hash(self._wanted)
-        refused = self._refused.get(device.id) == (device.presence.session, name)
-        return device.set_hash != name and not refused
-
-    async def _bring(self, device: Device) -> None:
-        data = self._wanted
-        assert data is not None
-        name = set_hash(data)
-        try:
-            base = self._known.get(device.set_hash or b"")
-            await swap(self._devices, self._publish, device, data, base)
-            log.info("prototype set in use", device=device.id, set=name.hex(), bytes=len(data))
-        except DeviceRefused as error:
-            log.error("prototype set refused", device=device.id, reason=str(error))
-            if error.code in AT_ONCE:
-                await asyncio.sleep(RETRY_S)
-            elif error.code in SLOWLY:
-                await asyncio.sleep(RETRY_SLOWLY_S)
-            else:
-                self._refused[device.id] = (device.presence.session, name)
-        except (DeviceTimeout, LinkError) as error:
-            log.warning("prototype set not delivered, trying again", reason=str(error))
-            await asyncio.sleep(RETRY_S)
-        finally:
-            # The set may have changed meanwhile: let the keeper look again once this task is over.
-            asyncio.get_running_loop().call_soon(self._devices.changed.set)

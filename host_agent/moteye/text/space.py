@@ -13,13 +13,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from moteye_protocol.codebook_set import CodebookSet
 from moteye_protocol.prototype_set import PrototypeSet
 
 from moteye import resources
 from moteye.core.calibration import Background, Exclusion, Logistic
+from moteye.core.codebook import compress
 from moteye.core.compile import CompiledSet, compile_policies
 from moteye.core.language import Hours, Policy
 from moteye.core.layout import Schedule
+from moteye.core.offer import Form, Offer
+from moteye.core.prototypes import BuiltSet
 from moteye.errors import SpaceError
 from moteye.schedule import calendar_period
 from moteye.text.cache import VectorCache, cache_folder
@@ -100,6 +104,16 @@ class Space:
             epoch=epoch,
             previous=previous,
         )
+
+    def offer(self, built: BuiltSet, previous: CodebookSet | None = None) -> Offer:
+        """The classes in the form each device has room for; codewords go on from `previous`."""
+
+        def coded(dim: int, names: bool) -> CodebookSet:
+            return compress(
+                built, self.background, self.logistic, dim=dim, names=names, previous=previous
+            )
+
+        return Offer(Form(built.prototypes, built.data), coded)
 
 
 def load_space(name: str = "fast") -> Space:

@@ -4,13 +4,15 @@ import asyncio
 import hashlib
 
 import pytest
+from moteye.core.offer import Form, Offer
 from moteye.errors import DeviceRefused, DeviceTimeout
-from moteye.link import swap as module
+from moteye.link import keeper as module
 from moteye.link.devices import Devices
-from moteye.link.swap import SetKeeper, smaller_delta, swap
+from moteye.link.keeper import SetKeeper
+from moteye.link.swap import smaller_delta, swap
 from moteye_protocol import models, wire
 from moteye_protocol.codec import unpack
-from moteye_protocol.prototype_set import set_hash
+from moteye_protocol.prototype_set import decode, set_hash
 from moteye_protocol.set_delta import encode_delta
 from support.sets import random_set, without_row
 
@@ -150,7 +152,7 @@ async def test_t27_keeper_offers_a_bad_set_once_and_others_again(monkeypatch, co
     monkeypatch.setattr(module, "RETRY_SLOWLY_S", 0.0)
     device = ScriptedDevice([*[{"code": code}] * tries, {"missing": []}])
     keeper = SetKeeper(device.devices, device.publish, device.birth()["encoder"])
-    keeper.want(TARGET)
+    keeper.want(Offer(Form(decode(TARGET), TARGET)))
     task = asyncio.create_task(keeper.run())
     await settle()
     task.cancel()
