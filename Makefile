@@ -9,7 +9,7 @@ PORT = unix
 DEVICE = unix
 NEWLIB := /usr/lib/arm-none-eabi/newlib/nano.specs
 
-.PHONY: help setup demo test arm-tools check fix generate firmware evaluate bench-device bench-host nets powercut fuzz soak clean data-cc3m data-coco data-flowers102 data-food101
+.PHONY: help setup demo test arm-tools check fix generate firmware evaluate bench-device bench-host scenes nets powercut fuzz soak clean data-cc3m data-coco data-flowers102 data-food101
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
@@ -82,6 +82,10 @@ bench-device: $(STAMP) ## instructions, arena and flash of the device engine und
 
 data-cc3m data-coco data-flowers102 data-food101: ## fetch a public collection for training; DATA=folder (needs a network)
 	@scripts/fetch-data $(@:data-%=%) "$(DATA)"
+
+scenes: setup ## scripted scenes on the simulated device: alerts expected and given; writes docs/scenes.md
+	@scripts/need mosquitto=mosquitto
+	@$(BIN)/python tests/scenes/scenes.py $(ARGS)
 
 bench-host: $(STAMP) ## what the agent costs, beside the targets (ARGS="--short --only ID …"); 200 kills take minutes
 	@scripts/need mosquitto=mosquitto
