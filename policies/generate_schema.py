@@ -80,9 +80,9 @@ def _properties(fields: dict[str, Any]) -> dict[str, Any]:
     """The keys of a policy, in the short forms that the loader takes."""
     several = {
         "type": "object",
-        "description": "one of any, every one of all, none of not",
-        "properties": {"any": _WORDS, "all": _WORDS, "not": _WORDS},
-        "anyOf": [{"required": ["any"]}, {"required": ["all"]}],
+        "description": "one of any or what is like the pictures, every one of all, none of not",
+        "properties": {"any": _WORDS, "all": _WORDS, "not": _WORDS, "like": _WORDS},
+        "anyOf": [{"required": [key]} for key in ("any", "all", "like")],
         "additionalProperties": False,
     }
     actions = {"$ref": "#/$defs/actions"}

@@ -1,11 +1,12 @@
 """Policy files on disk: read all or none, and notice when they change."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 from watchfiles import awatch
 
-from moteye.core.language import Policy, Written, check_together, parse_file
+from moteye.core.language import Policy, See, Written, check_together, parse_file
 from moteye.errors import PolicyErrors, Problem
 
 SUFFIXES = (".yaml", ".yml")
@@ -38,6 +39,7 @@ def load_written(path: Path) -> list[Written]:
             problems.append(Problem(str(file), 1, 1, f"cannot be read: {error}"))
     # What a broken file defines cannot be known: then nothing is said about names.
     problems = list(dict.fromkeys(problems)) or check_together(found)
+    found = [_with_pictures(one, problems) for one in found]
     if problems:
         raise PolicyErrors(problems)
     return found
@@ -57,6 +59,22 @@ async def watch(path: Path) -> AsyncIterator[list[Policy] | PolicyErrors]:
         if found != last:
             last = found
             yield found
+
+
+def _with_pictures(written: Written, problems: list[Problem]) -> Written:
+    """The policy with its example pictures found, beside the file or where they say."""
+    see = written.policy.see
+    if not isinstance(see, See) or not see.like:
+        return written
+    paths = []
+    for index, name in enumerate(see.like):
+        place = written.source.place(("see", "like", index))
+        path = Path(place.file).parent / name
+        if not path.is_file():
+            problems.append(place.problem(f"there is no picture {path}", "a path beside the file"))
+        paths.append(str(path.absolute()))
+    see = see.model_copy(update={"like": paths})
+    return replace(written, policy=written.policy.model_copy(update={"see": see}))
 
 
 def _read(name: str, file: str) -> tuple[str, str]:

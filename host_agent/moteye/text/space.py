@@ -20,11 +20,12 @@ from moteye import resources
 from moteye.core.calibration import Background, Exclusion, Logistic
 from moteye.core.codebook import compress
 from moteye.core.compile import CompiledSet, compile_policies
-from moteye.core.language import Hours, Policy
+from moteye.core.language import Hours, Policy, See
 from moteye.core.layout import Schedule
 from moteye.core.offer import Form, Offer
 from moteye.core.prototypes import BuiltSet
 from moteye.errors import SpaceError
+from moteye.imaging import ImageEncoder, load_rgb
 from moteye.schedule import calendar_period
 from moteye.text.cache import VectorCache, cache_folder
 from moteye.text.encoder import TextEncoder
@@ -66,7 +67,18 @@ class Space:
             found[phrase] = known
         if fresh:
             self._cache.add(fresh)
-        return np.stack([found[phrase] for phrase in phrases])
+        rows = [found[phrase] for phrase in phrases]
+        return np.stack(rows) if rows else np.zeros((0, 256), np.float32)
+
+    def example_vector(self, paths: list[str]) -> Float:
+        """Pictures → float32[256]: the mean of their embeddings, by the device's own encoder.
+
+        Raises ImageError, which names the file.
+        """
+        encoder = ImageEncoder(self.model / "encoder.tflite")
+        rows = [encoder.encode(load_rgb(Path(path))).astype(np.float32) for path in paths]
+        units = [row / max(float(np.linalg.norm(row)), 1e-9) for row in rows]
+        return np.asarray(np.mean(units, axis=0), np.float32)
 
     def _embedded(self, phrase: str) -> Float:
         # Names were taught and calibrated bare, so "a cat" means "cat".
@@ -91,9 +103,25 @@ class Space:
 
         The arguments are those of `compile_policies`.
         """
+        examples = {
+            policy.see.like_name: policy.see.like
+            for policy in policies
+            if isinstance(policy.see, See) and policy.see.like
+        }
+
+        def vectors_of(names: list[str]) -> Float:
+            phrases = self.phrase_vectors([name for name in names if name not in examples])
+            rows = iter(phrases)
+            return np.stack(
+                [
+                    self.example_vector(examples[name]) if name in examples else next(rows)
+                    for name in names
+                ]
+            )
+
         return compile_policies(
             policies,
-            self.phrase_vectors,
+            vectors_of,
             self.background,
             self.logistic,
             encoder_hash=self.encoder_hash,

@@ -13,7 +13,7 @@ def _new(value: object) -> object:
     if value in ("class", "instance"):
         return {"of": value}
     if not isinstance(value, (bool, dict)):
-        raise ValueError("neither true nor false|write true or false")
+        raise ValueError("neither true nor false|write true or false, or {of: instance, …}")
     return value
 
 

@@ -1,5 +1,6 @@
 """The models of a policy."""
 
+import hashlib
 from typing import Annotated
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
@@ -28,12 +29,15 @@ from moteye.core.language.values import (
     phrases_of,
 )
 
+MAX_PICTURES = 64
+MAX_NAME_CHARS = 64
+
 
 def _see(value: object) -> object:
-    """A phrase, a list of which any counts, or a map of `any`, `all` and `not`."""
+    """A phrase, a list of which any counts, or a map of `any`, `all`, `not` and `like`."""
     if not isinstance(value, dict):
         return phrases_of(value)
-    if not ("any" in value or "all" in value) and set(value) <= {"not"}:
+    if not value.keys() & {"any", "all", "like"} and set(value) <= {"not"}:
         raise ValueError("`not` alone never begins|say in any: or all: what to see")
     return value
 
@@ -42,8 +46,21 @@ def _zones(value: object) -> object:
     return [value] if isinstance(value, (dict, str, Zone)) else value
 
 
+def _pictures(value: object) -> object:
+    paths = value if isinstance(value, list) else [value]
+    if not 1 <= len(paths) <= MAX_PICTURES:
+        raise ValueError(f"one to {MAX_PICTURES} pictures are wanted|like: [a.jpg, b.jpg]")
+    for path in paths:
+        if not isinstance(path, str) or not path.strip():
+            raise ValueError(f"{path!r} is not a picture's path|like: [ficus1.jpg, ficus2.jpg]")
+    return paths
+
+
 class See(Strict):
-    """Several phrases at once: one of `any`, every one of `all`, none of `not`."""
+    """Several phrases at once: one of `any`, every one of `all`, none of `not`.
+
+    `like` are paths of example pictures, which together stand as one more of `any`.
+    """
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, validate_by_name=True, validate_by_alias=True
@@ -51,6 +68,15 @@ class See(Strict):
     any: Annotated[list[str], BeforeValidator(phrases_of)] = []
     all: Annotated[list[str], BeforeValidator(phrases_of)] = []
     none: Annotated[list[str], BeforeValidator(phrases_of)] = Field(default=[], alias="not")
+    like: Annotated[list[str], BeforeValidator(_pictures)] = []
+
+    @property
+    def like_name(self) -> str:
+        """What the examples are called where a phrase stands: like ficus1.jpg +4 #a1b2."""
+        name = self.like[0].replace("\\", "/").rpartition("/")[2][:MAX_NAME_CHARS]
+        more = f" +{len(self.like) - 1}" if len(self.like) > 1 else ""
+        tag = hashlib.sha256("\n".join(self.like).encode()).hexdigest()[:4]
+        return f"like {name}{more} #{tag}"
 
     @model_validator(mode="after")
     def _each_once(self) -> "See":
@@ -200,8 +226,10 @@ class Policy(Strict):
 
     @property
     def any_of(self) -> list[str]:
-        """Phrases of which one must be seen."""
-        return self.see.any if isinstance(self.see, See) else self.see
+        """Phrases of which one must be seen, and the name of the examples."""
+        if not isinstance(self.see, See):
+            return self.see
+        return [*self.see.any, self.see.like_name] if self.see.like else self.see.any
 
     @property
     def all_of(self) -> list[str]:
