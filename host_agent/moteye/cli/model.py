@@ -1,5 +1,8 @@
-"""`moteye model`: compile int8 models for devices."""
+"""`moteye model`: compile int8 models for devices, and measure them."""
 
+import subprocess
+import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +12,7 @@ from rich.console import Console
 from moteye.cli import model_check
 from moteye.compiler import ARENA_GOAL_BYTES, compile_with_report
 from moteye.compiler.operators import operators_source
+from moteye.resources import checkout
 
 app = typer.Typer(help="Compile models for devices.", no_args_is_help=True)
 app.command("check")(model_check.check)
@@ -20,6 +24,31 @@ def _write(path: Path, data: bytes) -> None:
     partial = path.with_suffix(".part")
     partial.write_bytes(data)
     partial.replace(path)
+
+
+class Target(StrEnum):
+    """Where `bench` runs a model."""
+
+    CORTEX_M7 = "cortex-m7"
+    CORTEX_M55 = "cortex-m55"
+    X86 = "x86"
+
+
+@app.command("bench")
+def bench_command(
+    source: Source,
+    target: Annotated[Target, typer.Option("--target", help="the processor")],
+    profile: Annotated[bool, typer.Option("--profile", help="the cost of every record")] = False,
+) -> None:
+    """Count a model's instructions on an emulated core, or time it here beside XNNPACK.
+
+    Needs a checkout; the emulated cores need gcc-arm-none-eabi and qemu-system-arm.
+    """
+    script = checkout() / "tests" / "bench" / "device" / "bench_one.py"
+    command = [sys.executable, str(script), str(source), "--target", target.value]
+    command += ["--profile"] if profile else []
+    done = subprocess.run(command, check=False)  # noqa: S603 - our own script
+    raise typer.Exit(done.returncode)
 
 
 @app.command("compile")

@@ -34,6 +34,11 @@ def record_kinds(pack: bytes) -> list[int]:
     return kinds
 
 
+def record_name(kind: int) -> str:
+    """What runs records of a kind."""
+    return _NAMES.get(kind, f"custom {kind}")
+
+
 def operators_source(pack: bytes) -> str:
     """The C file that stands in for device/kernels/model_operators.c: what this pack runs.
 

@@ -26,7 +26,8 @@ from anchors import ANCHORS  # noqa: E402
 from image import CORES, M7, Core  # noqa: E402
 from kernel_library import Kernels  # noqa: E402
 from moteye.compiler import compile_with_report  # noqa: E402
-from reference import Reference, box_resize_rgb565  # noqa: E402
+from records import expected_output, record_texts  # noqa: E402
+from reference import box_resize_rgb565  # noqa: E402
 from test_scoring import Parts  # noqa: E402
 from x86_time import ROUNDS, time_beside_xnnpack  # noqa: E402
 
@@ -99,39 +100,6 @@ def _tflite(name: str, models: Path | None) -> tuple[bytes, str]:
     return ANCHORS[name](), "seeded random weights in the anchor's shapes"
 
 
-def _expected(tflite: bytes, pack: bytes, kernels: Kernels) -> tuple[bytes, bytes, str]:
-    """(input, output, who computed it) of one random inference."""
-    plain = kernels.open(pack)
-    rng = np.random.default_rng(7)
-    values = rng.integers(-128, 128, tuple(plain.header.input_dims), dtype=np.int8)
-    output = plain.run(values)
-    try:
-        reference = Reference(tflite)
-    except (RuntimeError, ValueError):
-        return values.tobytes(), output.tobytes(), "plain C (LiteRT refuses the model)"
-    if not np.array_equal(reference.run(values), output):
-        raise image.BenchError("plain C differs from BUILTIN_REF")
-    return values.tobytes(), output.tobytes(), "BUILTIN_REF"
-
-
-def _records(pack: bytes) -> list[str]:
-    """A short text a record, for --profile."""
-    view = np.frombuffer(pack, np.uint8)
-    at = int(view[20:24].view("<u4")[0])
-    texts = []
-    for _ in range(int(view[16:20].view("<u4")[0])):
-        kind, size = (int(n) for n in view[at : at + 4].view("<u2"))
-        text = f"kind {kind}"
-        if kind in (1, 2, 7, 8):
-            f = [int(n) for n in view[at + 16 : at + 36].view("<u2")]
-            text += f" {f[0]}x{f[1]}x{f[2]} -> {f[3]}x{f[4]}x{f[5]} k{f[6]}x{f[7]} s{f[8]}"
-            outputs, terms = f[3] * f[4] * f[5], f[6] * f[7] * (f[2] if kind == 1 else 1)
-            text += f" {outputs * terms:,}"
-        texts.append(text)
-        at += size
-    return texts
-
-
 class Bench:
     """Collects rows; models are compiled once."""
 
@@ -151,7 +119,7 @@ class Bench:
         tflite, origin = _tflite(name, self.models)
         pack, report = compile_with_report(tflite, remove_dead=remove_dead)
         name = f"{name}_dead_removed" if remove_dead else name
-        values, output, judge = _expected(tflite, pack, self.kernels)
+        values, output, judge = expected_output(tflite, pack, self.kernels)
         blobs = {"pack": pack, "input": values, "expected": output}
         elf = image.build(core, name, "bench_model.c", blobs)
         numbers = image.run(core, elf)
@@ -162,7 +130,7 @@ class Bench:
         if core is M7 and f"arena.{name}" in FIXED:
             self.add(Row(f"arena.{name}", report.arena_bytes, "bytes", origin))
         if self.profile:
-            for text, ticks in zip(_records(pack), numbers["record"], strict=True):
+            for text, ticks in zip(record_texts(pack), numbers["record"], strict=True):
                 spent = image.instructions(core, ticks)
                 macs = int(text.rsplit(" ", 1)[1].replace(",", "")) if "->" in text else 0
                 each = f"{spent / macs:6.2f}" if macs else ""

@@ -14,7 +14,8 @@ ROUNDS, TURN = 60, 20  # a turn: so many inferences; its time is the fastest of 
 DEVICE_FLAGS = ("-O3", "-march=native")  # of the simulated device (device/ports/unix/build.sh)
 
 
-def _fastest_ms(run: Callable[[], object]) -> float:
+def fastest_ms(run: Callable[[], object]) -> float:
+    """The fastest of TURN calls."""
     times = []
     for _ in range(TURN):
         start = time.perf_counter_ns()
@@ -33,13 +34,6 @@ def _runner(kernels: Kernels, model: Model) -> Callable[[], object]:
     return run
 
 
-def time_model(tflite: bytes) -> float:
-    """Median milliseconds of one inference of ours."""
-    kernels = Kernels(flags=DEVICE_FLAGS)
-    run = _runner(kernels, kernels.open(compile_model(tflite)))
-    return statistics.median(_fastest_ms(run) for _ in range(ROUNDS))
-
-
 def time_beside_xnnpack(tflite: bytes) -> tuple[float, float]:
     """Median milliseconds of one inference: (ours, XNNPACK's)."""
     kernels = Kernels(flags=DEVICE_FLAGS)
@@ -49,6 +43,6 @@ def time_beside_xnnpack(tflite: bytes) -> tuple[float, float]:
     details = interpreter.get_input_details()[0]
     values = np.random.default_rng(0).integers(-128, 128, tuple(details["shape"]), dtype=np.int8)
     interpreter.set_tensor(details["index"], values)
-    turns = [(_fastest_ms(ours), _fastest_ms(interpreter.invoke)) for _ in range(ROUNDS)]
+    turns = [(fastest_ms(ours), fastest_ms(interpreter.invoke)) for _ in range(ROUNDS)]
     first, second = zip(*turns, strict=True)
     return statistics.median(first), statistics.median(second)
