@@ -10,10 +10,13 @@ and the exit code is 1.
 
 import argparse
 import functools
+import hashlib
+import os
 import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,6 +35,7 @@ from random_nets import random_net, tiny_encoder  # noqa: E402
 from support.sets import random_codebook, random_set  # noqa: E402
 
 OUT = ROOT / "build" / "fuzz"
+OBJECTS = OUT / "objects"
 KERNELS = ROOT / "device" / "kernels"
 NETS = 40  # enough for each operator of the runtime
 ENCODER = b"encoder!"  # the space that the target opens sets for
@@ -59,6 +63,7 @@ class Report:
     log: str
 
 
+@functools.cache
 def pack_seeds() -> list[bytes]:
     """Model packs of every operator, as the compiler writes them."""
     nets = [tiny_encoder(3, side=12, dim=32), *map(random_net, range(NETS))]
@@ -81,17 +86,37 @@ TARGETS = {"pack": pack_seeds, "set": set_seeds}
 
 
 def build(target: str) -> Path:
-    """Compile one target with clang; returns the program."""
-    clang = shutil.which("clang")
-    assert clang, "clang is missing: run `make fuzz`, which installs or names it"
+    """Compile one target with clang; returns the program. What did not change is not compiled."""
     OUT.mkdir(parents=True, exist_ok=True)
     program = OUT / f"fuzz-{target}"
     here = Path(__file__).parent
-    sources = [here / "fuzz_kernels.c", here / "trials.c", *sorted(KERNELS.rglob("*.c"))]
-    includes = [f"-I{KERNELS}", f"-I{here}", f"-DFUZZ_{target.upper()}"]
-    command = [clang, *_FLAGS, *includes, "-o", str(program), *map(str, sources)]
-    subprocess.run(command, check=True)
+    sources = [here / "trials.c", *sorted(KERNELS.rglob("*.c"))]
+    headers = [here / "trials.h", *sorted(KERNELS.rglob("*.h"))]
+    digest = hashlib.sha256(b"".join(header.read_bytes() for header in headers)).digest()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = list(pool.map(lambda source: _object(source, digest, []), sources))
+    objects.append(_object(here / "fuzz_kernels.c", digest, [f"-DFUZZ_{target.upper()}"]))
+    _clang([*_FLAGS, "-o", str(program), *map(str, objects)])
     return program
+
+
+def _object(source: Path, headers: bytes, extra: list[str]) -> Path:
+    """The object of one source, kept by the content of all that goes into it."""
+    content = source.read_bytes() + headers + repr([_FLAGS, extra]).encode()
+    found = OBJECTS / f"{source.stem}-{hashlib.sha256(content).hexdigest()[:16]}.o"
+    if not found.exists():
+        OBJECTS.mkdir(parents=True, exist_ok=True)
+        partial = found.with_suffix(f".{os.getpid()}")
+        includes = [f"-I{KERNELS}", f"-I{Path(__file__).parent}"]
+        _clang([*_FLAGS, *extra, *includes, "-c", "-o", str(partial), str(source)])
+        partial.replace(found)
+    return found
+
+
+def _clang(arguments: list[str]) -> None:
+    clang = shutil.which("clang")
+    assert clang, "clang is missing: run `make fuzz`, which installs or names it"
+    subprocess.run([clang, *arguments], check=True)
 
 
 def run(target: str, *, seconds: int = 0, runs: int = -1, seed: int = 0, corpus: Path) -> Report:
