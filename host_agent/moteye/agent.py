@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import json
 from collections import Counter, deque
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,9 @@ from moteye.errors import (
 )
 from moteye.fleet import Fleet
 from moteye.fleet_commands import AGENT_ID, COMMAND_TOPIC, AgentCommands, obey
+from moteye.home.bridge import Bridge
+from moteye.home.payloads import Topics
+from moteye.house import AgentHouse
 from moteye.judge import Item, Judge
 from moteye.keys import load_keys
 from moteye.ledger import Ledger
@@ -47,8 +50,10 @@ from moteye.link.broker import embedded_broker
 from moteye.link.connection import Ack, Connection
 from moteye.link.devices import Device, Devices
 from moteye.schedule import WhileSchedule
+from moteye.service import AgentService
 from moteye.sets import SetArchive
 from moteye.store import default_url, state_folder
+from moteye.switches import PolicySwitches
 from moteye.text.space import Space, load_space
 
 log = structlog.get_logger("moteye.agent")
@@ -81,6 +86,7 @@ class Agent:
         self._space: Space | None = None
         self._recent: dict[str, deque[tuple[int, npt.NDArray[np.int8]]]] = {}
         self._device_scorers: dict[tuple[bytes, int], Scorer] = {}
+        self._topics = Topics(AGENT_TOPIC, settings.home_assistant_prefix)
         self._connection = Connection(
             settings.broker_url,
             client_id=settings.client_id,
@@ -89,13 +95,19 @@ class Agent:
                 for name, (_, sender, qos, _) in wire.TOPICS.items()
                 if sender == "device"
             ]
-            + [(ACK_TOPIC, 1), (FEEDBACK_TOPIC, 1), (COMMAND_TOPIC, 1)],
+            + [
+                (ACK_TOPIC, 1),
+                (FEEDBACK_TOPIC, 1),
+                (COMMAND_TOPIC, 1),
+                *(Bridge.subscriptions(self._topics) if settings.home_assistant else []),
+            ],
             on_message_to_ack=self._receive,
             on_connect=self._announce,
             status_topic=STATUS_TOPIC,
             keep_session=settings.broker is not None,
         )
         self._keys = load_keys(settings.keys)
+        self._switches = PolicySwitches(state_folder() / "policies-off.json")
         key_of = self._keys.signing_key if self._keys else None
         self.devices = Devices(self._publish, key_of, resync=True)
         self._clock = self.devices.clock
@@ -108,6 +120,44 @@ class Agent:
         self.judge.learns = settings.camera_background
         self.fleet: Fleet | None = None
         self._commands = AgentCommands(self._ask_fleet, key_of(AGENT_ID) if key_of else None)
+        self._house = self._make_house()
+        self._home = self._make_home() if settings.home_assistant else None
+
+    def _make_house(self) -> AgentHouse:
+        return AgentHouse(
+            self.settings,
+            self.devices,
+            self.judge,
+            self._switches,
+            fleet=lambda: self.fleet,
+            load=self._reload,
+            present=self.engine.present,
+            waiting=lambda: self._outbox.waiting,
+            feedback=self.feedback,
+        )
+
+    def _make_home(self) -> Bridge:
+        ledger_file = state_folder() / "home-assistant.json"
+        return Bridge(self._house, self._connection.publish, self._topics, ledger_file)
+
+    async def _serve_api(self, place: str) -> None:
+        from moteye.api.app import make_app
+        from moteye.api.server import serve
+        from moteye.api.tokens import Tokens
+
+        service = AgentService(
+            self._house,
+            self.ledger,
+            self.judge,
+            self.devices,
+            self._connection,
+            counters=self.counters,
+            acknowledge=self._outbox.acknowledge,
+            feedback=self.feedback,
+            ready=self.ready,
+        )
+        host, _, port = place.rpartition(":")
+        await serve(make_app(service, Tokens(state_folder() / "tokens.json")), host, int(port))
 
     async def run(self) -> None:
         """Run until cancelled.
@@ -123,6 +173,7 @@ class Agent:
             self._space.encoder_hash,
             SetArchive(self.settings.sets_folder),
             self.settings.plan,
+            asks=self.settings.sets == "ask",
         )
         await self.load_policies(await asyncio.to_thread(policies.load, self.settings.policies))
         self._outbox.add(await self.ledger.open())
@@ -140,6 +191,10 @@ class Agent:
             tasks.create_task(self.ledger.keep_house(), name="housekeeping")
             tasks.create_task(self.fleet.run(), name="sets")
             tasks.create_task(self._watch_policies(), name="policies")
+            if self._home is not None:
+                tasks.create_task(self._home.run(), name="home-assistant")
+            if self.settings.api is not None:
+                tasks.create_task(self._serve_api(self.settings.api), name="api")
             await self._connection.connected.wait()
             await self._tell_policies("")
             self.ready.set()
@@ -156,6 +211,7 @@ class Agent:
         """Compile `found` and put them in force all at once; devices follow by a swap."""
         space = self._space
         assert space is not None
+        found = self._switches.keep(found)
         if not found:
             log.warning("no policies", path=str(self.settings.policies))
             await self._put_in_force(None)
@@ -198,6 +254,8 @@ class Agent:
 
     async def _announce(self) -> None:
         """Tell subscribers which phrase each row of the prototype set stands for (retained)."""
+        if self._home is not None:
+            self._home.connected()
         if self.judge.compiled is None:
             return
         built = self.judge.compiled.built
@@ -231,6 +289,12 @@ class Agent:
             return
         if topic == STATUS_TOPIC:
             self._look_for_others(payload)
+        if self._home is not None and self._home.takes(topic):
+            ack()
+            await self._home.receive(topic, payload, retain)
+            return
+        if not payload and topic.endswith("/birth") and not retain:
+            self._forget(topic.split("/")[-2])
         taken = self.devices.receive(topic, payload, retain)
         if taken is not None and isinstance(taken[1], models.Embedding):
             self._tell_fleet(*taken)
@@ -266,6 +330,15 @@ class Agent:
                     client_id=other,
                     hint="stop one, or divide the devices between them with `cameras:`",
                 )
+
+    def _forget(self, device_id: str) -> None:
+        """Somebody cleared a device's retained birth: it is not one of the house any more."""
+        device = self.devices.all.get(device_id)
+        if device is not None and not device.online:
+            del self.devices.all[device_id]
+            log.info("device forgotten", device=device_id)
+            if self._home is not None:
+                self._home.forget(device_id)
 
     async def _acknowledge(self, payload: bytes, retain: bool) -> None:
         """Somebody has seen an alert: `{"what": id or tag}`, or either as plain text."""
@@ -370,6 +443,11 @@ class Agent:
     async def tell(self, alert: Alert) -> None:
         """Tell subscribers of an alert."""
         await self._tell("alert", alert.json(), qos=1)
+        if self._home is not None:
+            try:
+                await self._home.alerted(asdict(alert))
+            except LinkError as error:
+                log.error("Home Assistant not told", reason=str(error))
 
     def undelivered(self, policy: str, device: str, fired_ms: int) -> None:
         """An alert came to nobody: it does not count for the cooldown."""

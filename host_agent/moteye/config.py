@@ -4,7 +4,7 @@ Flags over environment (`MOTEYE_…`) over the configuration file over defaults.
 """
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -61,6 +61,22 @@ class Settings(BaseSettings):
     max_age_s: Annotated[
         float, Field(gt=0, description="frames that arrive later than this alert nobody")
     ] = 60.0
+
+    home_assistant: Annotated[
+        bool, Field(description="announce cameras and alerts to Home Assistant over MQTT")
+    ] = False
+    home_assistant_prefix: Annotated[
+        str, Field(description="its discovery prefix", pattern=r"^[^+#\x00/]+(/[^+#\x00/]+)*$")
+    ] = "homeassistant"
+    sets: Annotated[
+        Literal["auto", "ask"],
+        Field(description="prototype sets reach devices by themselves, or when somebody says so"),
+    ] = "auto"
+
+    api: Annotated[
+        str | None,
+        Field(description="host:port of the HTTP API; none: off", pattern=r"^[^\s:]+:\d{1,5}$"),
+    ] = None
 
     store: Annotated[
         str | None,

@@ -13,6 +13,7 @@ MoteyeError
 ├── ActionError        an action of a policy did not succeed, or nobody knows whether
 ├── FeedbackError      what somebody said of an alert cannot be taken: no such alert, no name
 ├── ImageError         a picture that cannot be read (imaging.py)
+├── ApiError           the HTTP API refused a client (client.py)
 └── ModelError         a .tflite that cannot be compiled: operator and tensor (compiler/error.py)
 """
 

@@ -22,7 +22,7 @@ from moteye.core.offer import Form, Offer
 from moteye.core.prototypes import BuiltSet
 from moteye.core.rollout import Plan, Rollout, Seen
 from moteye.errors import FleetError
-from moteye.link.devices import Devices, Publish
+from moteye.link.devices import Device, Devices, Publish
 from moteye.link.keeper import SetKeeper
 from moteye.sets import Entry, SetArchive
 
@@ -34,7 +34,8 @@ LOCK_RETRY_S = 1.0
 class Fleet:
     """Feed it what devices say (`heard`); `await run()` until cancelled.
 
-    `plan` is how a change of policies reaches the devices: all at once where it has one group.
+    `plan` is how a change of policies reaches the devices: all at once where it has one group. With
+    `asks` a device gets no set before somebody says `install`.
     """
 
     def __init__(
@@ -44,6 +45,8 @@ class Fleet:
         encoder_hash: bytes,
         archive: SetArchive,
         plan: Plan | None = None,
+        *,
+        asks: bool = False,
     ) -> None:
         self.archive = archive
         self.rollout: Rollout | None = None
@@ -52,6 +55,8 @@ class Fleet:
         self._encoder_hash = encoder_hash
         self._seen: dict[str, Seen] = {}
         self._policies: Offer | None = None
+        self._asks = asks
+        self._asked: dict[str, str] = {}  # the hash of the set that a person wants, by device
         self._owned = False
         self.started = asyncio.Event()  # it is the one writer by now
         self._keeper = SetKeeper(
@@ -134,6 +139,16 @@ class Fleet:
             Offer(Form(found, found.encode())), f"rollback to {entry.version}", plan, pinned=True
         )
         return self.status()
+
+    def install(self, device: str) -> None:
+        """A person wants the current set on this device."""
+        if self.archive.current is not None:
+            self._asked[device] = self.archive.current.hash
+            self._devices.changed.set()
+
+    def has(self, device: Device) -> bool:
+        """Whether a device uses the current set, in whatever form."""
+        return self._keeper.has(device)
 
     def resume(self) -> dict[str, Any]:
         """Go on with a rollout that is paused or stopped. Raises FleetError."""
@@ -246,6 +261,9 @@ class Fleet:
             self._save()
 
     def _may(self, device: str) -> bool:
+        current = self.archive.current
+        if self._asks and (current is None or self._asked.get(device) != current.hash):
+            return False
         return self.rollout is None or self.rollout.released(device)
 
     def _device_failed(self, device: str, code: str) -> None:

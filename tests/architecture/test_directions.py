@@ -7,10 +7,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 AGENT = ROOT / "host_agent" / "moteye"
-SHELLS = {"link", "text", "store", "actions", "api", "cli", "agent", "camera", "compiler"}
+SHELLS = {"home", "link", "text", "store", "actions", "api", "cli", "agent", "camera", "compiler"}
 SHELLS |= {"imaging", "config", "policies", "resources", "ledger", "schedule", "history", "keys"}
-SHELLS |= {"clock", "conformance", "doctor", "feedback"}
-APART = ("link", "text", "actions", "camera", "compiler", "store")
+SHELLS |= {"clock", "conformance", "doctor", "feedback", "client", "house", "service", "switches"}
+APART = ("home", "link", "text", "actions", "camera", "compiler", "store")
 IMPURE = {"asyncio", "socket", "time", "os", "pathlib", "datetime", "random", "sqlite3"}
 IMPURE |= {"aiomqtt", "amqtt", "httpx", "subprocess", "threading", "sqlalchemy", "astral"}
 

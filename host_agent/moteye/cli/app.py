@@ -20,6 +20,7 @@ from moteye.cli import (
     prototypes,
     run,
     score,
+    tokens,
     watch,
 )
 from moteye.errors import MoteyeError
@@ -47,6 +48,7 @@ app.add_typer(prototypes.app, name="prototypes")
 app.add_typer(devices.app, name="devices")
 app.add_typer(keys.app, name="keys")
 app.add_typer(model.app, name="model")
+app.add_typer(tokens.app, name="tokens")
 
 
 @app.command("version")

@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import logging
 import tempfile
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from moteye_protocol import wire
+from moteye_protocol import models, wire
 from rich.console import Console
 from rich.table import Table
 
@@ -110,6 +111,34 @@ def _line_settings(url: BrokerUrl) -> dict[str, object]:
         path = getattr(url.files, name)
         found[name] = str(path.resolve()) if path else None
     return {**found, "tls": True, "server_name": url.host}
+
+
+@app.command("forget")
+def forget(
+    device_id: Annotated[str, typer.Argument(help="device id")],
+    config: ConfigOption = None,
+    broker: BrokerOption = None,
+) -> None:
+    """Clear what the broker holds of a device that is gone; it comes back by its next birth."""
+    set_up_logs(level=logging.ERROR)
+    url = load_settings(config, broker=broker).broker_url
+    asyncio.run(forget_device(url, device_id))
+    print(f"forgotten: {device_id}")
+
+
+async def forget_device(url: BrokerUrl, device_id: str) -> None:
+    """Empty the retained topics of a device, its birth last. Raises LinkError."""
+    connection = Connection(
+        url, client_id=f"moteye-forget-{time.time_ns() % 1_000_000}", subscriptions=[]
+    )
+    task = asyncio.create_task(connection.run())
+    try:
+        for name in ("set_state", "status", "birth"):
+            await connection.publish(models.topic(device_id, name), b"", retain=True)
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 @app.command("simulate")

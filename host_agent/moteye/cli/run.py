@@ -33,6 +33,15 @@ def run(
         str | None, typer.Option(help="host:port of the embedded broker [default: 127.0.0.1:1883]")
     ] = None,
     store: StoreOption = None,
+    home_assistant: Annotated[
+        bool | None, typer.Option("--home-assistant", help="tell Home Assistant over MQTT")
+    ] = None,
+    sets: Annotated[
+        str | None, typer.Option(help="auto: sets reach devices at once; ask: by a person's word")
+    ] = None,
+    api: Annotated[
+        str | None, typer.Option(help="host:port of the HTTP API, 127.0.0.1:8765 [default: off]")
+    ] = None,
     log_json: Annotated[bool, typer.Option("--log-json", help="logs as JSON lines")] = False,
 ) -> None:
     """Run the agent: watch devices, judge policies, act. Stops cleanly on SIGINT and SIGTERM."""
@@ -46,6 +55,9 @@ def run(
         policies=policies,
         listen=listen,
         store=store,
+        home_assistant=home_assistant,
+        sets=sets,
+        api=api,
     )
     asyncio.run(run_until_signal(Agent(settings)))
 

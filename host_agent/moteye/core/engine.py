@@ -170,6 +170,11 @@ class Engine:
         """All tracks, by (fingerprint, device)."""
         return dict(self._views.tracks)
 
+    def present(self, device: str) -> set[str]:
+        """The names of the policies with an episode under way on a device."""
+        tracks = self._views.of(device).tracks
+        return {self.policies[i].policy.name for i, track in tracks.items() if track.present}
+
     def take_changed(self) -> dict[Key, Track]:
         """The tracks that changed since this was asked last."""
         changed, self._dirty = self._dirty, {}

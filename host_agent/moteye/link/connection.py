@@ -256,9 +256,9 @@ class Connection:
         )
         async with client:
             paho._sock = cast("Any", ReadAhead(paho._sock))
-            await client.subscribe(
-                [*self._subscriptions, *((topic, 1) for topic in sorted(self._extra))]
-            )
+            wanted = [*self._subscriptions, *((topic, 1) for topic in sorted(self._extra))]
+            if wanted:
+                await client.subscribe(wanted)
             self._client = client
             self.connects += 1
             self.connected.set()

@@ -275,6 +275,19 @@ class Store:
         rows = self._all(query.limit(limit) if limit else query)
         return [_decision(row) for row in reversed(rows)]
 
+    def decisions_after(
+        self, cursor: int, *, policy: str | None, fired: bool, limit: int
+    ) -> list[tuple[int, Decision]]:
+        """Decisions behind a cursor in the order of their making, each with its own cursor."""
+        table = schema.decisions
+        query = sa.select(table).where(table.c.seq > cursor)
+        if policy is not None:
+            query = query.where(table.c.policy == policy)
+        if fired:
+            query = query.where(table.c.fired.is_(True))
+        rows = self._all(query.order_by(table.c.seq).limit(limit))
+        return [(row.seq, _decision(row)) for row in rows]
+
     def events(self, *, since_ms: int = 0, until_ms: int | None = None) -> Iterator[RecordedEvent]:
         """The recording in the order in which the engine saw it, page by page (short reads)."""
         table, last = schema.events, 0

@@ -1,0 +1,148 @@
+"""The agent as Home Assistant sees it: cameras, policies, and what may be asked of them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from moteye import __version__, policies
+from moteye.config import Settings
+from moteye.core.language import Policy
+from moteye.core.marks import Mark
+from moteye.core.rollout import Plan
+from moteye.errors import FeedbackError, FleetError, PolicyErrors, StoreError
+from moteye.fleet import Fleet
+from moteye.home.payloads import AgentView, CameraView
+from moteye.judge import Judge
+from moteye.link.devices import Device, Devices
+from moteye.switches import PolicySwitches
+
+log = structlog.get_logger("moteye.house")
+
+
+class AgentHouse:
+    """Made of the agent's parts. `load` puts policies in force, `waiting` counts actions to do."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        devices: Devices,
+        judge: Judge,
+        switches: PolicySwitches,
+        *,
+        fleet: Callable[[], Fleet | None],
+        load: Callable[[list[Policy]], Awaitable[None]],
+        present: Callable[[str], set[str]],
+        waiting: Callable[[], int],
+        feedback: Callable[[dict[str, str]], Awaitable[Mark]],
+    ) -> None:
+        self._settings = settings
+        self._devices = devices
+        self._judge = judge
+        self._switches = switches
+        self._fleet = fleet
+        self._load = load
+        self._present = present
+        self._waiting = waiting
+        self._feedback = feedback
+
+    def cameras(self) -> list[CameraView]:
+        """Every device that has said who it is."""
+        return [self._camera(d) for d in list(self._devices.all.values()) if d.birth is not None]
+
+    def _camera(self, device: Device) -> CameraView:
+        compiled = self._judge.compiled
+        state = device.set_state
+        birth = device.birth
+        assert birth is not None
+        swapping = device.online and state is not None and state.state in _UNDER_WAY
+        there = self._present(device.id)
+        in_force = compiled.policies if compiled else ()
+        fleet = self._fleet()
+        current = fleet.archive.current if fleet is not None else None
+        latest = current.version if current is not None else None
+        if fleet is not None and current is not None and fleet.has(device):
+            latest = _installed(device)
+        percent = None
+        if swapping and state is not None and state.state == "receiving" and state.of:
+            percent = min(100, 100 * state.got // state.of)
+        return CameraView(
+            id=device.id,
+            firmware=birth.fw,
+            online=device.presence.state in ("online", "sleeping"),
+            session=device.presence.session,
+            installed=_installed(device),
+            latest=latest,
+            swapping=swapping,
+            progress=percent,
+            swap_state=state.state if state else "unknown",
+            present={
+                item.policy.name: item.policy.name in there
+                for item in in_force
+                if item.policy.watches(device.id)
+            },
+        )
+
+    def agent(self) -> AgentView:
+        """The agent itself."""
+        return AgentView(
+            id=self._settings.client_id,
+            version=__version__,
+            cameras_online=sum(device.online for device in self._devices.all.values()),
+            actions_waiting=self._waiting(),
+            policies=self._switches.states(),
+        )
+
+    def install(self, camera: str) -> bool:
+        """Bring the wanted set onto a camera, also where sets wait for a person's word."""
+        fleet = self._fleet()
+        if fleet is None or camera not in self._devices.all:
+            return False
+        fleet.install(camera)
+        return True
+
+    def revert(self) -> bool:
+        """Bring back the set before the current one; False where there is none."""
+        fleet = self._fleet()
+        try:
+            if fleet is None:
+                return False
+            fleet.roll_back(None, self._settings.plan or Plan())
+        except FleetError as error:
+            log.warning("not reverted", reason=str(error))
+            return False
+        return True
+
+    async def feedback(self, alert: str, said: str) -> bool:
+        """Somebody says of an alert what it was; False where that cannot be taken."""
+        try:
+            mark = await self._feedback({"event": alert, "said": said})
+        except (FeedbackError, StoreError) as error:
+            log.warning("feedback refused", reason=str(error))
+            return False
+        log.info("feedback taken", mark=mark.number, text=mark.text)
+        return True
+
+    async def switch(self, policy: str, *, on: bool) -> bool:
+        """Switch a policy on or off, for good."""
+        if policy not in self._switches.known:
+            return False
+        if self._switches.switch(policy, on=on):
+            log.info("policy switched", policy=policy, on=on)
+            try:
+                await self._load(await asyncio.to_thread(policies.load, self._settings.policies))
+            except PolicyErrors as error:
+                log.error("policies not changed: fix these first", problems=str(error))
+        return True
+
+
+NO_SET = "0"
+_UNDER_WAY = ("receiving", "verified", "trial")
+
+
+def _installed(device: Device) -> str:
+    """The set in use, by the device's own word; 0 where it has none."""
+    state, birth = device.set_state, device.birth
+    if state is not None and state.s == device.presence.session:
+        return state.version or NO_SET
+    return (birth.set_version or NO_SET) if birth else NO_SET

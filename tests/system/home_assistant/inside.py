@@ -1,0 +1,113 @@
+"""Home Assistant's own core with its MQTT integration, asked over standard input, one JSON a line.
+
+Runs in the environment that `environment.py` makes, not in that of the tests.
+"""
+
+import asyncio
+import json
+import logging
+import sys
+import threading
+
+from homeassistant import bootstrap, config_entries, loader
+from homeassistant.core import HomeAssistant, State
+from homeassistant.helpers import device_registry, entity_registry
+from homeassistant.setup import async_setup_component
+
+# Core's own loader, where the first entities of several kinds arrive at once; not about messages.
+_OWN_RACE = "async_forward_entry_setups for integration mqtt"
+
+
+class Kept(logging.Handler):
+    """Everything from a warning upwards, but for one race of core's own."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if _OWN_RACE not in record.getMessage():
+            self.lines.append(self.format(record))
+
+
+def shown(state: State) -> dict:
+    return {
+        "state": state.state,
+        "attributes": json.loads(json.dumps(dict(state.attributes), default=str)),
+    }
+
+
+async def answer(hass: HomeAssistant, kept: Kept, asked: dict) -> object:
+    match asked["ask"]:
+        case "states":
+            entities = entity_registry.async_get(hass).entities
+            found = {}
+            for entity in entities.values():
+                state = hass.states.get(entity.entity_id)
+                found[entity.unique_id] = {
+                    "entity_id": entity.entity_id,
+                    "state": None if state is None else state.state,
+                    "attributes": {} if state is None else shown(state)["attributes"],
+                }
+            return found
+        case "devices":
+            return [device.name for device in device_registry.async_get(hass).devices.values()]
+        case "call":
+            domain, service = asked["service"].split(".")
+            await hass.services.async_call(domain, service, asked["data"], blocking=True)
+            return "done"
+        case "log":
+            return kept.lines
+        case "render":
+            from homeassistant.helpers.template import Template
+
+            return str(Template(asked["template"], hass).async_render(asked["values"]))
+    raise ValueError(asked)
+
+
+async def main(folder: str, port: int, prefix: str) -> None:
+    kept = Kept()
+    logging.getLogger().addHandler(kept)
+    hass = HomeAssistant(folder)
+    hass.config.skip_pip = True
+    hass.config_entries = config_entries.ConfigEntries(hass, {})
+    loader.async_setup(hass)
+    await bootstrap.async_load_base_functionality(hass)
+    for name in ("homeassistant", "automation", "event", "sensor"):
+        assert await async_setup_component(hass, name, {}), name
+    hass.config.components.update({"http", "file_upload"})  # its pages; MQTT works without them
+    entry = config_entries.ConfigEntry(
+        data={"broker": "127.0.0.1", "port": port, "protocol": "3.1.1"},
+        options={"discovery": True, "discovery_prefix": prefix},
+        discovery_keys={},
+        domain="mqtt",
+        minor_version=2,
+        source="user",
+        subentries_data=None,
+        title="MQTT",
+        unique_id=None,
+        version=1,
+    )
+    await hass.config_entries.async_add(entry)
+    await hass.async_start()
+    print(json.dumps({"ready": entry.state.value}), flush=True)
+    lines: asyncio.Queue[str] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        for line in sys.stdin:
+            loop.call_soon_threadsafe(lines.put_nowait, line)
+        loop.call_soon_threadsafe(lines.put_nowait, "")
+
+    threading.Thread(target=read, daemon=True).start()
+    while line := await lines.get():
+        try:
+            result = await answer(hass, kept, json.loads(line))
+        except Exception as error:  # noqa: BLE001  told to the test
+            result = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(result), flush=True)
+    await hass.async_stop(force=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3]))
