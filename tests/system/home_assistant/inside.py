@@ -58,10 +58,6 @@ async def answer(hass: HomeAssistant, kept: Kept, asked: dict) -> object:
             return "done"
         case "log":
             return kept.lines
-        case "render":
-            from homeassistant.helpers.template import Template
-
-            return str(Template(asked["template"], hass).async_render(asked["values"]))
     raise ValueError(asked)
 
 
