@@ -4,7 +4,7 @@ The clock is that of the events: a month takes as long as its events take to com
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -107,7 +107,7 @@ class Comparison:
     """What a replay decided beside what is on record, by policy and camera.
 
     `same` pairs of alerts, `gained` only in the replay, `lost` only on record; `suppressed` counts
-    the replay's by gate.
+    the replay's by gate, at the times `held_back_ms`; `recorded` are the alerts on record.
     """
 
     fired: list[Decision] = field(default_factory=list)
@@ -115,6 +115,23 @@ class Comparison:
     gained: list[Decision] = field(default_factory=list)
     lost: list[Decision] = field(default_factory=list)
     suppressed: Counter[str] = field(default_factory=Counter)
+    recorded: list[Decision] = field(default_factory=list)
+    held_back_ms: list[int] = field(default_factory=list)
+
+    @property
+    def differs(self) -> bool:
+        """Whether other alerts would have come than are on record."""
+        return bool(self.gained or self.lost)
+
+    def days(self, day_of: Callable[[int], str]) -> dict[str, tuple[int, int, int]]:
+        """(would fire, on record, suppressed) by day; `day_of` names the day of a time in ms."""
+        counts = [
+            Counter(day_of(decision.time_ms) for decision in self.fired),
+            Counter(day_of(decision.time_ms) for decision in self.recorded),
+            Counter(map(day_of, self.held_back_ms)),
+        ]
+        names = sorted(set().union(*counts))
+        return {name: (counts[0][name], counts[1][name], counts[2][name]) for name in names}
 
 
 def compare(replayed: Iterable[Decision], recorded: Iterable[Decision]) -> Comparison:
@@ -125,9 +142,11 @@ def compare(replayed: Iterable[Decision], recorded: Iterable[Decision]) -> Compa
             result.fired.append(decision)
         else:
             result.suppressed[failed_gate(decision)] += 1
+            result.held_back_ms.append(decision.time_ms)
     left: dict[tuple[str, str], list[Decision]] = {}
     for decision in recorded:
         if decision.fired:
+            result.recorded.append(decision)
             left.setdefault((decision.policy, decision.device), []).append(decision)
     for decision in result.fired:
         others = left.get((decision.policy, decision.device), [])

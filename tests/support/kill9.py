@@ -29,6 +29,7 @@ FRAMES_A_VIEW = 3
 PAUSE_S = 0.05  # between rounds of all cameras
 BEFORE_READY = 0.2  # share of the kills that come while the agent starts
 MOST_ALIVE_S = 0.3
+CATCH_UP_S = 400
 POLICY = """see: a cup
 certainty: p >= 0.5
 cooldown: 0s
@@ -229,8 +230,11 @@ async def _agent(nursery: asyncio.subprocess.Process, *, ready: bool) -> int:
 
 
 async def _caught_up(store: str, frames: int, receiver: Receiver) -> None:
-    """Until the last agent has recorded every frame and done what every alert asks for."""
-    async with asyncio.timeout(120):
+    """Until the last agent has recorded every frame and done what every alert asks for.
+
+    Actions that were begun again and again wait for longer each time.
+    """
+    async with asyncio.timeout(CATCH_UP_S):
         while True:
             record = await asyncio.to_thread(Store, store, read_only=True)
             try:

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import plotext
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from moteye import policies
 from moteye.cli.common import ConfigOption, PoliciesOption, StoreOption, since_moment_ms
@@ -29,6 +31,7 @@ from moteye.store import Store, default_url
 from moteye.text.space import Space, load_space
 
 SHOWN_DIFFERENCES = 20
+PLOT_ROWS = 14
 SinceOption = Annotated[str, typer.Option("--since", help="how far back, for example 12h or 30d")]
 
 
@@ -122,10 +125,18 @@ def backtest(
     policy: Annotated[Path, typer.Option("--policy", help="a policy file or a folder of them")],
     since: SinceOption = "30d",
     as_json: Annotated[bool, typer.Option("--json", help="the result as one JSON object")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="the report with its plot as a file, .html or .svg")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="end with 1 when alerts were gained or lost")
+    ] = False,
     config: ConfigOption = None,
     store: StoreOption = None,
 ) -> None:
     """Run edited policies over the recording: what would have fired, and what differs."""
+    if plot is not None and plot.suffix not in (".html", ".svg"):
+        raise ConfigError(f"--plot {plot}: a file ending in .html or .svg is wanted")
     settings = load_settings(config, store=store)
     record = Store(settings.store or default_url(), read_only=True)
     found, compiled, space = _compiled(policy, settings)
@@ -138,14 +149,59 @@ def backtest(
     names = {item.name for item in found}
     recorded = [d for d in record.decisions(since_ms=since_ms) if d.policy in names]
     result = compare(decided, recorded)
+    console = Console(highlight=False, record=plot is not None, quiet=as_json)
     if as_json:
         print(_comparison_json(result, replay, took_s))
-        return
-    _show_comparison(Console(highlight=False), result, found, since)
+    _show_comparison(console, result, found, since)
     if replay.skipped:
-        print(f"skipped {replay.skipped:,} events of another encoder")
+        console.print(f"skipped {replay.skipped:,} events of another encoder")
     rate = replay.seen / took_s if took_s else 0
-    print(f"{replay.seen:,} events in {took_s:.1f} s ({rate:,.0f} events/s)")
+    console.print(f"{replay.seen:,} events in {took_s:.1f} s ({rate:,.0f} events/s)")
+    if plot is not None:
+        _save(console, plot, f"backtest of {policy}, the last {since}")
+    if strict and result.differs:
+        raise typer.Exit(1)
+
+
+def _save(console: Console, path: Path, title: str) -> None:
+    try:
+        if path.suffix == ".svg":
+            console.save_svg(str(path), title=title)
+        else:
+            console.save_html(str(path))
+    except OSError as error:
+        raise ConfigError(f"--plot {path}: {error.strerror}") from error
+
+
+def _day(time_ms: int) -> str:
+    """The local day of a moment."""
+    return f"{datetime.fromtimestamp(time_ms / 1000).astimezone():%Y-%m-%d}"
+
+
+def _show_days(console: Console, result: Comparison) -> None:
+    """Alerts a day, as a table and, from two days on, as a plot."""
+    days = result.days(_day)
+    if not days:
+        return
+    table = Table(title="by day", title_justify="left")
+    for heading in ("day", "would fire", "on record", "suppressed"):
+        table.add_column(heading, justify="left" if heading == "day" else "right")
+    for day, counts in days.items():
+        table.add_row(day, *map(str, counts))
+    console.print(table)
+    if len(days) < 2:
+        return
+    plotext.clear_figure()
+    plotext.theme("clear")
+    plotext.plotsize(min(console.width, 100), PLOT_ROWS)
+    fires, recorded, _ = zip(*days.values(), strict=True)
+    plotext.multiple_bar(
+        [day[5:] for day in days],
+        [list(fires), list(recorded)],
+        labels=["would fire", "on record"],
+        marker=["█", "░"],
+    )
+    console.print(Text(plotext.uncolorize(plotext.build())))
 
 
 def _show_comparison(console: Console, result: Comparison, found: list[Policy], since: str) -> None:
@@ -162,6 +218,7 @@ def _show_comparison(console: Console, result: Comparison, found: list[Policy], 
     console.print(table)
     reasons = ", ".join(f"{name} {count}" for name, count in result.suppressed.most_common())
     console.print(f"suppressed: {sum(result.suppressed.values())} ({reasons or 'none'})")
+    _show_days(console, result)
     for word, some in (("gained", result.gained), ("lost", result.lost)):
         for decision in some[:SHOWN_DIFFERENCES]:
             console.print(
@@ -179,6 +236,7 @@ def _comparison_json(result: Comparison, replay: Replay, took_s: float) -> str:
             "skipped": replay.skipped,
             "seconds": round(took_s, 3),
             "same": result.same,
+            "days": result.days(_day),
             "suppressed": dict(result.suppressed),
             **{
                 word: [[d.policy, d.device, d.time_ms, d.phrase] for d in some]

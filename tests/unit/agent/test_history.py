@@ -93,6 +93,32 @@ def test_an_edited_policy_is_compared_with_the_decisions_on_record(
     unchanged = ["backtest", "--policy", str(folder), "--json"]
     result = json.loads(CliRunner().invoke(app, unchanged).output)
     assert (result["same"], result["gained"], result["lost"]) == (10, [], [])
+    assert CliRunner().invoke(app, [*unchanged, "--strict"]).exit_code == 0
+    report = tmp_path / "report.html"
+    changed = CliRunner().invoke(app, [*arguments, "--strict", "--plot", str(report)])
+    assert changed.exit_code == 1, "alerts were lost"
+    assert "would fire" in report.read_text()
+    wrong = CliRunner().invoke(app, [*arguments, "--plot", "report.doc"])
+    assert ".html or .svg" in str(wrong.exception)
+
+
+def test_a_backtest_counts_and_plots_by_day(space, recording, tmp_path, monkeypatch):
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    days = [replace(e, time_ms=e.time_ms - 86_400_000 * d) for d in (2, 1, 0) for e in recording]
+    events = [replace(e, frame=at, number=at) for at, e in enumerate(days)]
+    folder = write(tmp_path / "policies", cup=CUP + "cooldown: 5m")
+    live = list(Replay(compiled_of(space, folder), space.encoder_hash).feed(events))
+    Store(default_url()).commit(Batch(events=events, decisions=live))
+    shown = CliRunner().invoke(app, ["backtest", "--policy", str(folder), "--since", "30d"])
+    assert shown.exit_code == 0, shown.output
+    assert "by day" in shown.output
+    assert "█" in shown.output, "a plot"
+    told = CliRunner().invoke(app, ["backtest", "--policy", str(folder), "--json"])
+    counted = json.loads(told.output)["days"]
+    assert sum(fires for fires, _, _ in counted.values()) == 6
+    assert all(fires == record for fires, record, _ in counted.values())
+    assert sum(held for _, _, held in counted.values()) == 24
 
 
 def test_alerts_are_matched_by_camera_and_time():
