@@ -25,6 +25,7 @@ from moteye.config import Settings
 from moteye.core.compile import CompiledSet
 from moteye.core.engine import Engine, Observation
 from moteye.core.language import Policy
+from moteye.core.lints import without_positions
 from moteye.core.marks import Mark
 from moteye.core.scoring import Scorer, dims_of
 from moteye.core.seen import is_infrared
@@ -237,6 +238,9 @@ class Agent:
             set=version(compiled.built.prototypes.number, data),
             bytes=len(data),
         )
+        unplaced = [] if space.gives_positions else found
+        for one in (lint for policy in unplaced for lint in without_positions(policy)):
+            log.warning("a policy that can never alert", policy=one.policy, reason=one.text)
         if self._connection.connected.is_set():
             await self._announce()
 
@@ -275,6 +279,9 @@ class Agent:
         self._look_at_the_wall(arrival_ms)
         if topic in self.engine.topics:
             self.ledger.tell(topic, payload.decode(errors="replace")[:FACT_CHARS], arrival_ms)
+        if not topic.startswith(f"{wire.TOPIC_ROOT}/"):
+            ack()
+            return
         if topic == ACK_TOPIC:
             ack()
             await self._acknowledge(payload, retain)

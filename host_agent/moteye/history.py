@@ -14,6 +14,7 @@ from moteye.core.compile import CompiledSet
 from moteye.core.decisions import Decision, Gate
 from moteye.core.engine import Engine, Observation
 from moteye.core.marks import Mark
+from moteye.core.past import Recording
 from moteye.core.scoring import prob_q8
 from moteye.core.seen import is_infrared
 from moteye.store import RecordedEvent
@@ -23,12 +24,16 @@ SAME_MS = 10_000  # alerts of one camera this close are the same happening
 _DAY_MS = 86_400_000
 
 
+OnBatch = Callable[[list[Observation], np.ndarray[tuple[int, ...], np.dtype[np.int16]]], None]
+
+
 class Replay:
     """One engine over recorded events.
 
     `seen` and `skipped` count embeddings; those of another encoder are skipped. With `versions`
     (by `Engine.in_force`) the replay changes its policies where the agent did; without, `compiled`
-    stays.
+    stays. `on_batch` is called with the observations of each batch and their margins int16[B, K],
+    each camera's own.
     """
 
     def __init__(
@@ -36,12 +41,15 @@ class Replay:
         compiled: CompiledSet,
         encoder_hash: bytes,
         versions: dict[bytes, CompiledSet] | None = None,
+        *,
+        on_batch: OnBatch | None = None,
     ) -> None:
         self._versions = versions or {}
         self.engine = Engine()
         self.engine.replace(compiled.policies)
         self.seen = 0
         self.skipped = 0
+        self._on_batch = on_batch
         self._scorer = compiled.scorer
         self._encoder_hash = encoder_hash
 
@@ -85,7 +93,10 @@ class Replay:
     def _judge(self, events: list[RecordedEvent]) -> Iterator[Decision]:
         self.seen += len(events)
         seen = [observation_of(event) for event in events]
-        for found in self.engine.observe_batch(seen, self.margins_q8(events)):
+        margins_q8 = self.margins_q8(events)
+        if self._on_batch is not None:
+            self._on_batch(seen, margins_q8)
+        for found in self.engine.observe_batch(seen, margins_q8):
             yield from found
         self.engine.take_ended()
 
@@ -100,6 +111,17 @@ def observation_of(event: RecordedEvent) -> Observation:
         embedding=event.data,
         infrared=is_infrared(event.colour),
     )
+
+
+def recording_of(
+    compiled: CompiledSet, encoder_hash: bytes, events: Iterable[RecordedEvent]
+) -> Recording:
+    """What `events` say of the policies, for `core.lints`."""
+    recording = Recording(compiled)
+    replay = Replay(compiled, encoder_hash, on_batch=recording.take)
+    for decision in replay.feed(events):
+        recording.decided(decision)
+    return recording
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """`moteye policies`: look at policies before they run."""
 
+import itertools
 import math
 from pathlib import Path
 from typing import Annotated
@@ -15,9 +16,12 @@ from moteye.config import load_settings
 from moteye.core.calibration import rate_interval
 from moteye.core.compile import CompiledSet
 from moteye.core.language import Policy
-from moteye.core.lints import lint
+from moteye.core.lints import Lint, lint, without_positions
+from moteye.core.past import Recording
 from moteye.core.report import kept_promises
 from moteye.errors import StoreError
+from moteye.history import recording_of
+from moteye.schedule import WhileSchedule
 from moteye.store import Store, default_url
 from moteye.text.space import load_space
 
@@ -32,23 +36,39 @@ def check(
     strict: Annotated[
         bool, typer.Option("--strict", help="look for likely mistakes, too; exit 1 on any")
     ] = False,
+    since: Annotated[
+        str, typer.Option("--since", help="with --strict: how much of the recording to try")
+    ] = "7d",
     store: StoreOption = None,
 ) -> None:
-    """Read policies, calibrate their phrases, and show what each threshold promises."""
+    """Read policies, calibrate their phrases, and show what each threshold promises.
+
+    With --strict also how often each would have alerted on what was recorded.
+    """
     found = policies.load(path)
     console = Console()
     if not found:
         console.print(f"no policies in {path}")
         return
     loaded = load_space(space)
-    compiled = loaded.compile(found, number=1, dim=dim)
+    compiled = loaded.compile(found, number=1, dim=dim, schedule_of=WhileSchedule)
     console.print(_table(found, compiled))
     if strict:
-        lints = lint(compiled, _cameras(store))
-        for one in lints:
-            console.print(f"[yellow]lint[/] {escape(str(one))}", soft_wrap=True, highlight=False)
+        record = _record(store)
+        cameras = record.cameras() if record is not None else None
+        recording = None
+        if record is not None:
+            begin_ms = since_moment_ms(since)
+            earlier = record.calibrations_before(begin_ms)
+            events = itertools.chain(earlier, record.events(since_ms=begin_ms))
+            recording = recording_of(compiled, loaded.encoder_hash, events)
+            console.print(_forecast(recording))
+        lints = lint(compiled, cameras, recording, positions=loaded.gives_positions)
+        _show(console, lints)
         if lints:
             raise typer.Exit(1)
+    elif not loaded.gives_positions:
+        _show(console, [one for policy in found for one in without_positions(policy)])
     size = len(compiled.built.data)
     count = len(compiled.built.prototypes.names)
     console.print(f"ok: policies {len(found)}, phrases {count}, prototype set {size:,} bytes")
@@ -87,15 +107,30 @@ def report(
     console.print("unmarked alerts may be right or wrong: moteye feedback EVENT wrong|right")
 
 
-def _cameras(store: str | None) -> set[str] | None:
-    """Every device on record; None where nothing is recorded yet."""
+def _show(console: Console, lints: list[Lint]) -> None:
+    for one in lints:
+        console.print(f"[yellow]lint[/] {escape(str(one))}", soft_wrap=True, highlight=False)
+
+
+def _record(store: str | None) -> Store | None:
+    """What is on record; None where nothing is recorded yet."""
     try:
-        record = Store(store or load_settings().store or default_url(), read_only=True)
+        return Store(store or load_settings().store or default_url(), read_only=True)
     except StoreError:
         if store is not None:
             raise
         return None
-    return record.cameras()
+
+
+def _forecast(recording: Recording) -> Table:
+    table = Table(title=f"on the last {recording.days:.1f} days", title_justify="left")
+    for heading in ("policy", "frames", "holds on", "alerts", "a day", "95 % interval"):
+        table.add_column(heading, justify="left" if heading == "policy" else "right")
+    for name, past in recording.pasts.items():
+        rate, low, high = recording.a_day(name)
+        cells = (f"{past.frames:,}", f"{100 * past.share:.1f} %", str(past.fired))
+        table.add_row(name, *cells, f"{rate:.1f}", f"{low:.1f} - {high:.1f}")
+    return table
 
 
 def _table(found: list[Policy], compiled: CompiledSet) -> Table:

@@ -1,4 +1,4 @@
-"""What is allowed and yet likely a mistake. Pure: the compiled set and known cameras go in."""
+"""What is allowed and yet likely a mistake. Pure: what is known of cameras and the past goes in."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,9 @@ import numpy as np
 from moteye.core.calibration import PROMISED_RATE, rate_interval
 from moteye.core.compile import CompiledSet
 from moteye.core.language import Group, Policy
+from moteye.core.language.places import fits
 from moteye.core.layout import CompiledPolicy
+from moteye.core.past import ALWAYS, FEW_FRAMES, MANY_A_DAY, Recording
 
 CONFUSABLE = 0.8  # correlation of two phrases' margins over the bank
 LOOSE_RATE = 0.01  # a chosen probability that may fire on more than this share of background
@@ -25,12 +27,54 @@ class Lint:
         return f"{self.policy}: {self.text}"
 
 
-def lint(compiled: CompiledSet, cameras: set[str] | None) -> list[Lint]:
-    """All findings. `cameras`: every device that was ever seen, None where nothing is known."""
+def lint(
+    compiled: CompiledSet,
+    cameras: set[str] | None,
+    recording: Recording | None = None,
+    *,
+    positions: bool = True,
+) -> list[Lint]:
+    """All findings.
+
+    `cameras`: every device that was ever seen, None where nothing is known; `recording`: the past
+    of these policies; `positions`: whether the encoder gives any.
+    """
     found = _confusable(compiled)
     for item in compiled.policies:
+        found += [] if positions else without_positions(item.policy)
         found += _uncertain(item, compiled)
         found += _unknown_cameras(item, cameras or set())
+        found += _in_the_past(item.policy, recording) if recording is not None else []
+    return found
+
+
+def without_positions(policy: Policy) -> list[Lint]:
+    """A policy that asks where things are, of an encoder that does not say."""
+    if not policy.boxed:
+        return []
+    used = {"in": bool(policy.zones), "count": policy.count is not None}
+    keys = " and ".join(f"`{key}`" for key, there in used.items() if there)
+    text = f"{keys} never holds: the encoder sees the whole picture and gives no positions"
+    return [Lint(policy.name, f"{text}; aim or mask the camera, and use `cameras`")]
+
+
+def _in_the_past(policy: Policy, recording: Recording) -> list[Lint]:
+    """Rules that alert never, or all the time, by what was recorded."""
+    past = recording.pasts[policy.name]
+    if past.frames < FEW_FRAMES or policy.boxed:
+        return []
+    where = f"in {past.frames:,} frames of {recording.days:.1f} days"
+    rate, low, high = recording.a_day(policy.name)
+    found = []
+    if past.share > ALWAYS and not policy.gone_s:
+        text = f"holds on {100 * past.share:.0f} % {where}: that is what is usual there"
+        found.append(Lint(policy.name, f"{text}; add `new: true`, or say more of what is meant"))
+    if past.fired == 0 and policy.changes is None:
+        near = f"the nearest was {past.nearest_q8 / 256:+.2f} of its threshold"
+        found.append(Lint(policy.name, f"never alerts {where}; {near}"))
+    if rate > MANY_A_DAY:
+        text = f"alerts {rate:.0f} times a day ({low:.0f} - {high:.0f}) {where}"
+        found.append(Lint(policy.name, f"{text}; a longer `cooldown`, `for` or `sure`"))
     return found
 
 
@@ -79,11 +123,29 @@ def _uncertain(item: CompiledPolicy, compiled: CompiledSet) -> list[Lint]:
 
 
 def _unknown_cameras(item: CompiledPolicy, cameras: set[str]) -> list[Lint]:
-    if not cameras or any(item.policy.watches(name) for name in cameras):
+    policy = item.policy
+    watched = {name for name in cameras if policy.watches(name)}
+    if not cameras:
         return []
-    wanted = ", ".join(_camera_names(item.policy))
-    text = f"no camera is called {wanted}; seen so far: {', '.join(sorted(cameras))}"
-    return [Lint(item.policy.name, text)]
+    seen = f"seen so far: {', '.join(sorted(cameras))}"
+    if not watched:
+        wanted = ", ".join(_camera_names(policy))
+        return [Lint(policy.name, f"no camera is called {wanted}; {seen}")]
+    found = [
+        Lint(policy.name, f"{group.name} is the name of a group and of a camera; the group counts")
+        for group in policy.groups
+        if group.name in cameras
+    ]
+    found += [
+        Lint(policy.name, f"no camera of group {group.name} is known; {seen}")
+        for group in policy.groups
+        if not any(fits(name, group.cameras) for name in cameras)
+    ]
+    return found + [
+        Lint(policy.name, f"zone {zone.name} is of {', '.join(zone.cameras)}: not watched")
+        for zone in policy.zones
+        if not any(fits(name, zone.cameras) for name in watched)
+    ]
 
 
 def _camera_names(policy: Policy) -> list[str]:

@@ -39,7 +39,8 @@ Float = npt.NDArray[np.float32]
 class Space:
     """One encoder's space.
 
-    `encoder_hash` names it: the first 8 bytes of the SHA-256 of the model pack.
+    `encoder_hash` names it: the first 8 bytes of the SHA-256 of the model pack. `gives_positions`:
+    whether it tells where in the picture things are.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Space:
     _rotation: Float
     _text_mean: Float
     _cache: VectorCache
+    gives_positions: bool = False
 
     def phrase_vectors(self, phrases: list[str]) -> Float:
         """Phrases → float32[K, 256]: the mean over the prompt templates, projected.
@@ -177,6 +179,7 @@ def load_space(name: str = "fast") -> Space:
             {int(d): float(fit["b"]) for d, fit in dims.items()},
         ),
         templates=tuple(calibration["prompts"]),
+        gives_positions=bool(calibration.get("positions", False)),
         _text=TextEncoder(folder),
         _rotation=rotation,
         _text_mean=text_mean,
