@@ -95,7 +95,7 @@ class Replay:
         seen = [observation_of(event) for event in events]
         margins_q8 = self.margins_q8(events)
         if self._on_batch is not None:
-            self._on_batch(seen, margins_q8)
+            self._on_batch(seen, self.engine.own_q8(seen, margins_q8))
         for found in self.engine.observe_batch(seen, margins_q8):
             yield from found
         self.engine.take_ended()

@@ -4,14 +4,17 @@
 read what it wrote before you commit it.
 """
 
+import random
 import sys
 from pathlib import Path
 
 import pytest
+from moteye.core.language import parse_file
 from moteye.errors import PolicyErrors
 from moteye.policies import load
 
 CORPUS = Path(__file__).parents[2] / "corpus" / "policies"
+PIECES = [*"{}[]:,-#&*!|>'\"%@`$\n\t \x00é", "${", "{{"]
 FILES = sorted(CORPUS.glob("*.yaml"))
 
 
@@ -46,6 +49,26 @@ def test_each_mistake_is_named_where_it_is(path):
         assert int(row) >= 1
         assert int(column) >= 1
         assert message.strip()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_stands_in_a_file_it_is_read_or_refused_in_words(seed):
+    """Files of the corpus, cut, joined and changed a byte at a time."""
+    rng = random.Random(seed)
+    texts = [path.read_text() for path in FILES]
+    refused, problems = 0, []
+    for _ in range(150):
+        text = list("".join(rng.sample(texts, rng.choice((1, 1, 2)))))
+        for _ in range(rng.randint(1, 6)):
+            at = rng.randrange(len(text) + 1)
+            text[at : at + rng.randint(0, 3)] = rng.choice(PIECES)
+        try:
+            parse_file("".join(text), "p.yaml", "p")
+        except PolicyErrors as error:
+            refused += 1
+            problems += error.problems
+    assert refused > 100
+    assert all(p.line >= 1 and p.column >= 1 and p.message for p in problems)
 
 
 if __name__ == "__main__":

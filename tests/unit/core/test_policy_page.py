@@ -17,7 +17,9 @@ from moteye import policies
 from moteye.actions.rows import is_escalation, rows_for
 from moteye.core.boxes import Box
 from moteye.core.engine import Decision, Engine, Observation
-from moteye.core.language import GRID, parse_file
+from moteye.core.language import GRID, Policy, parse_file
+from moteye.core.language.actions import ACTIONS
+from moteye.core.language.templates import EVENT_NAMES
 from moteye.schedule import WhileSchedule
 from moteye.text.space import load_space
 from ruamel.yaml import YAML
@@ -177,12 +179,11 @@ def _blocks(scene: list[str]) -> list[tuple[str, list[str]]]:
     return blocks
 
 
-def test_every_key_of_the_language_is_on_the_page():
-    from moteye.core.language import Policy
-
+def test_every_key_action_and_value_of_a_template_is_on_the_page():
     text = PAGE.read_text()
     keys = {item.alias or name for name, item in Policy.model_fields.items()}
-    assert {key for key in keys if f"`{key}`" not in text} == set()
+    assert {key for key in {*keys, *ACTIONS} if f"`{key}`" not in text} == set()
+    assert " ".join(EVENT_NAMES) in text
 
 
 def test_a_policy_of_the_page_alone_is_read_without_files():
