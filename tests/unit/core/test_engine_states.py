@@ -289,8 +289,8 @@ def test_a_change_of_the_scene_alerts_once_and_becomes_usual():
     house = House(CHANGE)
     assert house.see(*[NONE] * 60, pictures=noisy(before, rng, 60)) == []
     (alert,) = house.see(*[NONE] * 200, pictures=noisy(after, rng, 200))
-    assert (alert.fired, alert.threshold_q8) == (True, 4 * 256)
-    assert alert.margin_q8 >= 4 * 256
+    assert (alert.fired, alert.threshold_q8) == (True, 3 * 256)
+    assert alert.margin_q8 >= 3 * 256
     assert len(house.engine.take_ended()) == 1, "the new has become usual"
 
 

@@ -60,7 +60,7 @@ class Change(Strict):
     model_config = _BY_ALIAS
     of: Literal["embedding"] = "embedding"
     over_s: Duration = Field(default=600.0, alias="over")
-    times: Annotated[int, Field(ge=2, le=100)] = 4
+    times: Annotated[int, Field(ge=2, le=100)] = 3
 
 
 def _change(value: object) -> object:
