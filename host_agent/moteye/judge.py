@@ -27,6 +27,7 @@ from moteye.store import Background
 
 log = structlog.get_logger("moteye.judge")
 INBOX_LIMIT = 2048
+MOST_A_BATCH = 256  # so that nothing else waits long: pings, acknowledgements, actions
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +93,9 @@ class Judge:
         while True:
             await self._filled.wait()
             self._filled.clear()
-            items = list(self._inbox)
-            self._inbox.clear()
+            items = [self._inbox.popleft() for _ in range(min(MOST_A_BATCH, len(self._inbox)))]
+            if self._inbox:
+                self._filled.set()
             self._room.set()
             await self.judge(items)
 

@@ -38,7 +38,10 @@ async def agent(port: int, count: int, store: str, policies: str) -> None:
     from moteye.agent import Agent
     from moteye.config import load_settings
 
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
     settings = load_settings(policies=policies, broker=f"mqtt://127.0.0.1:{port}", store=store)
     one = Agent(settings)
     running = asyncio.create_task(one.run())
