@@ -22,19 +22,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from moteye.core.codebook import widths_of
 from moteye.link.swap import begin_arguments, smaller_delta
 from moteye_protocol import wire
 from moteye_protocol.codec import pack
-from moteye_protocol.prototype_set import decode
+from moteye_protocol.prototype_set import decode, header_of
 from moteye_protocol.set_delta import encode_delta
 from moteye_protocol.signing import sign_command
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests"))
 
-from support.firmware_host import TRIAL_MS, Device, flash_size, slots  # noqa: E402
+from support.firmware_host import TRIAL_MS, Device, flash_size, signing, slots  # noqa: E402
 from support.flash_simulator import WORD, PowerCut, SimulatedFlash  # noqa: E402
-from support.sets import random_set, without_row  # noqa: E402
+from support.sets import random_codebook, random_set, without_row  # noqa: E402
 
 ENCODER = b"encoder8"
 RANDOM_RUNS = 200
@@ -66,12 +67,27 @@ SHORTER = replace(  # without its rows 7 and 20
     mult=np.delete(_WHOLE.mult, [7, 20], 1),
     offset=np.delete(_WHOLE.offset, [7, 20], 1),
 ).encode()
-KNOWN = {sha(data)[:8]: data for data in (*GOOD, BAD, SHORTER)}
+CODED_DIM = 16  # a codebook of this dimension fits the small flash of this proof
 
 
-def install(flash: SimulatedFlash, data: bytes, *, chunks: int | None = None) -> Device:
+def coded(rows: int, epoch: int) -> bytes:
+    """A codebook set; the same codewords whatever its rows."""
+    found = random_codebook(40, CODED_DIM, 3)
+    parts = {"codes": found.codes[:rows], "mult": found.mult[:rows], "offset": found.offset[:rows]}
+    changes = {"report_q8": -32768, "shift": 12, "epoch": epoch, "encoder_hash": ENCODER}
+    return replace(found, names=found.names[:rows], **parts, **changes).encode()
+
+
+CODED = [coded(30, 3), coded(40, 4)]
+OLD_KEY, NEW_KEY = b"o" * 32, b"n" * 32
+KNOWN = {sha(data)[:8]: data for data in (*GOOD, BAD, SHORTER, *CODED)}
+
+
+def install(
+    flash: SimulatedFlash, data: bytes, *, chunks: int | None = None, dim: int = 64
+) -> Device:
     """Start a device and send it a set, or the first chunks of one."""
-    device = Device(flash, ENCODER)
+    device = Device(flash, ENCODER, dim=dim)
     code, more = device.begin(data, sha(data))
     if code != "ok" or more["have"]:
         return device
@@ -129,6 +145,42 @@ def changed(flash: SimulatedFlash) -> None:
     device.live()
 
 
+def codebook(flash: SimulatedFlash) -> None:
+    """Codewords, a delta on them, and rows of 4 bits in their place."""
+    install(flash, CODED[0], dim=CODED_DIM)
+    device = Device(flash, ENCODER, dim=CODED_DIM)
+    delta = encode_delta(CODED[0], CODED[1])
+    code, _ = device.swap.begin(sha(CODED[1]), len(CODED[1]), 0, sha(CODED[0])[:8], delta)
+    assert code == "ok"
+    device.live()
+    install(flash, GOOD[5], dim=CODED_DIM)
+
+
+def install_signed(
+    flash: SimulatedFlash, data: bytes, key: bytes, keys: tuple[bytes, ...], chunks: int | None
+) -> None:
+    """As `install`, for a device that checks with `keys` what is signed with `key`."""
+    arguments = begin_arguments(data, key=key)
+    code, announced = signing.read_manifest(arguments["manifest"], arguments["mac"], keys)
+    assert code == "ok"
+    device = Device(flash, ENCODER)
+    sha256, size, encoder, epoch, _ = announced
+    assert device.swap.fits(encoder, epoch) == "ok"
+    code, more = device.swap.begin(sha256, size, 0)
+    if code == "ok" and not more["have"]:
+        device.send(data, sha256, more["missing"][:chunks])
+        if chunks is None:
+            device.live()
+
+
+def rotated(flash: SimulatedFlash) -> None:
+    """The fleet's key changes in the middle of a transfer."""
+    install_signed(flash, GOOD[1], OLD_KEY, (OLD_KEY,), None)
+    install_signed(flash, GOOD[2], OLD_KEY, (OLD_KEY,), 1)
+    install_signed(flash, GOOD[2], NEW_KEY, (OLD_KEY, NEW_KEY), None)
+    install_signed(flash, GOOD[3], NEW_KEY, (NEW_KEY,), None)
+
+
 def many(flash: SimulatedFlash) -> None:
     """So many that both sectors of the log are filled, twice."""
     for data in GOOD[1:7]:
@@ -143,8 +195,11 @@ SCENARIOS: dict[str, Scenario] = {
     "reverted": reverted,
     "reverted by deadline": timed_out,
     "aborted": aborted,
+    "codebook": codebook,
+    "keys rotated": rotated,
     "log full": many,
 }
+DIMS = {"codebook": CODED_DIM}
 
 
 @dataclass
@@ -196,7 +251,7 @@ def record(scenario: Scenario, seed: int) -> Recorder:
     def noted_confirm(self: slots.Slots) -> None:
         nonlocal counts
         name = self.slots[self.open].sha256[:8]
-        epoch = decode(KNOWN[name]).epoch
+        epoch = header_of(KNOWN[name])[1]
         counts = Truth(0, 0, name, max(counts.floor, epoch))
         confirm(self)
 
@@ -255,7 +310,7 @@ def judge(flash: Recorder, step: int, image: bytearray, row: Row, *, finish: boo
     before = [truth for truth in flash.truths if truth.end <= step][-1]
     coming = [truth for truth in flash.truths if truth.start <= step < truth.end]
     try:
-        device = Device(after, ENCODER)
+        device = Device(after, ENCODER, dim=DIMS.get(row.name, 64))
     except Exception as error:  # noqa: BLE001  whatever it is, it is an outcome
         row.invalid.append(f"{where}: the device does not start: {error!r}")
         return
@@ -281,14 +336,14 @@ def judge(flash: Recorder, step: int, image: bytearray, row: Row, *, finish: boo
 def _finish(after: SimulatedFlash, where: str, row: Row, floor: int) -> None:
     """Whatever was cut, the next set must install."""
     target = GOOD[11]
-    device = Device(after, ENCODER)
+    device = Device(after, ENCODER, dim=DIMS.get(row.name, 64))
     device.live()
     device.now_ms += 30_000
     code, more = device.begin(target, sha(target))
     if code == "ok" and not more["have"]:
         device.send(target, sha(target), more["missing"])
         device.live()
-    again = Device(after, ENCODER)
+    again = Device(after, ENCODER, dim=DIMS.get(row.name, 64))
     if again.used != sha(target)[:8] or again.swap.fields()["floor"] != 11:
         row.invalid.append(f"{where}: the next set does not install: {code} {device.state}")
     else:
@@ -360,23 +415,34 @@ def main() -> int:
     invalid = [text for row in rows for text in row.invalid]
     for text in invalid[:20]:
         print(text)
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(figures(rows, arguments.seed), indent=1) + "\n")
+    print(f"10,000 classes at 64 dimensions: {codebook_10000x64_bytes():,} bytes of codewords")
+    add_rows(arguments.json, figures(rows, arguments.seed))
     return 1 if invalid else 0
 
 
-def figures(rows: list[Row], seed: int) -> dict[str, object]:
-    """What the benchmarks collect, by id."""
-    return {
-        "cuts": sum(row.cuts for row in rows),
-        "torn_writes": sum(row.torn_writes for row in rows),
-        "torn_records": sum(row.torn_records for row in rows),
-        "invalid_outcomes": sum(len(row.invalid) for row in rows),
-        "completed_afterwards": sum(row.completed for row in rows),
-        "delta_one_class_bytes": delta_one_class_bytes(),
-        "set_1000x64_bytes": set_1000x64_bytes(),
-        "seed": seed,
-    }
+def figures(rows: list[Row], seed: int) -> list[dict[str, object]]:
+    """Rows of the benchmarks' shape."""
+    invalid = sum(len(row.invalid) for row in rows)
+    found: list[tuple[str, int, str, int | None]] = [
+        ("cuts", sum(row.cuts for row in rows), "cuts", 5000),
+        ("torn_writes", sum(row.torn_writes for row in rows), "writes", None),
+        ("torn_records", sum(row.torn_records for row in rows), "records", None),
+        ("invalid_outcomes", invalid, "outcomes", 0),
+        ("completed_afterwards", sum(row.completed for row in rows), "swaps", None),
+        ("delta_one_class_bytes", delta_one_class_bytes(), "bytes", 400),
+        ("set_1000x64_bytes", set_1000x64_bytes(), "bytes", 48 * 1024),
+        ("codebook_10000x64_bytes", codebook_10000x64_bytes(), "bytes", 160_000),
+    ]
+    return [
+        {"id": name, "value": value, "unit": unit, "target": target, "conditions": f"seed {seed}"}
+        for name, value, unit, target in found
+    ]
+
+
+def codebook_10000x64_bytes() -> int:
+    """10,000 classes as codewords at 64 dimensions, without names."""
+    widths = widths_of(64)
+    return len(random_codebook(10_000, 64, 1, widths=widths, names=False).encode())
 
 
 def set_1000x64_bytes() -> int:
@@ -402,6 +468,15 @@ def delta_one_class_bytes() -> int:
         "args": begin_arguments(target, base=base, delta=delta, key=key),
     }
     return len(sign_command(key, pack(command)))
+
+
+def add_rows(path: Path, rows: list[dict[str, object]]) -> None:
+    """Put `rows` into the list of `path` in place of those with the same ids."""
+    found = json.loads(path.read_text()) if path.is_file() else []
+    ids = {row["id"] for row in rows}
+    kept = [row for row in found if isinstance(row, dict) and row["id"] not in ids]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(kept + rows, indent=1) + "\n")
 
 
 def table(rows: list[Row]) -> str:

@@ -54,6 +54,7 @@ import log as _log  # noqa: E402
 
 _log.log = lambda text: None
 
+import signing  # noqa: E402, F401  for the power-cut proof
 import slots  # noqa: E402
 import swap  # noqa: E402
 from mqtt_outbox import ACKED, SENT  # noqa: E402
