@@ -41,6 +41,7 @@ nets: $(STAMP) arm-tools ## 600 random networks on each core and in uint8, byte 
 
 powercut: $(STAMP) ## cut the power at every flash operation of a swap; prints the report
 	@$(BIN)/python tests/power/powercut.py $(ARGS)
+	@$(BIN)/python tests/bench/policy_to_confirmed.py
 
 # clang's sanitizers are a package of their own, named after its version
 CLANG := clang=clang clang=$(shell apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$$/libclang-rt-\1-dev/p')
