@@ -152,7 +152,8 @@ async def _try(settings: Settings, alert: Alert, actions: list[Action], *, dry_r
         raise AssertionError("pictures are only described")
 
     runner = ActionRunner(connection.publish, no_picture, settings.actions)
-    task = asyncio.create_task(connection.run()) if not dry_run else None
+    speaks = not dry_run and any(action.kind == "mqtt" for action in actions)
+    task = asyncio.create_task(connection.run()) if speaks else None
     failed = 0
     try:
         for action in actions:
