@@ -81,7 +81,7 @@ def _properties(fields: dict[str, Any]) -> dict[str, Any]:
     several = {
         "type": "object",
         "description": "one of any or what is like the pictures, every one of all, none of not",
-        "properties": {"any": _WORDS, "all": _WORDS, "not": _WORDS, "like": _WORDS},
+        "properties": dict.fromkeys(("any", "all", "not", "like", "unlike"), _WORDS),
         "anyOf": [{"required": [key]} for key in ("any", "all", "like")],
         "additionalProperties": False,
     }

@@ -114,7 +114,7 @@ def decisions(
             decision.device,
             escape(decision.phrase),
             f"{_probability(decision):.2f}",
-            "[green]fired[/]" if decision.fired else "no",
+            "[green]fired[/]" if decision.fired else decision.verdict,
             escape(decision.reason),
             escape(", ".join(_actions(record, decision)) or "-"),
         )
@@ -251,7 +251,7 @@ def _comparison_json(result: Comparison, replay: Replay, took_s: float) -> str:
 
 
 def _show_decision(console: Console, record: Store, decision: Decision) -> None:
-    word = "[green]fired[/]" if decision.fired else "[yellow]suppressed[/]"
+    word = "[green]fired[/]" if decision.fired else f"[yellow]{decision.verdict}[/]"
     console.print(
         f"[bold]{decision.policy}[/] on {decision.device}, {_time(decision.time_ms)}, "
         f"frame {decision.frame}: {word}: {escape(decision.reason)}  ({decision.id[:8]})"

@@ -72,7 +72,7 @@ def compile_policies(
         p.name: np.array([column[phrase] for phrase in p.phrases], np.int64) for p in policies
     }
     thresholds = {
-        policy.name: _thresholds(policy.certainty, columns[policy.name], built)
+        policy.name: _thresholds(policy, policy.certainty, columns[policy.name], built)
         for policy in policies
     }
     compiled = tuple(
@@ -92,15 +92,15 @@ def compile_policies(
 
 
 def _thresholds(
-    certainty: str | float, columns: npt.NDArray[np.int64], built: BuiltSet
+    policy: Policy, certainty: str | float, columns: npt.NDArray[np.int64], built: BuiltSet
 ) -> tuple[Threshold, ...]:
     """One threshold a phrase.
 
-    A photo that shows any of a policy's phrases is no false alarm of it.
+    A photo that shows any of a policy's phrases is no false alarm of it; one of `unlike` is.
     """
+    judged = columns[: len(columns) - len(policy.unlike)]
     return tuple(
-        threshold(built.background_q8(int(row), columns), certainty, len(columns))
-        for row in columns
+        threshold(built.background_q8(int(row), judged), certainty, len(judged)) for row in columns
     )
 
 
@@ -109,7 +109,7 @@ def _upgrade_q8(
 ) -> npt.NDArray[np.int32] | None:
     if policy.upgrade is None:
         return None
-    found = _thresholds(policy.upgrade.certainty, columns, built)
+    found = _thresholds(policy, policy.upgrade.certainty, columns, built)
     return np.array([limit.margin_q8 for limit in found], np.int32)
 
 

@@ -9,6 +9,8 @@ from moteye.core.standing import Shared
 from moteye.core.track import Episode, Look, Track
 
 _ALONE = Shared()
+UNKNOWN = "unknown: "
+CLEAR_Q8 = 128  # how far what is seen must exceed what it is easily taken for: log-odds x 256
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,14 @@ class Decision:
     time_ms: int
     gates: tuple[Gate, ...] = ()
     due_ms: int = 0
+
+    @property
+    def verdict(self) -> str:
+        """`fired`, `suppressed`, or `abstained` where it could not tell."""
+        if self.fired:
+            return "fired"
+        failed = next((gate.text for gate in self.gates if not gate.passed), "")
+        return "abstained" if failed.startswith(UNKNOWN) else "suppressed"
 
     @property
     def severity(self) -> str:
@@ -100,6 +110,7 @@ def gates_of(
     if calibration:
         gates.append(Gate("calibration", True, calibration))
     gates += [Gate(*extra) for extra in look.extra]
+    gates += _contrast_gates(look)
     verb = "absent" if policy.gone_s else "seen"
     frames = f"{verb} in {min(hits, needed)} of {needed} frame{'s' if needed > 1 else ''}"
     gates.append(Gate("frames", hits >= needed, frames))
@@ -146,3 +157,17 @@ def _margin_gate(look: Look, *, hits: int) -> Gate:
         return Gate("margin", passed, blocker)
     relation = "below" if look.margin_q8 < look.threshold_q8 else "at or above"
     return Gate("margin", passed, f"margin {margin:.2f} {relation} {needed:.2f}")
+
+
+def _contrast_gates(look: Look) -> list[Gate]:
+    """Whether it is clearly rather what was asked for than what is easily taken for it."""
+    contrast = look.contrast()
+    if contrast is None:
+        return []
+    other, margin_q8 = contrast
+    lead_q8 = look.margin_q8 - margin_q8
+    numbers = f"margin {look.margin_q8 / 256:.2f} against {margin_q8 / 256:.2f} of {other}"
+    if lead_q8 >= CLEAR_Q8:
+        return [Gate("unlike", True, numbers)]
+    why = f"{UNKNOWN}too close" if lead_q8 > -CLEAR_Q8 else f"rather {other}"
+    return [Gate("unlike", False, f"{why}, {numbers}")]

@@ -70,7 +70,9 @@ class CompiledPolicy:
         found = []
         for index, phrase in enumerate(wanted):
             at = [index, *range(len(wanted), len(self.columns))]
-            see = See.model_construct(any=[phrase], all=[], none=policy.none_of)
+            see = See.model_construct(
+                any=[phrase], all=[], none=policy.none_of, unlike=policy.unlike
+            )
             found.append(
                 replace(
                     self,

@@ -172,6 +172,16 @@ class Look:
         """That phrase's threshold."""
         return self._best()[2]
 
+    def contrast(self) -> tuple[str, int] | None:
+        """The strongest phrase of `unlike` and its margin; None where there is none to tell."""
+        policy, margins = self.compiled.policy, self._margins_q8
+        if margins is None or not policy.unlike:
+            return None
+        first = len(self.compiled.columns) - len(policy.unlike)
+        found = margins[self.compiled.columns[first:]]
+        best = int(found.argmax())
+        return policy.unlike[best], int(found[best])
+
     def blocker(self) -> str:
         """The phrase of `all` or `not` that keeps this frame from counting; empty for none."""
         policy, margins = self.compiled.policy, self._margins_q8

@@ -278,3 +278,21 @@ def test_explaining_a_frame_changes_nothing():
     _, gates = camera.engine.explain(camera.engine.policies[0], seen, row + 300)
     assert [g.text for g in gates if not g.passed] == ["held 3.0 of 5.0 s"]
     assert {key: track.plain() for key, track in camera.engine.snapshot().items()} == before
+
+
+@pytest.mark.parametrize(
+    ("seen", "other", "verdict", "text"),
+    [
+        (900, 700, "fired", "margin 3.52 against 2.73 of b"),
+        (900, 800, "abstained", "unknown: too close, margin 3.52 against 3.12 of b"),
+        (900, 1000, "abstained", "unknown: too close, margin 3.52 against 3.91 of b"),
+        (900, 1100, "suppressed", "rather b, margin 3.52 against 4.30 of b"),
+    ],
+)
+def test_n07_what_cannot_be_told_from_its_contrast_is_unknown(seen, other, verdict, text):
+    camera = Camera(compiled(see="{any: [a], unlike: [b]}", columns=(0, 1)))
+    rows = np.array([[ABSENT, other], [seen, other], [seen, other]], np.int16)
+    frames = [Observation("cam", 1, n, n, n * 1000) for n in range(1, 4)]
+    (decision,) = [d for found in camera.engine.observe_batch(frames, rows) for d in found]
+    assert decision.verdict == verdict
+    assert [gate.text for gate in decision.gates if gate.name == "unlike"] == [text]

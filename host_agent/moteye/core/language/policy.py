@@ -59,7 +59,8 @@ def _pictures(value: object) -> object:
 class See(Strict):
     """Several phrases at once: one of `any`, every one of `all`, none of `not`.
 
-    `like` are paths of example pictures, which together stand as one more of `any`.
+    `like` are paths of example pictures, which together stand as one more of `any`; `unlike` what
+    is easily taken for it, and must be clearly less there.
     """
 
     model_config = ConfigDict(
@@ -69,6 +70,7 @@ class See(Strict):
     all: Annotated[list[str], BeforeValidator(phrases_of)] = []
     none: Annotated[list[str], BeforeValidator(phrases_of)] = Field(default=[], alias="not")
     like: Annotated[list[str], BeforeValidator(_pictures)] = []
+    unlike: Annotated[list[str], BeforeValidator(phrases_of)] = []
 
     @property
     def like_name(self) -> str:
@@ -81,7 +83,7 @@ class See(Strict):
     @model_validator(mode="after")
     def _each_once(self) -> "See":
         seen: set[str] = set()
-        for phrase in (*self.any, *self.all, *self.none):
+        for phrase in (*self.any, *self.all, *self.none, *self.unlike):
             if phrase in seen:
                 raise ValueError(f"{phrase!r} stands in two of any, all and not|keep one")
             seen.add(phrase)
@@ -167,6 +169,11 @@ class Policy(Strict):
                 "`changes` has no things to tell apart|leave new: out",
             ),
             (
+                "see",
+                self.unlike and (self.boxed or self.gone_s),
+                "`unlike` is about what the whole picture shows|leave out in, count and gone",
+            ),
+            (
                 "instant",
                 self.instant and self.hold_s,
                 "`instant` does not go with `for`|leave one of them out",
@@ -242,9 +249,14 @@ class Policy(Strict):
         return self.see.none if isinstance(self.see, See) else []
 
     @property
+    def unlike(self) -> list[str]:
+        """Phrases that what is seen must clearly exceed."""
+        return self.see.unlike if isinstance(self.see, See) else []
+
+    @property
     def phrases(self) -> list[str]:
-        """All phrases: `any`, then `all`, then `not`."""
-        return [*self.any_of, *self.all_of, *self.none_of]
+        """All phrases: `any`, then `all`, then `not`, then `unlike`."""
+        return [*self.any_of, *self.all_of, *self.none_of, *self.unlike]
 
     def watches(self, device: str) -> bool:
         """Whether a device's id fits one of the `cameras`."""
