@@ -68,6 +68,14 @@ def test_firmware_imports_only_what_a_device_has():
     assert broken(ROOT / "device" / "firmware", host_only) == []
 
 
+def test_t63_no_deadline_of_the_firmware_ends_a_read_that_goes_on():
+    """MicroPython's wait_for may lose a byte that was read; deadlines end the connection instead."""
+    for path in sorted((ROOT / "device" / "firmware").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute):
+                assert node.attr not in ("wait_for", "wait_for_ms"), f"{path.name}:{node.lineno}"
+
+
 def test_kernels_include_only_freestanding_headers():
     freestanding = {"<stdint.h>", "<stddef.h>", "<string.h>", "<stdbool.h>"}
     for path in sorted((ROOT / "device" / "kernels").rglob("*.[ch]")):

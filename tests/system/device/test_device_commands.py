@@ -11,6 +11,7 @@ import pytest
 from moteye_protocol import models, wire
 from moteye_protocol.prototype_set import set_hash, version
 from moteye_protocol.set_delta import encode_delta
+from support import live
 from support.sets import without_row
 from system.device.device_bench import DEVICE, hosting, prototype_set, until
 
@@ -381,3 +382,23 @@ async def test_t62_looking_at_a_frame_allocates_nothing(
     )
     output, _ = await process.communicate()
     assert output.decode().splitlines()[-1] == "nothing was allocated"
+
+
+async def test_t67_a_device_of_500_classes_has_its_topics_and_no_more(
+    broker, host, make_device, encoder_hash
+):
+    data = prototype_set(encoder_hash, rows=500, dim=64)
+    async with make_device(), live.listening(broker.port) as heard:
+        await host.next("birth")
+        state = await swapped(host, data)
+        await host.next("detections", lambda d: d.set == state.set)
+        await host.ask("report")
+    ours = f"{wire.TOPIC_ROOT}/{DEVICE}/"
+    said = {topic for topic, _, _ in heard.messages if topic.startswith(ours)}
+    assert said <= {ours + path for path, _, _, _ in wire.TOPICS.values()}
+    assert len(wire.TOPICS) <= 12
+    async with live.listening(broker.port) as late:
+        await late.until(lambda: len(late.messages) >= 3, "what the broker retains")
+    retained = {topic: payload for topic, payload, retain in late.messages if retain}
+    assert set(retained) == {ours + path for path, _, _, kept in wire.TOPICS.values() if kept}
+    assert sum(map(len, retained.values())) <= 32 * 1024
