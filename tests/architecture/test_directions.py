@@ -69,7 +69,7 @@ def test_firmware_imports_only_what_a_device_has():
 
 
 def test_t63_no_deadline_of_the_firmware_ends_a_read_that_goes_on():
-    """MicroPython's wait_for may lose a byte that was read; deadlines end the connection instead."""
+    """MicroPython's wait_for may lose a byte that was read: a deadline ends the connection."""
     for path in sorted((ROOT / "device" / "firmware").glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute):

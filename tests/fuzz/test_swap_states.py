@@ -75,7 +75,7 @@ class Swaps(RuleBasedStateMachine):
     @rule(which=WHICH)
     def want(self, which):
         self.wanted = SETS[which]
-        self.link.keeper.want(self.wanted)
+        self.link.want(self.wanted)
         self.link.settle()
 
     # --- messages

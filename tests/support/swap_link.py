@@ -10,9 +10,11 @@ from types import SimpleNamespace
 
 import numpy as np
 from moteye.clock import EventClock
+from moteye.core.offer import Form, Offer
 from moteye.link.devices import Devices
-from moteye.link.swap import SetKeeper
+from moteye.link.keeper import SetKeeper
 from moteye_protocol import models, wire
+from moteye_protocol.prototype_set import decode
 from moteye_protocol.signing import device_key
 
 from support import firmware_host
@@ -160,9 +162,13 @@ class SwapLink:
         for packet in self.retained.values():
             self._agent_hears(packet, retain=True)
         if wanted is not None:
-            self.keeper.want(wanted)
+            self.want(wanted)
         self.loop.create_task(self.keeper.run())
         self.settle()
+
+    def want(self, data):
+        """The set that the agent brings to the device from now on."""
+        self.keeper.want(Offer(Form(decode(data), data)))
 
     def end_agent(self):
         """Kill it in the middle of whatever it does."""

@@ -4,13 +4,13 @@ import asyncio
 import json
 import logging
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from moteye.cli.common import BrokerOption, ConfigOption, set_up_logs
 from moteye.config import load_settings
@@ -22,7 +22,12 @@ from moteye.errors import ConfigError, LinkError
 from moteye.keys import load_keys
 from moteye.link.connection import BrokerUrl
 
-SHOWN = {"passed": "[green]passed[/]", "failed": "[bold red]FAILED[/]", "not tried": "not tried"}
+CONSOLE = Console()
+SHOWN = {
+    "passed": "[green]passed   [/]",
+    "failed": "[bold red]FAILED   [/]",
+    "not tried": "[dim]not tried[/]",
+}
 
 
 def conformance(
@@ -51,41 +56,45 @@ def conformance(
     wanted = frozenset(only or ())
     if strange := unknown(wanted):
         raise ConfigError(f"there is no check for {', '.join(strange)}; see protocol/SPEC.md")
+    tell = _json if as_json else _show
     if device is None:
-        results = asyncio.run(run_simulated(wanted))
+        results = asyncio.run(run_simulated(wanted, tell))
     else:
         settings = load_settings(config, broker=broker)
         keys = load_keys(settings.keys)
         key = keys.signing_key(device) if keys else None
-        results = asyncio.run(_on_broker(settings.broker_url, device, swap, wanted, key))
-    if as_json:
-        for result in results:
-            print(json.dumps(asdict(result)))
-    else:
-        _show(results)
+        results = asyncio.run(_on_broker(settings.broker_url, device, swap, wanted, key, tell))
+    if not as_json:
+        count: Counter[str] = Counter(result.outcome for result in results)
+        CONSOLE.print(", ".join(f"{name} {count[name]}" for name in SHOWN if count[name]))
     if any(result.outcome == "failed" for result in results):
         raise typer.Exit(1)
 
 
 async def _on_broker(
-    url: BrokerUrl, device: str, swap: bool, only: frozenset[str], key: bytes | None
+    url: BrokerUrl,
+    device: str,
+    swap: bool,
+    only: frozenset[str],
+    key: bytes | None,
+    tell: Callable[[Result], None],
 ) -> list[Result]:
     try:
         async with Bench(url, device, key=key) as bench:
-            return await run_kit(bench, swap=swap, only=only)
+            return await run_kit(bench, swap=swap, only=only, on_result=tell)
     except TimeoutError:
         raise LinkError(f"no connection to {url!r}") from None
     except Failed as error:
         raise LinkError(f"{device} on {url!r}: {error}") from None
 
 
-def _show(results: list[Result]) -> None:
-    table = Table()
-    for heading in ("rule", "", "what", "why"):
-        table.add_column(heading, no_wrap=heading in ("rule", ""))
-    for result in results:
-        table.add_row(result.id, SHOWN[result.outcome], result.title, escape(result.reason))
-    console = Console()
-    console.print(table)
-    count: Counter[str] = Counter(result.outcome for result in results)
-    console.print(", ".join(f"{name} {count[name]}" for name in SHOWN if count[name]))
+def _json(result: Result) -> None:
+    print(json.dumps(asdict(result)), flush=True)
+
+
+def _show(result: Result) -> None:
+    """A line a rule, as it is tried; below it what was wrong."""
+    line = f"{SHOWN[result.outcome]}  {result.id:20}{escape(result.title)}"
+    CONSOLE.print(line, soft_wrap=True, highlight=False)
+    if result.reason:
+        CONSOLE.print(f"{'':11}{escape(result.reason)}", soft_wrap=True, highlight=False)

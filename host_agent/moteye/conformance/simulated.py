@@ -158,6 +158,9 @@ async def run_simulated(
             results[result.id] = result
             if on_result is not None and result.outcome != "not tried":
                 on_result(result)
+    for result in results.values():
+        if on_result is not None and result.outcome == "not tried":
+            on_result(result)
     return list(results.values())
 
 
