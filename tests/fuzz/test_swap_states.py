@@ -182,7 +182,9 @@ def _taken(packets, at, fate):
 
 
 TestSwaps = Swaps.TestCase
-TestSwaps.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestSwaps.settings = settings(
+    max_examples=60, stateful_step_count=40, deadline=None, derandomize=True
+)
 
 
 def test_the_proof_notices_a_gate_that_lets_older_sets_in(monkeypatch):

@@ -125,7 +125,8 @@ class Devices:
 
     def key(self, device: Device) -> bytes | None:
         """The key that this device checks with; None where it, or the fleet, has none."""
-        checks = device.birth is not None and device.birth.keys > 0
+        # Who has not said is asked with a signature, too: others ignore it.
+        checks = device.birth is None or device.birth.keys > 0
         return self._key_of(device.id) if self._key_of is not None and checks else None
 
     async def request(self, device: Device, operation: str, **args: Any) -> models.Reply:
