@@ -83,6 +83,7 @@ static const mp_rom_map_elem_t file_locals_table[] = {
     {MP_ROM_QSTR(MP_QSTR_readinto), MP_ROM_PTR(&mp_stream_readinto_obj)},
     {MP_ROM_QSTR(MP_QSTR_readline), MP_ROM_PTR(&mp_stream_unbuffered_readline_obj)},
     {MP_ROM_QSTR(MP_QSTR_write), MP_ROM_PTR(&mp_stream_write_obj)},
+    {MP_ROM_QSTR(MP_QSTR_flush), MP_ROM_PTR(&mp_stream_flush_obj)},
     {MP_ROM_QSTR(MP_QSTR_seek), MP_ROM_PTR(&mp_stream_seek_obj)},
     {MP_ROM_QSTR(MP_QSTR_tell), MP_ROM_PTR(&mp_stream_tell_obj)},
     {MP_ROM_QSTR(MP_QSTR_close), MP_ROM_PTR(&mp_stream_close_obj)},
@@ -110,6 +111,7 @@ static mp_obj_t hostfs_open(mp_obj_t self, mp_obj_t path, mp_obj_t mode_in) {
     const mp_obj_type_t *type = strchr(mode, 'b') ? &binary_file_type : &text_file_type;
     int how = strchr(mode, 'w')   ? SEMIHOST_WRITE
               : strchr(mode, 'a') ? SEMIHOST_APPEND
+              : strchr(mode, '+') ? SEMIHOST_UPDATE
                                   : SEMIHOST_READ;
     file_t *file = mp_obj_malloc_with_finaliser(file_t, type);
     file->at = 0;

@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SEMIHOST_READ = 1, SEMIHOST_WRITE = 5, SEMIHOST_APPEND = 9 }; // binary modes
+// Binary modes of fopen: rb, r+b, wb, ab.
+enum { SEMIHOST_READ = 1, SEMIHOST_UPDATE = 3, SEMIHOST_WRITE = 5, SEMIHOST_APPEND = 9 };
 
 // Handles and sizes; -1 where the host refuses, semihost_errno() tells why.
 int semihost_open(const char *path, int mode);

@@ -1,6 +1,7 @@
 """What the tests on emulated boards share."""
 
 import asyncio
+import time
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,9 @@ class Album:
     async def next_frame(self, after: int) -> Frame | None:
         await self.opened.wait()
         number = after + 1
-        return Frame(number, 0.0, self._pictures[number]) if number < len(self._pictures) else None
+        if number >= len(self._pictures):
+            return None
+        return Frame(number, time.monotonic(), self._pictures[number])
 
     async def aclose(self) -> None:
         """Nothing is held."""

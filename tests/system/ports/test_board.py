@@ -1,14 +1,18 @@
 """The port itself: start and stop, UARTs that are cut, flash that is read in place."""
 
 import asyncio
+import hashlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from moteye.camera.emulate import MACHINES, QEMU
+from moteye.core.scoring import Scorer
 from moteye.resources import checkout, model_dir
+from moteye_protocol.prototype_set import decode, set_hash
 from support.live import listening
-from system.device.device_bench import late_status, until
+from system.device.device_bench import hosting, late_status, prototype_set, until
 from system.ports.board_bench import BUILD_S, Album, grey, make_device
 
 pytestmark = pytest.mark.timeout(BUILD_S + 150)
@@ -176,3 +180,37 @@ def test_image_fits_a_real_board(port):
     flash = sum(sizes[name] for name in (".vectors", ".text", ".pack", ".data"))
     assert ram <= 512 * 1024
     assert flash <= 2 * 1024 * 1024
+
+
+@pytest.mark.parametrize("port", ["qemu-m7"], indirect=True)
+async def test_t33_live_swap_on_the_board_mixes_no_table(port, mosquitto, tmp_path):
+    """Frames flow while three sets come and go; each result is of one whole set."""
+    encoder = hashlib.sha256((model_dir("fast") / "encoder.mpk").read_bytes()).digest()[:8]
+    sets = [prototype_set(encoder, rows=20 + n, seed=n, number=n + 1) for n in range(3)]
+    scorers = {set_hash(data): Scorer(decode(data), 64) for data in sets}
+    album = Album([grey(level) for level in range(0, 250, 2)])
+    album.opened.set()
+    settings = {"keepalive_s": 60, "change_below_q8": 257}
+    async with (
+        hosting(mosquitto.port, port) as host,
+        make_device(
+            port, mosquitto.port, album, tmp_path / "flash", settings=settings, interval_ms=200
+        ) as device,
+    ):
+        await device.wait_for_line("device: online", DEADLINE_S)
+        for data in sets:
+            assert (await host.begin(data, deadline_s=DEADLINE_S)).ok
+            await host.send_chunks(data)
+            name = set_hash(data)
+            await host.next(
+                "set_state", lambda s, n=name: s.state == "confirmed" and s.set == n, DEADLINE_S
+            )
+            await host.next("detections", lambda d, n=name: d.set == n, DEADLINE_S)
+    embeddings = {told.frame: told for told in host.of("embedding")}
+    numbers = sorted(embeddings)
+    assert numbers == list(range(numbers[0], numbers[-1] + 1)), "no frame was lost"
+    for told in host.of("detections"):
+        vector = np.frombuffer(embeddings[told.frame].e, np.int8)[None]
+        margins = scorers[told.set].margins_q8(vector)[0]
+        assert embeddings[told.frame].set == told.set
+        assert all(int(margins[row]) == margin for row, margin, _ in told.rows)
