@@ -167,15 +167,9 @@ class Agent:
         cannot be used at the start. Later mistakes in policy files are logged, and the policies
         that were good stay in force.
         """
-        self._space = await asyncio.to_thread(load_space, self.settings.space)
-        self.fleet = Fleet(
-            self.devices,
-            self._publish,
-            self._space.encoder_hash,
-            SetArchive(self.settings.sets_folder),
-            self.settings.plan,
-            asks=self.settings.sets == "ask",
-        )
+        await self.load_space()
+        assert self._space is not None
+        assert self.fleet is not None
         await self.load_policies(await asyncio.to_thread(policies.load, self.settings.policies))
         self._outbox.add(await self.ledger.open())
         await self._restore_cameras(self._space.encoder_hash)
@@ -199,6 +193,18 @@ class Agent:
             await self._connection.connected.wait()
             await self._tell_policies("")
             self.ready.set()
+
+    async def load_space(self) -> None:
+        """Load the embedding space; policies can be compiled, and sets kept, from then on."""
+        self._space = await asyncio.to_thread(load_space, self.settings.space)
+        self.fleet = Fleet(
+            self.devices,
+            self._publish,
+            self._space.encoder_hash,
+            SetArchive(self.settings.sets_folder),
+            self.settings.plan,
+            asks=self.settings.sets == "ask",
+        )
 
     async def _restore_cameras(self, encoder_hash: bytes) -> None:
         """Go on with what cameras usually show."""

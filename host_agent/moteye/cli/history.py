@@ -12,6 +12,7 @@ from typing import Annotated
 import numpy as np
 import plotext
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -103,20 +104,17 @@ def decisions(
         for decision in found:
             print(json.dumps({**asdict(decision), "actions": _actions(record, decision)}))
         return
-    table = Table(title=f"decisions of the last {since}", title_justify="left")
-    for heading in ("id", "time", "policy", "camera", "phrase", "p", "", "reason", "actions"):
-        table.add_column(heading, overflow="fold")
+    table = Table(title=f"decisions of the last {since}", title_justify="left", box=SIMPLE_HEAD)
+    for heading in ("id", "time", "policy, camera", "phrase, p", "", "reason; actions"):
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("id", "time", ""))
     for decision in found:
         table.add_row(
             decision.id[:8],
-            _time(decision.time_ms),
-            decision.policy,
-            decision.device,
-            escape(decision.phrase),
-            f"{_probability(decision):.2f}",
+            _time(decision.time_ms).partition("-")[2],  # a narrow terminal has no room for the year
+            f"{decision.policy}, {decision.device}",
+            escape(f"{decision.phrase}, {_probability(decision):.2f}"),
             "[green]fired[/]" if decision.fired else decision.verdict,
-            escape(decision.reason),
-            escape(", ".join(_actions(record, decision)) or "-"),
+            escape("; ".join([decision.reason, *_actions(record, decision)])),
         )
     Console().print(table)
 
@@ -147,12 +145,18 @@ def backtest(
     decided = list(replay.feed(events))
     took_s = time.perf_counter() - began
     names = {item.name for item in found}
-    recorded = [d for d in record.decisions(since_ms=since_ms) if d.policy in names]
-    result = compare(decided, recorded)
+    on_record = record.decisions(since_ms=since_ms)
+    result = compare(decided, [d for d in on_record if d.policy in names])
     console = Console(highlight=False, record=plot is not None, quiet=as_json)
     if as_json:
         print(_comparison_json(result, replay, took_s))
     _show_comparison(console, result, found, since)
+    others = {d.policy for d in on_record} - names
+    for name in sorted(names - {d.policy for d in on_record}) if others else ():
+        console.print(
+            f"{name} has decided nothing on record; a policy is compared with the one of its own "
+            f"name: write name: {min(others)}" + (" or another" if len(others) > 1 else "")
+        )
     if replay.skipped:
         console.print(f"skipped {replay.skipped:,} events of another encoder")
     rate = replay.seen / took_s if took_s else 0

@@ -47,7 +47,7 @@ async def test_t41_a_reload_that_is_cut_off_at_any_await_leaves_old_or_new(tmp_p
     counts = set()
     for number in itertools.count():
         agent = Agent(load_settings(policies=folder, store=store_url, broker="mqtt://127.0.0.1:1"))
-        agent._space = load_space()
+        await agent.load_space()
         await agent.load_policies(old)
         await agent.ledger.open()
         finished = await CutOff(agent.load_policies(new), number)
