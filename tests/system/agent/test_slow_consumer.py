@@ -14,7 +14,7 @@ from system.device.device_bench import until
 
 POLICY = """
 see: a cat
-cooldown: 1s
+cooldown: 0s
 then:
   - webhook: {url: 'http://127.0.0.1:PORT/hook'}
 """

@@ -137,8 +137,10 @@ class Late(Album):
 async def test_late_answer_of_the_camera_is_not_taken_for_the_next_one(port, mosquitto, tmp_path):
     album = Late([grey(level) for level in range(0, 250, 10)])
     album.opened.set()
+    settings = {"change_below_q8": 257}
+    size = (32, 24)  # a UART that is emulated slowly must carry it in much less than the timeout
     device = make_device(
-        port, mosquitto.port, album, tmp_path / "flash", settings={"change_below_q8": 257}
+        port, mosquitto.port, album, tmp_path / "flash", settings=settings, camera_size=size
     )
     plain = type(device)._camera_settings
     device._camera_settings = lambda port: {**plain(device, port), "timeout_ms": 5000}
