@@ -1,4 +1,7 @@
-"""Write what follows from `wire.toml`: Python and C constants and the tables of `SPEC.md`.
+"""Write what follows from the tables of numbers, in Python, C and Markdown.
+
+`wire.toml` gives constants and the tables of `SPEC.md`, `device/kernels/operators.toml` the kinds
+of a model pack's operators.
 
 python protocol/generate.py            writes the files
 python protocol/generate.py --check    exits 1 and names the files that differ
@@ -9,12 +12,15 @@ import math
 import re
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
+OPERATORS = ROOT / "device" / "kernels" / "operators.toml"
 BANNER = "generated from protocol/wire.toml by `make generate`; do not edit"
+OPERATORS_BANNER = "generated from operators.toml by `make generate`; do not edit"
 
 
 def python_constants(wire: dict[str, Any]) -> str:
@@ -109,18 +115,52 @@ def spec_with_tables(spec: str, tables: dict[str, str]) -> str:
     return spec
 
 
+def c_operator_kinds(kinds: dict[str, int]) -> str:
+    """`device/kernels/operator_kinds.h`: the enumeration and the declarations."""
+    lines = [f"// {OPERATORS_BANNER}", "#ifndef MOTEYE_OPERATOR_KINDS_H"]
+    lines += ["#define MOTEYE_OPERATOR_KINDS_H", "", "enum {"]
+    lines += [f"    MODEL_OP_{name.upper()} = {kind}," for name, kind in kinds.items()]
+    lines += ["};", ""]
+    lines += [f"extern const model_operator_t {name}_operator;" for name in kinds]
+    return "\n".join([*lines, "", "#endif"]) + "\n"
+
+
+def c_operator_list(names: Iterable[str]) -> str:
+    """`device/kernels/model_operators.c`: those of a build."""
+    lines = [f"// {OPERATORS_BANNER}", '#include "model_operator.h"', ""]
+    lines += ["const model_operator_t *const model_operators[] = {"]
+    lines += [f"    &{name}_operator," for name in names]
+    return "\n".join([*lines, "    NULL,", "};"]) + "\n"
+
+
+def python_operator_kinds(kinds: dict[str, int]) -> str:
+    """`host_agent/moteye/compiler/kinds.py`: a constant each, and the names."""
+    lines = ['"""Kinds of records, and what runs them."""', ""]
+    lines += [f"# {OPERATORS_BANNER}"]
+    lines += [f"{name.upper()} = {kind}" for name, kind in kinds.items()]
+    lines += ["", "NAMES = {", *(f'    {kind}: "{name}",' for name, kind in kinds.items()), "}"]
+    return "\n".join(lines) + "\n"
+
+
 def main() -> int:
-    """Write, or check, the files that follow from wire.toml."""
+    """Write, or check, the files that follow from the two tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit 1 on a difference"
     )
     check = parser.parse_args().check
     wire = tomllib.loads((HERE / "wire.toml").read_text())
+    kinds = dict(sorted(tomllib.loads(OPERATORS.read_text()).items(), key=lambda item: item[1]))
+    if len(set(kinds.values())) < len(kinds):
+        raise SystemExit("device/kernels/operators.toml: two operators have one kind")
     spec = HERE / "SPEC.md"
+    kernels = ROOT / "device" / "kernels"
     outputs = {
         HERE / "moteye_protocol" / "wire.py": python_constants(wire),
-        ROOT / "device" / "kernels" / "wire.h": c_constants(wire),
+        kernels / "wire.h": c_constants(wire),
+        kernels / "operator_kinds.h": c_operator_kinds(kinds),
+        kernels / "model_operators.c": c_operator_list(kinds),
+        ROOT / "host_agent" / "moteye" / "compiler" / "kinds.py": python_operator_kinds(kinds),
         spec: spec_with_tables(spec.read_text(), spec_tables(wire)),
     }
     stale = [
@@ -128,7 +168,7 @@ def main() -> int:
     ]
     for path in stale:
         if check:
-            print(f"{path.relative_to(ROOT)} differs from wire.toml: run `make generate`")
+            print(f"{path.relative_to(ROOT)} differs from its table: run `make generate`")
         else:
             path.write_text(outputs[path])
             print(f"wrote {path.relative_to(ROOT)}")

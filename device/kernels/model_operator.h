@@ -10,22 +10,7 @@
 #include "model.h"
 #include "requantize.h"
 
-enum {
-    MODEL_OP_CONV_2D = 1,
-    MODEL_OP_DEPTHWISE_CONV_2D = 2,
-    MODEL_OP_FULLY_CONNECTED = 3,
-    MODEL_OP_ADD = 4,
-    MODEL_OP_PAD = 5,
-    MODEL_OP_MEAN = 6,
-    MODEL_OP_AVERAGE_POOL_2D = 7,
-    MODEL_OP_MAX_POOL_2D = 8,
-    MODEL_OP_COPY = 9,
-    MODEL_OP_SOFTMAX = 10,
-    MODEL_OP_ARITHMETIC = 11,
-    MODEL_OP_LOOKUP = 12,
-    MODEL_OP_RESIZE = 13,
-    MODEL_OP_CUSTOM = 64, // from here on: operators that a build adds
-};
+#define MODEL_OP_CUSTOM 64 // from here on: what few packs need, and what a build adds itself
 
 typedef struct {
     uint16_t kind, bytes;    // bytes: of the whole record
@@ -55,10 +40,8 @@ typedef struct {
     int (*run)(const uint8_t *pack, const model_op_t *op, int8_t *arena);
 } model_operator_t;
 
-extern const model_operator_t conv_2d_operator, depthwise_conv_2d_operator,
-    fully_connected_operator, add_operator, pad_operator, mean_operator, average_pool_2d_operator,
-    max_pool_2d_operator, copy_operator, softmax_operator, arithmetic_operator, lookup_operator,
-    resize_operator;
+// One `NAME_operator` each, and its kind MODEL_OP_NAME.
+#include "operator_kinds.h"
 
 /* model_operators: those of this build, NULL behind the last (model_operators.c: all of them). A
  * build that defines its own list instead links what stands there and nothing else. */

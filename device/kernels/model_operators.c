@@ -1,3 +1,4 @@
+// generated from operators.toml by `make generate`; do not edit
 #include "model_operator.h"
 
 const model_operator_t *const model_operators[] = {

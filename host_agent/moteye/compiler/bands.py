@@ -9,9 +9,10 @@ import struct
 from collections import Counter
 from dataclasses import dataclass, replace
 
+from .kinds import CONV_2D, COPY, DEPTHWISE_CONV_2D
 from .plan import Block
 from .reader import Graph
-from .record import CONV_2D, COPY, DEPTHWISE_CONV_2D, Record
+from .record import Record
 
 _LAYOUT = "<14H4hHh"  # window_2d_t
 _MIN_ROWS = 2  # of a band: each one widens the weights again

@@ -2,25 +2,8 @@
 
 import struct
 
-from . import record
 from .error import ModelError
-
-# Record kinds and the name of each one's `model_operator_t`, less `_operator`.
-_NAMES = {
-    record.CONV_2D: "conv_2d",
-    record.DEPTHWISE_CONV_2D: "depthwise_conv_2d",
-    record.FULLY_CONNECTED: "fully_connected",
-    record.ADD: "add",
-    record.PAD: "pad",
-    record.MEAN: "mean",
-    record.AVERAGE_POOL_2D: "average_pool_2d",
-    record.MAX_POOL_2D: "max_pool_2d",
-    record.COPY: "copy",
-    record.SOFTMAX: "softmax",
-    record.ARITHMETIC: "arithmetic",
-    record.LOOKUP: "lookup",
-    record.RESIZE: "resize",
-}
+from .kinds import NAMES
 
 
 def record_kinds(pack: bytes) -> list[int]:
@@ -36,7 +19,7 @@ def record_kinds(pack: bytes) -> list[int]:
 
 def record_name(kind: int) -> str:
     """What runs records of a kind."""
-    return _NAMES.get(kind, f"custom {kind}")
+    return NAMES.get(kind, f"custom {kind}")
 
 
 def operators_source(pack: bytes) -> str:
@@ -45,10 +28,10 @@ def operators_source(pack: bytes) -> str:
     Raises ModelError for a custom operator, whose name in C is its author's affair.
     """
     kinds = sorted(set(record_kinds(pack)))
-    custom = [kind for kind in kinds if kind not in _NAMES]
+    custom = [kind for kind in kinds if kind not in NAMES]
     if custom:
         raise ModelError(f"record kinds {custom} are custom: write the list by hand")
-    lines = "\n".join(f"    &{_NAMES[kind]}_operator," for kind in kinds)
+    lines = "\n".join(f"    &{NAMES[kind]}_operator," for kind in kinds)
     return (
         '#include "model_operator.h"\n\n'
         f"const model_operator_t *const model_operators[] = {{\n{lines}\n    NULL,\n}};\n"

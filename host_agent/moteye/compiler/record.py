@@ -9,20 +9,7 @@ from numpy.typing import NDArray
 from .quantize import quantize_multiplier
 from .reader import Graph, Op
 
-CONV_2D = 1
-DEPTHWISE_CONV_2D = 2
-FULLY_CONNECTED = 3
-ADD = 4
-PAD = 5
-MEAN = 6
-AVERAGE_POOL_2D = 7
-MAX_POOL_2D = 8
-COPY = 9
-SOFTMAX = 10
-ARITHMETIC = 11
-LOOKUP = 12
-RESIZE = 13
-CUSTOM = 64  # and up: custom operators
+CUSTOM = 64  # and up: what few packs need, and what a build adds itself
 
 
 @dataclass(frozen=True)

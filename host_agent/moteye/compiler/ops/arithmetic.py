@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from ..kinds import ADD, ARITHMETIC
 from ..quantize import quantize_multiplier
 from ..reader import Graph, Op, Tensor
-from ..record import ADD, ARITHMETIC, Constant, Record, pack_fields
+from ..record import Constant, Record, pack_fields
 from .checks import limits, quantised
 
 _LEFT_SHIFT = 20  # headroom that both inputs get before they are scaled down

@@ -1,7 +1,8 @@
 """CONV_2D, with any PAD in front folded in."""
 
+from ..kinds import CONV_2D
 from ..reader import Graph, Op
-from ..record import CONV_2D, Record, channel_weights
+from ..record import Record, channel_weights
 from .checks import computed, filter_zero_point, filters, quantised
 from .window import Window, pack_window
 

@@ -3,8 +3,9 @@
 import math
 from dataclasses import dataclass
 
+from ..kinds import COPY
 from ..reader import Graph, Op, Tensor
-from ..record import COPY, Record, pack_fields
+from ..record import Record, pack_fields
 from .checks import computed, constant, quantised
 
 

@@ -2,8 +2,9 @@
 
 from ai_edge_litert import schema_py_generated as schema
 
+from ..kinds import FULLY_CONNECTED
 from ..reader import Graph, Op
-from ..record import FULLY_CONNECTED, Record, channel_weights, pack_fields
+from ..record import Record, channel_weights, pack_fields
 from .checks import computed, filter_zero_point, filters, limits, quantised
 from .conv_2d import factors
 

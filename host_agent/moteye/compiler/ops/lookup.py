@@ -7,8 +7,9 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from ..kinds import LOOKUP
 from ..reader import Graph, Op, Tensor
-from ..record import LOOKUP, Constant, Record, pack_fields
+from ..record import Constant, Record, pack_fields
 from .checks import computed, quantised
 
 _KINDS = (

@@ -3,9 +3,10 @@
 import math
 from dataclasses import replace
 
+from ..kinds import MEAN
 from ..quantize import quantize_multiplier
 from ..reader import Graph, Op, Tensor
-from ..record import MEAN, Record, pack_fields
+from ..record import Record, pack_fields
 from .checks import computed, constant, quantised
 from .copies import transpose_record
 

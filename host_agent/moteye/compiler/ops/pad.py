@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from ..kinds import PAD
 from ..reader import Graph, Op, Tensor
-from ..record import PAD, Record, pack_fields
+from ..record import Record, pack_fields
 from .checks import computed, constant, quantised
 
 

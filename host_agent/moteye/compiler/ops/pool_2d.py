@@ -1,7 +1,8 @@
 """AVERAGE_POOL_2D and MAX_POOL_2D."""
 
+from ..kinds import AVERAGE_POOL_2D, MAX_POOL_2D
 from ..reader import Graph, Op
-from ..record import AVERAGE_POOL_2D, MAX_POOL_2D, Record
+from ..record import Record
 from .checks import computed, quantised
 from .window import Window, pack_window
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from ..kinds import RESIZE
 from ..reader import Graph, Op
-from ..record import RESIZE, Constant, Record, pack_fields
+from ..record import Constant, Record, pack_fields
 from .checks import computed, image, quantised
 
 _ONE = 1024  # weights are in 1/1,024

@@ -2,9 +2,10 @@
 
 import math
 
+from ..kinds import SOFTMAX
 from ..quantize import quantize_multiplier
 from ..reader import Graph, Op
-from ..record import SOFTMAX, Record, pack_fields
+from ..record import Record, pack_fields
 from .checks import computed, quantised
 
 _MAX_DEPTH = 2048
