@@ -16,6 +16,8 @@ MACHINES = {"qemu-m7": "mps2-an500", "qemu-m55": "mps3-an547"}
 SMALL_SIZE: Size = (128, 96)  # an emulated UART carries some 50 KB a second
 MAX_SET_BYTES = 16384  # two slots of it are in RAM
 RECONNECT_S = 1
+# The emulator does not end with its standard input; without this it outlives a host that is killed.
+LEASH = ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
 
 
 class EmulatedDevice(DeviceProcess):
@@ -77,8 +79,8 @@ class EmulatedDevice(DeviceProcess):
 
     def _command(self, config: Path) -> list[str]:
         argument = str(config).replace(",", ",,")
-        words = [QEMU, "-machine", MACHINES[self._port], "-display", "none", "-monitor", "none"]
-        words += ["-kernel", str(self._firmware)]
+        words = [*LEASH, QEMU, "-machine", MACHINES[self._port], "-display", "none"]
+        words += ["-monitor", "none", "-kernel", str(self._firmware)]
         words += ["-semihosting-config", f"enable=on,target=native,arg=moteye,arg={argument}"]
         words += ["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]
         for name, (host, port) in (("broker", self._broker), ("camera", self._camera_address)):

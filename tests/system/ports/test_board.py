@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from moteye.camera.emulate import MACHINES, QEMU
 from moteye.core.scoring import Scorer
 from moteye.resources import checkout, model_dir
 from moteye_protocol.prototype_set import decode, set_hash
+from PIL import Image
 from support.live import listening
 from system.device.device_bench import hosting, late_status, prototype_set, until
 from system.ports.board_bench import BUILD_S, Album, grey, make_device
@@ -94,6 +96,38 @@ async def test_session_and_goodbye_survive_in_the_hosts_folder(port, mosquitto, 
         assert process.returncode == 0
         await late_status(mosquitto.port, "stopped", port)
     assert sessions[1] == sessions[0] + 1
+
+
+HOST = """
+import asyncio, sys
+from pathlib import Path
+from moteye.camera.emulate import EmulatedDevice
+
+async def main():
+    async with EmulatedDevice(
+        sys.argv[1], device_id="left", broker_host="127.0.0.1", broker_port=9,
+        camera_spec=f"folder:{sys.argv[2]}", data_dir=Path(sys.argv[2], "flash"),
+    ) as device:
+        await device.wait_for_line("device: ", 60)
+        print("pid", device._process.pid, flush=True)
+        await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+async def test_emulator_ends_with_a_host_that_is_killed(port, tmp_path):
+    Image.fromarray(grey()).save(tmp_path / "grey.png")
+    host = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", HOST, port, str(tmp_path), stdout=asyncio.subprocess.PIPE
+    )
+    while not (line := await host.stdout.readline()).startswith(b"pid "):
+        assert line, "it ended by itself"
+    emulator = Path(f"/proc/{int(line[4:])}/cmdline")
+    assert b"qemu-system-arm" in emulator.read_bytes()
+    host.kill()
+    await host.wait()
+    await until(lambda: not emulator.exists() or not emulator.read_bytes(), "its end")
 
 
 async def test_wrong_configuration_ends_with_two(port, mosquitto, tmp_path):
