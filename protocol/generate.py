@@ -42,6 +42,7 @@ def python_constants(wire: dict[str, Any]) -> str:
     lines += [f"SIGNING_ALGORITHMS = ({algorithms})"]
     lines += [f'DELTA_MAGIC = b"{wire["delta"]["magic"]}"']
     lines += [f"DELTA_FORMAT = {wire['delta']['format']}"]
+    lines += [f"{name.upper()} = {value}" for name, value in wire["boxes"].items()]
     for name, value in wire["prototype_set"].items():
         shown = (
             f'b"{value}"'
@@ -63,7 +64,9 @@ def c_constants(wire: dict[str, Any]) -> str:
     """`device/kernels/wire.h`: the numbers that the C side needs, and the logistic table."""
     lines = [f"// {BANNER}", "#ifndef MOTEYE_WIRE_H", "#define MOTEYE_WIRE_H", ""]
     limits = wire["limits"]
-    lines += [f"#define MOTEYE_{n.upper()} ({limits[n][0]})" for n in ("max_rows", "max_canaries")]
+    numbers = {name: limits[name][0] for name in ("max_rows", "max_canaries", "max_boxes")}
+    numbers |= wire["boxes"]
+    lines += [f"#define MOTEYE_{name.upper()} ({value})" for name, value in numbers.items()]
     for name, value in wire["prototype_set"].items():
         if name == "magic":
             shown = f'"{value}"'

@@ -183,6 +183,7 @@ class Device:
                 "why": why,
                 "sim": sim,
                 "colour": colour_percent(camera.buffer, camera.width, camera.height),
+                "boxes": eye.boxes(active),
             },
             telemetry=True,
         )

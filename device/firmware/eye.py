@@ -6,9 +6,11 @@ import os
 import vision
 from clock import ticks_diff, ticks_ms
 from log import log
+from moteye_protocol.wire import MAX_BOXES
 
 _EMBEDDING_BYTES = 256
 _MAX_ROWS_TOLD = 16
+_BOX_BYTES = 12
 _GREY = 128
 
 
@@ -33,8 +35,12 @@ class Eye:
         self.encoder = vision.Encoder(self._pack)
         if self.encoder.dim != _EMBEDDING_BYTES:
             raise ValueError("%d numbers instead of %d" % (self.encoder.dim, _EMBEDDING_BYTES))
-        self.embedding = bytearray(_EMBEDDING_BYTES)
-        self._published = bytearray(_EMBEDDING_BYTES)
+        size, self._side = self.encoder.out_bytes, self.encoder.side
+        # What an encode fills: the embedding, and cells behind it where the encoder has any.
+        self._out, self._published_out = bytearray(size), bytearray(size)
+        self.embedding = memoryview(self._out)[:_EMBEDDING_BYTES]
+        self._published = memoryview(self._published_out)[:_EMBEDDING_BYTES]
+        self._boxes = bytearray(MAX_BOXES * _BOX_BYTES)
         self._best = array.array("H", bytes(2 * _MAX_ROWS_TOLD))
         self._dim = dim
         self.encode_ms = 0  # of the slowest so far
@@ -48,7 +54,7 @@ class Eye:
 
     def encode(self, pixels, width, height):
         start = ticks_ms()
-        self.encoder.encode(pixels, width, height, self.embedding)
+        self.encoder.encode(pixels, width, height, self._out)
         took_ms = ticks_diff(ticks_ms(), start)
         if took_ms > self.encode_ms:
             self.encode_ms = took_ms
@@ -61,6 +67,7 @@ class Eye:
     # The frame just encoded is the one to compare with from now on; `embedding` is free again.
     def keep(self):
         self.embedding, self._published = self._published, self.embedding
+        self._out, self._published_out = self._published_out, self._out
 
     # [[row, margin_q8, prob_q8]] of the rows that the frame just encoded reaches, best first.
     def rows(self, active):
@@ -69,6 +76,13 @@ class Eye:
         best = self._best
         count = active.prototypes.best(margins, best)
         return [[best[i], margins[best[i]], vision.prob_q8(margins[best[i]])] for i in range(count)]
+
+    # What stands where in the frame just encoded, as the wire has it; None where nothing tells.
+    def boxes(self, active):
+        if not self._side or active is None:
+            return None
+        count = active.prototypes.boxes(self._out, self._side, self._boxes)
+        return memoryview(self._boxes)[: count * _BOX_BYTES]
 
 
 # The eye, or None with a line in the log that says what is wrong with the pack.

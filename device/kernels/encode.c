@@ -15,6 +15,15 @@ static bool is_encoder(const model_header_t *h) {
            out->zero_point == 0;
 }
 
+uint32_t encoder_side(const model_t *model) {
+    for (uint32_t side = 1; side <= ENCODER_MOST_SIDE; side++) {
+        if (model->header.output.dims[3] == ENCODER_DIM + side * side * MOTEYE_CELL_BYTES) {
+            return side;
+        }
+    }
+    return 0;
+}
+
 int encoder_open(const void *pack, size_t size, model_t *model) {
     model_t opened;
     int status = model_open(pack, size, &opened);

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 from moteye_protocol import models, wire
+from moteye_protocol.boxes import unpack_boxes
 from moteye_protocol.prototype_set import set_hash, version
 
 from moteye import feedback, policies
@@ -22,6 +23,7 @@ from moteye.actions.alert import Alert
 from moteye.actions.outbox import Outbox
 from moteye.actions.runner import ActionRunner
 from moteye.config import Settings
+from moteye.core.boxes import Box
 from moteye.core.compile import CompiledSet
 from moteye.core.engine import Engine, Observation
 from moteye.core.language import Policy
@@ -434,8 +436,27 @@ class Agent:
         late = self._is_late(device, (arrival_ms - time_ms) / 1000)
         infrared = is_infrared(message.colour)
         where = (device.id, message.s, message.n, message.frame, time_ms)
-        seen = Observation(*where, late=late, embedding=message.e, infrared=infrared)
+        boxes = self._boxes(message)
+        seen = Observation(*where, late, boxes, embedding=message.e, infrared=infrared)
         await self.judge.put(Item(seen, message, ack))
+
+    def _boxes(self, message: models.Embedding) -> tuple[Box, ...] | None:
+        """What stands where, by the columns of the policies in force; None where it is not told.
+
+        A device that still uses an earlier set counts its rows by that.
+        """
+        form = self.fleet.form(message.set) if self.fleet is not None and message.set else None
+        if message.boxes is None or form is None or self.judge.compiled is None:
+            return None
+        now, then = self.judge.compiled.built.prototypes.names, form.prototypes.names
+        # A set without names is one in force: only the newest are made so.
+        column = {name: at for at, name in enumerate(now)}
+        columns = [column.get(name, -1) for name in then] if then else list(range(len(now)))
+        return tuple(
+            Box(columns[box.row], *box[1:])
+            for box in unpack_boxes(message.boxes)
+            if box.row < len(columns) and columns[box.row] >= 0
+        )
 
     def _is_late(self, device: Device, age_s: float) -> bool:
         """Whether a frame is too old to alert anybody: a backlog is history (T23)."""

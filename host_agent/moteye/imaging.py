@@ -1,10 +1,12 @@
 """The host's twin of the device's eye: the same preparation and the same encoder, byte for byte."""
 
+from math import isqrt
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from moteye_protocol import wire
 from PIL import Image, UnidentifiedImageError
 
 from moteye.errors import MoteyeError
@@ -64,9 +66,17 @@ class ImageEncoder:
 
     def encode(self, rgb: UInt8) -> npt.NDArray[np.int8]:
         """A picture of any size → int8[256]."""
+        return self.look(rgb)[0]
+
+    def look(self, rgb: UInt8) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int8] | None]:
+        """A picture of any size → int8[256], and cells int8[side, side, 69] where it has any."""
         _, height, width, _ = self._input["shape"]
         small = box_resize(rgb, int(width), int(height))
         centred = (small.astype(np.int16) - 128).astype(np.int8)
         self._interpreter.set_tensor(self._input["index"], centred[None])
         self._interpreter.invoke()
-        return np.asarray(self._interpreter.get_tensor(self._output)[0], np.int8)
+        out = np.array(self._interpreter.get_tensor(self._output)[0], np.int8)
+        dim = wire.SET_DIMS[-1]
+        side = isqrt((out.size - dim) // wire.CELL_BYTES) if out.size > dim else 0
+        cells = out[dim:].reshape(side, side, wire.CELL_BYTES) if side else None
+        return out[:dim], cells

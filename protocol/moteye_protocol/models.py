@@ -8,9 +8,17 @@ import re
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 
 from moteye_protocol import wire
+from moteye_protocol.boxes import unpack_boxes
 from moteye_protocol.codec import WireError, pack
 from moteye_protocol.quick import unpack
 
@@ -77,11 +85,18 @@ class Birth(DeviceMessage):
     interval: Counter
 
 
+def _boxes(data: bytes) -> bytes:
+    if len(unpack_boxes(data)) > wire.MAX_BOXES:
+        raise ValueError(f"more than {wire.MAX_BOXES} boxes")
+    return data
+
+
 class Embedding(DeviceMessage):
     """`e` int8[256] as bytes.
 
     `at` = `up` when the frame was taken; `sim` similarity to the last x 256; `colour` percent, 0
-    for a grey picture, None where the device does not say.
+    for a grey picture, None where the device does not say. `boxes`: see `moteye_protocol.boxes`;
+    None where the encoder gives no positions, or no set is in use.
     """
 
     topic = "embedding"
@@ -93,6 +108,7 @@ class Embedding(DeviceMessage):
     why: Literal["first", "change", "settle", "heartbeat"]
     sim: Annotated[int, Field(ge=-256, le=256)]
     colour: Annotated[int, Field(ge=0, le=100)] | None = None
+    boxes: Annotated[bytes, AfterValidator(_boxes)] | None = None
 
 
 Row = Annotated[list[Annotated[int, Field(ge=-32768, le=65535)]], Field(min_length=3, max_length=3)]

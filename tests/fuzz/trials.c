@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "encode.h"
+#include "find_boxes.h"
 #include "match_codebook.h"
 #include "match_prototypes.h"
 #include "status.h"
@@ -50,6 +51,10 @@ int try_set(const uint8_t *data, size_t size) {
         } else {
             match_prototypes(&set, embedding, margins);
         }
+        static int8_t cells[36 * MOTEYE_CELL_BYTES];
+        memset(cells, i % 2 == 0 ? 127 : -128, sizeof(cells));
+        found_box_t boxes[MOTEYE_MAX_BOXES];
+        find_boxes(&set, cells, 6, boxes, MOTEYE_MAX_BOXES);
         size_t bytes, total = 0;
         for (uint32_t k = 0; k < set.header.count; k++) {
             const char *name = prototype_set_name(&set, k, &bytes);

@@ -14,6 +14,7 @@ import numpy as np
 from moteye.conformance.rig import Line
 from moteye.core.scoring import prob_q8
 from moteye_protocol import models, wire
+from moteye_protocol.boxes import WireBox, pack_boxes
 from moteye_protocol.codec import WireError, pack, unpack
 
 from support.wire_faults import FAULTS
@@ -270,6 +271,8 @@ class WireDevice:
             "why": "because" if self.fault == "strange_why" and sometimes else "change",
             "sim": 0,
         }
+        if name is not None:
+            fields["boxes"] = pack_boxes(self._boxes())
         self._say("embedding", fields)
         if self.swap.scorer is not None:
             self._say_detections(embedding, name)
@@ -279,6 +282,12 @@ class WireDevice:
             self._say("caption", {"frame": 1, "text": "a cat", "pad": bytes(5000)})
         elif self.fault == "topic_per_class":
             self._publish(self._topic("status") + "/cat", pack({"v": 1}), 1, False)
+
+    def _boxes(self):
+        """Two boxes of the first row, which nobody can check from outside."""
+        beyond = wire.BOX_GRID + (self.fault == "box_beyond_the_picture")
+        boxes = [WireBox(0, 300, 0, 100, 2000, beyond), WireBox(0, -20, 900, 0, 4096, 50)]
+        return boxes[::-1] if self.fault == "worst_box_first" else boxes
 
     def _say_detections(self, embedding, name):
         margins = self.swap.scorer.margins_q8(embedding[None])[0]

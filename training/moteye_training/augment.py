@@ -26,14 +26,19 @@ def view_rng(key: str, view: int) -> np.random.Generator:
 
 def random_resized_crop(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     """A crop of 35-100 % of the area, sides' ratio 3/4 to 4/3 of the photo's own."""
-    width, height = image.size
+    return image.crop(random_crop_box(image.size, rng))
+
+
+def random_crop_box(size: tuple[int, int], rng: np.random.Generator) -> tuple[int, int, int, int]:
+    """Left, upper, right, lower edge of such a crop of a picture of this size."""
+    width, height = size
     area = rng.uniform(0.35, 1.0)
     stretch = float(np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3)) / 2))
     crop_w = min(width, max(16, round(width * area**0.5 * stretch)))
     crop_h = min(height, max(16, round(height * area**0.5 / stretch)))
     left = int(rng.integers(0, width - crop_w + 1))
     top = int(rng.integers(0, height - crop_h + 1))
-    return image.crop((left, top, left + crop_w, top + crop_h))
+    return left, top, left + crop_w, top + crop_h
 
 
 def photometric(image: Image.Image, rng: np.random.Generator) -> Image.Image:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .data import Photo, training_photos
-from .pseudo import add_detected, detected_rows, detector_scores
+from .pseudo import add_detected, detect, detected_rows
 from .sources import read_sources
 from .space import Space, fit_space, load_space, save_space
 from .text import F32, TextCache, TextTower, normalise
@@ -71,6 +71,7 @@ class Plan:
     views: int = 4
     align_epochs: float = 18
     minutes: float = 60
+    dense_minutes: float = 10
     workers: int = 2
     calibration_photos: int = 512
     smoke: bool = False
@@ -128,16 +129,16 @@ class Run:
     @cached_property
     def presence(self) -> NDArray[np.int8]:
         """What is known of the COCO names, int8[N, 80]: boxes, else the detector's word."""
-        rows, scores = self.detected
+        rows, scores, _ = self.detected
         return add_detected(presence_matrix(self.photos), rows, scores)
 
     @cached_property
-    def detected(self) -> tuple[list[int], F32]:
-        """Photos that the detector looked at, and its scores."""
+    def detected(self) -> tuple[list[int], F32, F32]:
+        """Photos that the detector looked at, its scores [N, 80], its boxes [N, BOXES, 6]."""
         rows = detected_rows(self.photos, presence_matrix(self.photos))
-        cache = self.paths.out / "pseudo.npy"
-        models, workers = self.paths.models, self.plan.workers
-        return rows, detector_scores(self.photos, rows, models, cache, workers)
+        photos, folder = [self.photos[row] for row in rows], self.paths.out / "detected"
+        found = detect(folder, photos, self.paths.models, self.plan.workers)
+        return rows, np.float32(found.scores), np.float32(found.boxes)
 
     @cached_property
     def targets(self) -> F32:
@@ -227,7 +228,7 @@ def distil_student(run: Run) -> None:
     head = TeacherHead(run.paths.alignment)
     rows = gather(run.photos, run.caches, head, run.space, training_mask(run.photos))
     coco = run.space.texts(run.text_cache.get(COCO_NAMES, prompted=True))
-    raise_to_floor(rows, prominent(run.photos, *run.detected), coco)
+    raise_to_floor(rows, prominent(run.photos, *run.detected[:2]), coco)
     words = make_words(
         run.bank,
         box_text_rows(run.photos, run.bank),

@@ -1,26 +1,30 @@
-"""Presence of COCO things as a detector sees it, for photos without boxes.
+"""COCO things as a detector sees them, for photos without boxes: their presence and their boxes.
 
-NanoDet-Plus (Apache-2.0) through `ncnn`. Only the best score of each class anywhere in the photo is
-kept: present above SURE, absent below NOT_THERE, between them not known.
+NanoDet-Plus (Apache-2.0) through `ncnn`. By the best score of a class anywhere in the photo it is
+present above SURE, absent below NOT_THERE, between them not known. Boxes teach the dense head.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .cache import open_memmap, run_parts
 from .data import Photo, open_photo
-from .encoder import split_work
 from .truth import COCO_NAMES
 
 F32 = NDArray[np.float32]
 MODEL = "teacher/nanodet-plus-m-1.5x_416_int8"
 SIDE = 416
 SURE, NOT_THERE = 0.4, 0.06
+BOXES, LEAST_BOX, SAME_THING = 24, 0.25, 0.6
 PROMINENT_SCORE, PROMINENT_AREA = 0.6, 0.06
 UNBOXED_SOURCES = (
     "coco-caption1", "vn-caption-images", "cc3m-sample", "flickr8k", "unsplash-picsum",
@@ -56,31 +60,118 @@ def fit_in(image: Image.Image) -> NDArray[np.uint8]:
     return padded
 
 
-def detect_presence(photos: Sequence[Photo], models: Path) -> F32:
-    """Best score of each of COCO_NAMES in each photo, float32[N, 80]."""
-    import ncnn
+class Detector:
+    """NanoDet-Plus: one picture -> scores and boxes."""
 
-    net = ncnn.Net()
-    net.opt.num_threads = 1
-    net.load_param(str(models / f"{MODEL}.param"))
-    net.load_model(str(models / f"{MODEL}.bin"))
-    order = [DETECTOR_NAMES.index(name) for name in COCO_NAMES]
-    scores = np.zeros((len(photos), len(COCO_NAMES)), np.float32)
-    for row, photo in enumerate(photos):
-        pixels = np.ascontiguousarray(fit_in(open_photo(photo)))
+    def __init__(self, models: Path) -> None:
+        import ncnn
+
+        self._ncnn, self._net = ncnn, ncnn.Net()
+        self._net.opt.num_threads = 1
+        if self._net.load_param(str(models / f"{MODEL}.param")) != 0:
+            raise FileNotFoundError(f"{models / MODEL}.param: no detector there")
+        self._net.load_model(str(models / f"{MODEL}.bin"))
+        self._order = [DETECTOR_NAMES.index(name) for name in COCO_NAMES]
+
+    def __call__(self, image: Image.Image) -> tuple[F32, F32]:
+        """Best score of each of COCO_NAMES float32[80], and float32[BOXES, 6].
+
+        A box is column of COCO_NAMES, score, x0, y0, x1, y1 in shares of the picture's sides; best
+        first, rows of zeros behind the last.
+        """
+        pixels = np.ascontiguousarray(fit_in(image))
         height, width = pixels.shape[:2]
-        data = ncnn.Mat.from_pixels(pixels, ncnn.Mat.PixelType.PIXEL_BGR, width, height)
+        kind = self._ncnn.Mat.PixelType.PIXEL_BGR
+        data = self._ncnn.Mat.from_pixels(pixels, kind, width, height)
         mean, norm = [103.53, 116.28, 123.675], [1 / 57.375, 1 / 57.12, 1 / 58.395]
         data.substract_mean_normalize(mean, norm)
-        with net.create_extractor() as extractor:
+        classes, boxes = [], []
+        with self._net.create_extractor() as extractor:
             extractor.input("data", data)
-            best = np.zeros(len(COCO_NAMES), np.float32)
             for stride in (8, 16, 32, 64):
-                _, out = extractor.extract(f"cls{stride}")
-                cells = np.array(out).reshape(len(COCO_NAMES), -1)
-                best = np.maximum(best, cells.max(1))
-        scores[row] = best[order]
-    return scores
+                given = [np.array(extractor.extract(f"{n}{stride}")[1]) for n in ("cls", "dis")]
+                cells, far = -(-width // stride), -(-height // stride)
+                classes.append(given[0].reshape(len(COCO_NAMES), -1).T[:, self._order])
+                boxes.append(cell_boxes(given[1].reshape(cells * far, 4, 8), cells, stride))
+        scores, edges = np.concatenate(classes), np.concatenate(boxes)
+        ratio = SIDE / max(image.size)
+        # In pixels of the resized photo: the padding lies behind it.
+        edges = edges / (np.array([*image.size] * 2) * ratio)
+        return scores.max(0), best_boxes(scores, edges.clip(0, 1).astype(np.float32))
+
+
+def cell_boxes(bins: F32, cells: int, stride: int) -> F32:
+    """Edges float32[N, 4] in pixels: from each cell's middle so many strides to either side.
+
+    bins float32[N, 4, 8]: logits over distances of 0..7 strides (left, top, right, bottom).
+    """
+    share = np.exp(bins - bins.max(2, keepdims=True))
+    away = (share / share.sum(2, keepdims=True)) @ np.arange(8, dtype=np.float32) * stride
+    at = np.arange(len(bins))
+    x, y = at % cells * stride, at // cells * stride
+    middle = np.stack([x, y, x, y], 1).astype(np.float32)
+    return np.asarray(middle + away * np.array([-1, -1, 1, 1], np.float32), np.float32)
+
+
+def overlaps(box: F32, others: F32) -> F32:
+    """Intersection over union of box [4] with each of others [N, 4]."""
+    inside = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
+    shared = inside.clip(min=0).prod(1)
+    areas = (others[:, 2:] - others[:, :2]).prod(1) + (box[2:] - box[:2]).prod()
+    return np.asarray(shared / np.maximum(areas - shared, 1e-9), np.float32)
+
+
+def best_boxes(scores: F32, edges: F32) -> F32:
+    """float32[BOXES, 6] as `Detector` gives them: above LEAST, of one name none over another."""
+    found: list[list[float]] = []
+    at, column = np.nonzero(scores > LEAST_BOX)
+    for n in np.argsort(-scores[at, column]):
+        same = np.array([f[2:] for f in found if f[0] == column[n]], np.float32).reshape(-1, 4)
+        if len(same) == 0 or overlaps(edges[at[n]], same).max() < SAME_THING:
+            found.append([column[n], scores[at[n], column[n]], *edges[at[n]]])
+        if len(found) == BOXES:
+            break
+    boxes = np.zeros((BOXES, 6), np.float32)
+    if found:
+        boxes[: len(found)] = found
+    return boxes
+
+
+@dataclass
+class Detected:
+    """Memmaps: scores float16[N, 80], boxes float16[N, BOXES, 6], done uint8[N]."""
+
+    scores: Any
+    boxes: Any
+    done: Any
+
+
+def open_detected(folder: Path, count: int) -> Detected:
+    """Open what is there, or create it; other sizes are an error."""
+    return Detected(
+        open_memmap(folder / "detected.scores.f16", np.float16, (count, len(COCO_NAMES))),
+        open_memmap(folder / "detected.boxes.f16", np.float16, (count, BOXES, 6)),
+        open_memmap(folder / "detected.done.u8", np.uint8, (count,)),
+    )
+
+
+def _detect(folder: Path, photos: Sequence[Photo], models: Path, part: int, of: int) -> None:
+    """Worker: rows part, part + of, ... that are not done yet."""
+    os.nice(5)
+    cache, detector = open_detected(folder, len(photos)), Detector(models)
+    for row in range(part, len(photos), of):
+        if not cache.done[row]:
+            cache.scores[row], cache.boxes[row] = detector(open_photo(photos[row]))
+            cache.done[row] = 1
+
+
+def detect(folder: Path, photos: Sequence[Photo], models: Path, workers: int = 2) -> Detected:
+    """The detector's word on each photo; what an earlier run has done is kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    cache = open_detected(folder, len(photos))
+    print(f"detector: {int((cache.done == 0).sum())} of {len(photos)} photos to do", flush=True)
+    run_parts(_detect, (folder, photos, models), cache.done, workers, "the detector")
+    return cache
 
 
 def detected_rows(photos: Sequence[Photo], known: NDArray[np.int8]) -> list[int]:
@@ -90,21 +181,6 @@ def detected_rows(photos: Sequence[Photo], known: NDArray[np.int8]) -> list[int]
         for i, photo in enumerate(photos)
         if photo.source in UNBOXED_SOURCES and (known[i] < 0).all()
     ]
-
-
-def detector_scores(
-    photos: Sequence[Photo], rows: list[int], models: Path, cache: Path, workers: int = 2
-) -> F32:
-    """Scores float32[len(rows), 80], from the cache where it fits."""
-    if cache.exists():
-        scores: F32 = np.load(cache).astype(np.float32)
-        if len(scores) != len(rows):
-            raise ValueError(f"{cache} is for other photos: delete it")
-        return scores
-    scores = split_work(detect_presence, [photos[i] for i in rows], models, workers=workers)
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    np.save(cache, scores.astype(np.float16))
-    return np.asarray(scores, np.float32)
 
 
 def add_detected(known: NDArray[np.int8], rows: list[int], scores: F32) -> NDArray[np.int8]:

@@ -1,4 +1,4 @@
-"""A small writer of int8 `.tflite` graphs: tensors, quantisation, the eight operators we need.
+"""A small writer of int8 `.tflite` graphs: tensors, quantisation, the operators we need.
 
 Weights are symmetric per output channel, activations per tensor, biases int32 with the product of
 the scales, as the TFLite int8 specification asks.
@@ -50,6 +50,33 @@ class GraphWriter:
         self.graph.name = "main"
         self.graph.tensors, self.graph.operators = [], []
         self.model.subgraphs = [self.graph]
+
+    @classmethod
+    def extend(cls, content: bytes, added: str) -> GraphWriter:
+        """A writer that goes on behind a file's graph, without what was added to it earlier.
+
+        `added` is the beginning of the names of tensors that such an addition made.
+        """
+        writer = cls()
+        writer.model = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
+        writer.graph = graph = writer.model.subgraphs[0]
+        writer.model.signatureDefs = []
+        names = [tensor.name.decode() for tensor in graph.tensors]
+        end = next((at for at, name in enumerate(names) if name.startswith(added)), len(names))
+        graph.tensors = graph.tensors[:end]
+        graph.operators = [op for op in graph.operators if max(op.outputs) < end]
+        used = 1 + max(tensor.buffer for tensor in graph.tensors)
+        writer.model.buffers = writer.model.buffers[:used]
+        return writer
+
+    def named(self, name: str) -> Tensor:
+        """An activation that is there already. Raises ValueError where there is none."""
+        for index, tensor in enumerate(self.graph.tensors):
+            if tensor.name in (name, name.encode()):
+                q = tensor.quantization
+                shape = tuple(int(n) for n in tensor.shape)
+                return Tensor(index, shape, float(q.scale[0]), int(q.zeroPoint[0]))
+        raise ValueError(f"no tensor {name} in this encoder: another backbone")
 
     def _tensor(self, name: str, shape: Any, kind: int, quantisation: Any, data: Any = None) -> int:
         tensor = schema.TensorT()
@@ -155,11 +182,14 @@ def conv(
     return out
 
 
-def add(graph: GraphWriter, name: str, a: Tensor, b: Tensor, scale: float, zero: int) -> Tensor:
+def add(
+    graph: GraphWriter, name: str, a: Tensor, b: Tensor, scale: float, zero: int,
+    relu6: bool = False,
+) -> Tensor:  # fmt: skip
     """ADD of two activations of one shape."""
     out = graph.activation(name, a.shape, scale, zero)
     options = schema.AddOptionsT()
-    options.fusedActivationFunction = ACT.NONE
+    options.fusedActivationFunction = ACT.RELU6 if relu6 else ACT.NONE
     kind = schema.BuiltinOptions.AddOptions
     graph.operator(OP.ADD, [a.index, b.index], out, kind, options, 2)
     return out
@@ -188,4 +218,40 @@ def fully_connected(
     options.keepNumDims = False
     kind = schema.BuiltinOptions.FullyConnectedOptions
     graph.operator(OP.FULLY_CONNECTED, [x.index, index, at], out, kind, options, 9)
+    return out
+
+
+def enlarge(graph: GraphWriter, name: str, x: Tensor, factor: int) -> Tensor:
+    """RESIZE_NEAREST_NEIGHBOR: each cell of [1, H, W, C] becomes factor x factor."""
+    shape = (1, x.shape[1] * factor, x.shape[2] * factor, x.shape[3])
+    size = graph.constant(name + "/size", np.array(shape[1:3], np.int32))
+    out = graph.activation(name, shape, x.scale, x.zero)
+    options = schema.ResizeNearestNeighborOptionsT()
+    options.alignCorners = options.halfPixelCenters = False
+    kind = schema.BuiltinOptions.ResizeNearestNeighborOptions
+    graph.operator(OP.RESIZE_NEAREST_NEIGHBOR, [x.index, size], out, kind, options, 2)
+    return out
+
+
+def flatten(graph: GraphWriter, name: str, x: Tensor) -> Tensor:
+    """RESHAPE to [1, N]."""
+    out = graph.activation(name, (1, int(np.prod(x.shape))), x.scale, x.zero)
+    options = schema.ReshapeOptionsT()
+    options.newShape = list(out.shape)
+    shape = graph.constant(name + "/shape", np.array(out.shape, np.int32))
+    kind = schema.BuiltinOptions.ReshapeOptions
+    graph.operator(OP.RESHAPE, [x.index, shape], out, kind, options, 1)
+    return out
+
+
+def concatenate(graph: GraphWriter, name: str, a: Tensor, b: Tensor) -> Tensor:
+    """CONCATENATION of [1, N] and [1, M], which must be of one scale."""
+    if (a.scale, a.zero) != (b.scale, b.zero):
+        raise ValueError(f"{name}: {a} and {b} have other scales")
+    out = graph.activation(name, (1, a.shape[1] + b.shape[1]), a.scale, a.zero)
+    options = schema.ConcatenationOptionsT()
+    options.axis = 1
+    options.fusedActivationFunction = ACT.NONE
+    kind = schema.BuiltinOptions.ConcatenationOptions
+    graph.operator(OP.CONCATENATION, [a.index, b.index], out, kind, options, 2)
     return out

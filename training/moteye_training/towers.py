@@ -7,7 +7,6 @@ logits, so that XNNPACK still runs the whole graph and pooling happens in float.
 
 from __future__ import annotations
 
-import multiprocessing as mp
 import os
 import time
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .augment import box_crops, make_view, photometric, squash, view_rng
+from .cache import open_memmap, run_parts
 from .data import Photo, open_photo
 
 F16 = NDArray[np.float16]
@@ -146,18 +146,11 @@ def open_cache(folder: Path, group: Group) -> Cache:
     folder.mkdir(parents=True, exist_ok=True)
     count = len(group.rows)
 
-    def memmap(suffix: str, dtype: Any, shape: tuple[int, ...]) -> Any:
-        path = folder / f"{group.name}.{suffix}"
-        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        if path.exists() and path.stat().st_size != size:
-            raise ValueError(f"{path} is for other photos or views: delete it or choose another")
-        return np.memmap(path, dtype, "r+" if path.exists() else "w+", shape=shape)
-
-    side = STUDENT_SIDE
+    side, stem = STUDENT_SIDE, f"{folder}/{group.name}"
     return Cache(
-        memmap("feat.f16", np.float16, (count, ROW)),
-        memmap("px.u8", np.uint8, (count, side, side, 3)),
-        memmap("done.u8", np.uint8, (count,)),
+        open_memmap(Path(f"{stem}.feat.f16"), np.float16, (count, ROW)),
+        open_memmap(Path(f"{stem}.px.u8"), np.uint8, (count, side, side, 3)),
+        open_memmap(Path(f"{stem}.done.u8"), np.uint8, (count,)),
     )
 
 
@@ -182,7 +175,6 @@ def fill_caches(
     folder: Path, groups: Sequence[Group], photos: Sequence[Photo], models: Path, workers: int = 2
 ) -> None:
     """Fill what is missing in the groups' caches, group by group, with `workers` processes."""
-    context = mp.get_context("spawn")
     for group in groups:
         cache = open_cache(folder, group)
         missing = int((cache.done == 0).sum())
@@ -190,15 +182,8 @@ def fill_caches(
         if not missing:
             continue
         started = time.monotonic()
-        running = [
-            context.Process(target=_fill, args=(folder, group, photos, models, part, workers))
-            for part in range(workers)
-        ]
-        for process in running:
-            process.start()
-        for process in running:
-            process.join()
-        if any(process.exitcode for process in running):
-            raise RuntimeError(f"a worker failed on group {group.name}: see its message above")
+        run_parts(
+            _fill, (folder, group, photos, models), cache.done, workers, f"group {group.name}"
+        )
         seconds = time.monotonic() - started
         print(f"towers: group {group.name}: done in {seconds:.0f} s", flush=True)

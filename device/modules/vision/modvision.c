@@ -4,12 +4,15 @@
 // Encoder and Prototypes read the buffer they are given in place and keep a reference to it: it must
 // not change while they live. Nothing but the two constructors and .name() allocates.
 
+#include <string.h>
+
 #include "py/obj.h"
 #include "py/runtime.h"
 
 #include "best_rows.h"
 #include "box_resize.h"
 #include "encode.h"
+#include "find_boxes.h"
 #include "match_codebook.h"
 #include "match_prototypes.h"
 #include "prob_q8.h"
@@ -102,7 +105,7 @@ static mp_obj_t encoder_make_new(
 }
 
 // encode(frame, width, height, out): frame is bytes of RGB888, or an array("H") of RGB565; out is a
-// bytearray of dim bytes.
+// bytearray of .out_bytes: the embedding, and the cells behind it where .side is not 0.
 static mp_obj_t encoder_encode(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     vision_encoder_t *self = MP_OBJ_TO_PTR(args[0]);
@@ -126,15 +129,22 @@ static mp_obj_t encoder_encode(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(encoder_encode_obj, 5, 5, encoder_encode);
 
+static uint32_t embedding_dim(const vision_encoder_t *encoder) {
+    return encoder_side(&encoder->model) > 0 ? ENCODER_DIM : encoder->model.header.output.dims[3];
+}
+
 static void encoder_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
     if (dest[0] != MP_OBJ_NULL) {
         return;
     }
-    const model_header_t *h = &((vision_encoder_t *)MP_OBJ_TO_PTR(self_in))->model.header;
+    const vision_encoder_t *self = MP_OBJ_TO_PTR(self_in);
+    const model_header_t *h = &self->model.header;
     switch (attr) {
         case MP_QSTR_width: dest[0] = MP_OBJ_NEW_SMALL_INT(h->input.dims[2]); break;
         case MP_QSTR_height: dest[0] = MP_OBJ_NEW_SMALL_INT(h->input.dims[1]); break;
-        case MP_QSTR_dim: dest[0] = MP_OBJ_NEW_SMALL_INT(h->output.dims[3]); break;
+        case MP_QSTR_dim: dest[0] = MP_OBJ_NEW_SMALL_INT(embedding_dim(self)); break;
+        case MP_QSTR_side: dest[0] = MP_OBJ_NEW_SMALL_INT(encoder_side(&self->model)); break;
+        case MP_QSTR_out_bytes: dest[0] = MP_OBJ_NEW_SMALL_INT(h->output.dims[3]); break;
         case MP_QSTR_arena_bytes: dest[0] = mp_obj_new_int_from_uint(h->arena_bytes); break;
         case MP_QSTR_macs: dest[0] = mp_obj_new_int_from_uint(h->macs); break;
         default: dest[1] = MP_OBJ_SENTINEL; break;
@@ -212,6 +222,28 @@ static mp_obj_t prototypes_best(mp_obj_t self_in, mp_obj_t margins_in, mp_obj_t 
 }
 static MP_DEFINE_CONST_FUN_OBJ_3(prototypes_best_obj, prototypes_best);
 
+// boxes(out, side, boxes): finds things in what an encoder of this side gave; boxes is a bytearray,
+// 12 bytes for each that there is room for. Returns how many.
+static mp_obj_t prototypes_boxes(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    vision_prototypes_t *self = MP_OBJ_TO_PTR(args[0]);
+    mp_buffer_info_t out = read_buffer(args[1]);
+    mp_int_t side = int_in_range(args[2], 1, ENCODER_MOST_SIDE);
+    mp_buffer_info_t boxes = write_buffer(args[3]);
+    check_held(&self->file);
+    if (out.len != (size_t)(ENCODER_DIM + side * side * MOTEYE_CELL_BYTES)) {
+        mp_raise_ValueError(MP_ERROR_TEXT("out size"));
+    }
+    found_box_t found[MOTEYE_MAX_BOXES];
+    size_t room = boxes.len / sizeof(found_box_t);
+    uint32_t most = room < MOTEYE_MAX_BOXES ? room : MOTEYE_MAX_BOXES;
+    const int8_t *cells = (const int8_t *)out.buf + ENCODER_DIM;
+    uint32_t count = find_boxes(&self->set, cells, side, found, most);
+    memcpy(boxes.buf, found, count * sizeof(found_box_t));
+    return MP_OBJ_NEW_SMALL_INT(count);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(prototypes_boxes_obj, 4, 4, prototypes_boxes);
+
 static mp_obj_t prototypes_name(mp_obj_t self_in, mp_obj_t index_in) {
     vision_prototypes_t *self = MP_OBJ_TO_PTR(self_in);
     mp_int_t index = mp_obj_get_int(index_in);
@@ -242,6 +274,7 @@ static void prototypes_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
 
 static const mp_rom_map_elem_t prototypes_locals_table[] = {
     {MP_ROM_QSTR(MP_QSTR_best), MP_ROM_PTR(&prototypes_best_obj)},
+    {MP_ROM_QSTR(MP_QSTR_boxes), MP_ROM_PTR(&prototypes_boxes_obj)},
     {MP_ROM_QSTR(MP_QSTR_match), MP_ROM_PTR(&prototypes_match_obj)},
     {MP_ROM_QSTR(MP_QSTR_name), MP_ROM_PTR(&prototypes_name_obj)},
 };

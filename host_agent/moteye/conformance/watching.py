@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from moteye_protocol import models, wire
+from moteye_protocol.boxes import unpack_boxes
 
 from moteye.conformance.bench import Bench, Failed, Fields, Heard, NotTried
 from moteye.conformance.kit import Attempt, check
@@ -198,6 +199,25 @@ async def _rows(attempt: Attempt) -> None:
             raise Failed(f"margins in the order {margins[:SHOWN]}")
         if len({row[0] for row in rows}) < len(rows):
             raise Failed("a row came twice")
+
+
+@check("wire-boxes-001", "boxes stand best first, within the picture, at most sixteen")
+async def _boxes(attempt: Attempt) -> None:
+    for fields in attempt.bench.fields("embedding"):
+        told = fields.get("boxes")
+        if told is None:
+            continue
+        if fields.get("set") is None:
+            raise Failed("boxes without a set whose rows they could be")
+        try:
+            boxes = unpack_boxes(told) if isinstance(told, bytes) else None
+        except ValueError as error:
+            raise Failed(str(error)) from error
+        if boxes is None or len(boxes) > wire.MAX_BOXES:
+            raise Failed(f"{told!r:.80} is not bytes of {wire.MAX_BOXES} boxes at most")
+        margins = [box.margin_q8 for box in boxes]
+        if margins != sorted(margins, reverse=True):
+            raise Failed(f"margins in the order {margins[:SHOWN]}")
 
 
 @check("wire-cmd-007", "replies say `ok` exactly with the code ok, and a code of the table")

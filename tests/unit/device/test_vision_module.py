@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 from kernel_library import Kernels
 from moteye.compiler import compile_model, encoder_hash
+from moteye.core.found import BoxFinder
 from moteye.core.scoring import Scorer
+from moteye_protocol.boxes import pack_boxes
+from moteye_protocol.codebook_set import read_set
+from moteye_protocol.wire import CELL_BYTES
 from random_nets import tiny_encoder
 from reference import box_resize, prob_q8, similarity_q8
 from support.sets import random_codebook
@@ -72,6 +76,36 @@ print(json.dumps(result))
     got = run(script, **{f"frame{i}": frame.tobytes() for i, frame in enumerate(frames)})
     model = kernels.open(pack)
     assert got == [model.encode(frame).tolist() for frame in frames]
+
+
+def test_cells_behind_the_embedding_are_boxes(run, kernels: Kernels) -> None:
+    pack = compile_model(tiny_encoder(6, side=32, dim=256 + 9 * CELL_BYTES))
+    rng = np.random.default_rng(3)
+    frame = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    parts = Parts(rng, 9)
+    script = """
+encoder = vision.Encoder(load("pack"))
+prototypes = vision.Prototypes(load("set"), b"encoder!", 64)
+out, boxes = bytearray(encoder.out_bytes), bytearray(16 * 12)
+encoder.encode(load("frame"), 50, 40, out)
+micropython.heap_lock()
+count = prototypes.boxes(out, encoder.side, boxes)
+micropython.heap_unlock()
+few = bytearray(12)
+prototypes.boxes(out, encoder.side, few)
+print(json.dumps([encoder.side, encoder.dim, ints(out), ints(boxes[: 12 * count]), ints(few),
+    refused(prototypes.boxes, out, 2, boxes), refused(prototypes.boxes, out, 13, boxes)]))
+"""
+    given = run(script, pack=pack, frame=frame.tobytes(), set=parts.file())
+    side, dim, out, boxes, few, *refusals = given
+    assert (side, dim) == (3, 256)
+    assert out == kernels.open(pack).encode(frame).tolist()
+    cells = np.array(out[256:], np.int8).reshape(3, 3, CELL_BYTES)
+    expected = BoxFinder(read_set(parts.file()), 64).find(cells)
+    assert len(expected) > 1
+    assert np.array(boxes, np.int8).tobytes() == pack_boxes(expected)
+    assert np.array(few, np.int8).tobytes() == pack_boxes(expected[:1])
+    assert refusals == ["ValueError: out size", "ValueError: out of range"]
 
 
 def test_encoder_attributes(run, kernels: Kernels, pack: bytes) -> None:

@@ -1,0 +1,73 @@
+"""Boxes on their way from a device's embedding to the policies that ask where things are."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from moteye.agent import Agent
+from moteye.config import load_settings
+from moteye.core.boxes import Box
+from moteye_protocol import models
+from moteye_protocol.boxes import WireBox, pack_boxes, unpack_boxes
+
+SET, EARLIER = b"set now!", b"set then"
+
+
+@pytest.fixture
+def agent(tmp_path):
+    """An agent whose policies see a cat and a dog, and whose devices may use an earlier set."""
+    (tmp_path / "moteye.yaml").write_text("broker: mqtt://127.0.0.1:1\n")
+    agent = Agent(load_settings(tmp_path / "moteye.yaml"))
+    forms = {SET: ("a cat", "a dog"), EARLIER: ("a bird", "a dog", "a cat")}
+
+    def form(name):
+        names = forms.get(name)
+        return names and SimpleNamespace(prototypes=SimpleNamespace(names=names))
+
+    agent.fleet = SimpleNamespace(form=form)
+    built = SimpleNamespace(prototypes=SimpleNamespace(names=forms[SET]))
+    agent.judge.compiled = SimpleNamespace(built=built)
+    return agent
+
+
+def embedding(boxes, name=SET):
+    return models.Embedding(
+        s=1, n=1, t=None, up=9, frame=1, at=9, encoder=b"encoder!", set=name,
+        e=np.full(256, 3, np.int8).tobytes(), why="change", sim=0,
+        boxes=None if boxes is None else pack_boxes(boxes),
+    )  # fmt: skip
+
+
+def test_rows_are_the_policies_columns(agent):
+    told = [WireBox(1, 700, 0, 10, 400, 4096), WireBox(0, -3, 5, 5, 6, 6)]
+    assert agent._boxes(embedding(told)) == (Box(1, 700, 0, 10, 400, 4096), Box(0, -3, 5, 5, 6, 6))
+    assert agent._boxes(embedding([])) == ()
+
+
+def test_rows_of_an_earlier_set_go_by_their_names(agent):
+    told = [WireBox(0, 900, 0, 0, 9, 9), WireBox(2, 800, 1, 1, 9, 9), WireBox(7, 1, 0, 0, 1, 1)]
+    assert agent._boxes(embedding(told, EARLIER)) == (Box(0, 800, 1, 1, 9, 9),)
+
+
+@pytest.mark.parametrize(("boxes", "name"), [(None, SET), ([], b"unknown!"), ([], None)])
+def test_nothing_told_is_not_nothing_there(agent, boxes, name):
+    assert agent._boxes(embedding(boxes, name)) is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"12 bytes less",
+        pack_boxes([WireBox(0, 1, 9, 0, 8, 8)]),
+        pack_boxes([WireBox(0, 1, 0, 0, 8, 4097)]),
+        pack_boxes([WireBox(0, 1, 0, 0, 8, 8)] * 17),
+    ],
+)
+def test_boxes_that_are_none_are_refused(data):
+    with pytest.raises(ValueError, match="boxes"):
+        embedding(None).model_validate({**embedding(None).model_dump(), "boxes": data})
+
+
+def test_boxes_travel_as_they_are():
+    boxes = [WireBox(65535, -32768, 0, 0, 4096, 4096), WireBox(0, 32767, 1, 2, 3, 4)]
+    assert unpack_boxes(pack_boxes(boxes)) == boxes

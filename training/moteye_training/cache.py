@@ -1,0 +1,39 @@
+"""Caches on disk that several processes fill and that a later run takes up again."""
+
+from __future__ import annotations
+
+import multiprocessing as mp
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def open_memmap(path: Path, dtype: Any, shape: tuple[int, ...]) -> Any:
+    """The file as an array, created when absent. Raises ValueError where it has another size."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    if path.exists() and path.stat().st_size != size:
+        raise ValueError(f"{path} is for other photos or views: delete it or choose another")
+    return np.memmap(path, dtype, "r+" if path.exists() else "w+", shape=shape)
+
+
+def run_parts(
+    work: Callable[..., None], arguments: tuple[Any, ...], done: Any, workers: int, what: str
+) -> None:
+    """work(*arguments, part, workers) in `workers` processes, where something is not `done`.
+
+    Raises RuntimeError where one of them failed; it has said why.
+    """
+    if not (np.asarray(done) == 0).any():
+        return
+    context = mp.get_context("spawn")
+    running = [
+        context.Process(target=work, args=(*arguments, part, workers)) for part in range(workers)
+    ]
+    for process in running:
+        process.start()
+    for process in running:
+        process.join()
+    if any(process.exitcode for process in running):
+        raise RuntimeError(f"a worker failed on {what}: see its message above")
