@@ -16,13 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import structlog
-from moteye.agent import AGENT_TOPIC, Agent
+from moteye.agent import Agent
 from moteye.camera.emulate import MACHINES, EmulatedDevice
 from moteye.camera.process import DeviceProcess
 from moteye.camera.simulate import SimulatedDevice
 from moteye.config import load_settings
 from moteye.errors import MoteyeError
 from moteye.link.connection import BrokerUrl, Connection
+from moteye.topics import AGENT_TOPIC
 from moteye_protocol import models, wire
 from PIL import Image
 from rich.console import Console

@@ -21,6 +21,7 @@ from moteye.core.cameras import Cameras
 from moteye.core.compile import CompiledSet
 from moteye.core.engine import Decision, Engine, Observation
 from moteye.core.language import Policy
+from moteye.endings import finished
 from moteye.ledger import Ledger
 from moteye.link.connection import Ack
 from moteye.store import Background
@@ -43,7 +44,7 @@ class Judge:
     """Decides on what has arrived. `put` embeddings in their order; `await run()` until cancelled.
 
     `compiled` is what policies there are; `deliver` takes the outbox rows of decisions once they
-    are written down.
+    are written down. `batches` counts.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Judge:
         self.compiled: CompiledSet | None = None
         self.counters: Counter[str] = Counter()
         self.cameras = Cameras()
+        self.batches = 0
         self.learns = True
         self._engine = engine
         self._ledger = ledger
@@ -89,15 +91,25 @@ class Judge:
         return False
 
     async def run(self) -> None:
-        """Judge whatever arrives, until cancelled."""
-        while True:
-            await self._filled.wait()
+        """Judge whatever arrives, until cancelled; what has arrived by then is still judged."""
+        try:
+            while True:
+                await self._filled.wait()
+                await finished(self.judge(self._next()))
+        except asyncio.CancelledError:
+            left = len(self._inbox)
+            while left > 0:
+                items = self._next()
+                left -= len(items)
+                await self.judge(items)
+            raise
+
+    def _next(self) -> list[Item]:
+        items = [self._inbox.popleft() for _ in range(min(MOST_A_BATCH, len(self._inbox)))]
+        if not self._inbox:
             self._filled.clear()
-            items = [self._inbox.popleft() for _ in range(min(MOST_A_BATCH, len(self._inbox)))]
-            if self._inbox:
-                self._filled.set()
-            self._room.set()
-            await self.judge(items)
+        self._room.set()
+        return items
 
     async def judge(self, items: list[Item]) -> list[Decision]:
         """Score a batch in one product; write it all down; then acknowledge and act."""
@@ -117,6 +129,7 @@ class Judge:
                     phrase=decision.phrase,
                     reason=decision.reason,
                 )
+        self.batches += 1
         return decisions
 
     def _decide(self, items: list[Item]) -> list[Decision]:

@@ -170,6 +170,10 @@ class Ledger:
             raise StoreError("the store is not open")
         return await self._on_worker(lambda: question(store))
 
+    async def answers(self) -> None:
+        """Returns when the store's thread has done all that it was given before."""
+        await self._on_worker(lambda: None)
+
     def wall_was_set(self, ahead_ms: int, time_ms: int) -> None:
         """The wall clock is `ahead_ms` ahead of the events' from now on (T19); recorded."""
         self._engine.ahead_ms = ahead_ms

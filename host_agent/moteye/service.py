@@ -13,6 +13,7 @@ from moteye.judge import Judge
 from moteye.ledger import Ledger
 from moteye.link.connection import Connection
 from moteye.link.devices import Devices
+from moteye.supervision import Supervisor
 
 GIVEN_UP = ("dead", "unknown")
 
@@ -34,6 +35,7 @@ class AgentService:
         acknowledge: Callable[[str], Awaitable[list[str]]],
         feedback: Callable[[dict[str, str]], Awaitable[Mark]],
         ready: asyncio.Event,
+        supervisor: Supervisor,
     ) -> None:
         self._house = house
         self._ledger = ledger
@@ -44,6 +46,7 @@ class AgentService:
         self._acknowledge = acknowledge
         self._feedback = feedback
         self._ready = ready
+        self._supervisor = supervisor
 
     @property
     def batches(self) -> int:
@@ -83,6 +86,10 @@ class AgentService:
         if not self._ready.is_set():
             return "starting"
         return "" if self._connection.connected.is_set() else "the broker is away"
+
+    def stalled(self) -> str:
+        """What stands still that should go on, or nothing."""
+        return self._supervisor.stalled
 
     def cameras(self) -> list[Mapping[str, Any]]:
         """Every camera that is known."""

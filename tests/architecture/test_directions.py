@@ -10,6 +10,7 @@ AGENT = ROOT / "host_agent" / "moteye"
 SHELLS = {"home", "link", "text", "store", "actions", "api", "cli", "agent", "camera", "compiler"}
 SHELLS |= {"imaging", "config", "policies", "resources", "ledger", "schedule", "history", "keys"}
 SHELLS |= {"clock", "conformance", "doctor", "feedback", "client", "house", "service", "switches"}
+SHELLS |= {"topics", "in_force", "reception", "agreement", "supervision", "endings", "judge"}
 APART = ("home", "link", "text", "actions", "camera", "compiler", "store")
 IMPURE = {"asyncio", "socket", "time", "os", "pathlib", "datetime", "random", "sqlite3"}
 IMPURE |= {"aiomqtt", "amqtt", "httpx", "subprocess", "threading", "sqlalchemy", "astral"}

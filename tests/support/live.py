@@ -14,9 +14,10 @@ from pathlib import Path
 import aiomqtt
 import numpy as np
 import pytest
-from moteye.agent import AGENT_TOPIC, Agent
+from moteye.agent import Agent
 from moteye.camera.simulate import SimulatedDevice
 from moteye.config import load_settings
+from moteye.topics import AGENT_TOPIC
 from moteye_protocol import models
 
 DEADLINE_S = 40
@@ -159,7 +160,7 @@ class ScriptedDevice:
         self, client: aiomqtt.Client, agent: Agent | None, device_id: str, session: int
     ) -> None:
         self.client, self.id, self.session = client, device_id, session
-        space = agent._space if agent is not None else None
+        space = agent.space if agent is not None else None
         self.encoder = space.encoder_hash if space is not None else b"another!"
         self.number = 0
         self.frame = 0

@@ -33,6 +33,8 @@ RETRY_CAP_S = 300.0
 MOST_ATTEMPTS = 20  # spread over 32 to 64 minutes
 AT_ONCE = 8  # jobs under way; one policy and camera has at most one
 LOOK_AGAIN_S = 2.0
+TURN_S = 10.0
+GRACE_S = 10.0
 AT_MOST_ONCE = ("notify", "command", "home_assistant")
 TRIED_ONCE = ("log", "save", "capture")
 PICTURES = ("save", "capture")
@@ -60,7 +62,7 @@ class Host(Protocol):
 class Outbox:
     """Does what waits. `add` rows in the order of their decisions; `await run()` until cancelled.
 
-    `now_ms` and `jitter` are handed in by tests.
+    `turned_s`: when it last looked what is due. `now_ms` and `jitter` are handed in by tests.
     """
 
     def __init__(
@@ -78,6 +80,8 @@ class Outbox:
         self._heap: list[tuple[int, int, list[Row]]] = []
         self._order = itertools.count()
         self._changed = asyncio.Event()
+        self._ending = False
+        self.turned_s = time.monotonic()
         self._locks: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._slots = asyncio.Semaphore(AT_ONCE)
         # Jobs that are not settled, by policy and camera, then by job.
@@ -97,17 +101,30 @@ class Outbox:
             self._push(job)
 
     async def run(self) -> None:
-        """Carry out what is due, until cancelled."""
+        """Carry out what is due, until cancelled; what is under way then has GRACE_S to end."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._look_again())
-            while True:
-                self._changed.clear()
-                while self._heap and self._heap[0][0] <= self._now_ms():
-                    group.create_task(self._attempt(heapq.heappop(self._heap)[2]))
-                wait_s = (self._heap[0][0] - self._now_ms()) / 1000 if self._heap else None
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(min(wait_s, 60.0) if wait_s else None):
-                        await self._changed.wait()
+            attempts: set[asyncio.Task[None]] = set()
+            try:
+                while True:
+                    self.turned_s = time.monotonic()
+                    self._changed.clear()
+                    while self._heap and self._heap[0][0] <= self._now_ms():
+                        attempt = group.create_task(self._attempt(heapq.heappop(self._heap)[2]))
+                        attempts.add(attempt)
+                        attempt.add_done_callback(attempts.discard)
+                    await self._wait_for_the_next()
+            except asyncio.CancelledError:
+                self._ending = True
+                if attempts:
+                    await asyncio.wait(attempts, timeout=GRACE_S)
+                raise
+
+    async def _wait_for_the_next(self) -> None:
+        wait_s = (self._heap[0][0] - self._now_ms()) / 1000 if self._heap else TURN_S
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(wait_s, TURN_S)):
+                await self._changed.wait()
 
     async def _look_again(self) -> None:
         while True:
@@ -126,6 +143,8 @@ class Outbox:
         apart = policy is not None and policy.mode == "parallel"
         lock = asyncio.Lock() if apart else self._locks[first["policy"], first["device"]]
         async with lock, self._slots:
+            if self._ending:  # it stays in the store, for the next run
+                return
             if not _waits(job):  # acknowledged, replaced or told in a digest meanwhile
                 self._open[first["policy"], first["device"]].pop(first["job"], None)
                 return

@@ -30,6 +30,9 @@ class Service(History, Measured, Protocol):
     def ready(self) -> str:
         """Nothing when it does its work, else what it waits for."""
 
+    def stalled(self) -> str:
+        """What stands still that should go on, or nothing."""
+
     def cameras(self) -> list[Mapping[str, Any]]:
         """Every camera that is known."""
 
@@ -121,8 +124,11 @@ def needs(tokens: Tokens, scope: str) -> Callable[..., Awaitable[Token]]:
 
 
 def _health(app: FastAPI, service: Service) -> None:
-    @app.get("/healthz", summary="Whether the process answers")
+    @app.get("/healthz", summary="Whether the work goes on", responses=responses(503))
     async def healthz() -> dict[str, str]:
+        stalled = service.stalled()
+        if stalled:
+            raise HTTPException(503, f"{stalled} stands still")
         return {"status": "ok"}
 
     @app.get("/readyz", summary="Whether decisions are made", responses=responses(503))

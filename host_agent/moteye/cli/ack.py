@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from moteye.agent import ACK_TOPIC, AGENT_TOPIC
 from moteye.cli.common import BrokerOption, ConfigOption, set_up_logs
 from moteye.config import load_settings
 from moteye.errors import LinkError
 from moteye.link.connection import BrokerUrl, Connection
+from moteye.topics import ACK_TOPIC, AGENT_TOPIC
 
 WAIT_S = 5.0
 

@@ -13,12 +13,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from moteye import feedback as said_of
-from moteye.agent import AGENT_TOPIC, FEEDBACK_TOPIC
 from moteye.cli.common import BrokerOption, ConfigOption, StoreOption, set_up_logs
 from moteye.config import load_settings
 from moteye.errors import ConfigError, FeedbackError, LinkError
 from moteye.link.connection import BrokerUrl, Connection
 from moteye.store import Store, default_url
+from moteye.topics import AGENT_TOPIC, FEEDBACK_TOPIC
 
 WAIT_S = 5.0
 

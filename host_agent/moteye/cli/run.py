@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import faulthandler
 import signal
 from typing import Annotated
 
@@ -59,11 +60,12 @@ def run(
         sets=sets,
         api=api,
     )
+    faulthandler.enable()  # where a watchdog ends the process, its journal says where it stood
     asyncio.run(run_until_signal(Agent(settings)))
 
 
 async def run_until_signal(agent: Agent) -> None:
-    """Run `agent` until SIGINT or SIGTERM, and let it say goodbye."""
+    """Run `agent` until SIGINT or SIGTERM, and let it finish what is under way."""
     task = asyncio.ensure_future(agent.run())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -72,4 +74,10 @@ async def run_until_signal(agent: Agent) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await task
     except* MoteyeError as group:
-        raise group.exceptions[0] from None
+        raise _first(group) from None
+
+
+def _first(group: BaseExceptionGroup[MoteyeError]) -> MoteyeError:
+    """The first error of a group, however deep it lies."""
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

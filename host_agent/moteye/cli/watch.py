@@ -16,7 +16,6 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from moteye.agent import AGENT_TOPIC
 from moteye.cli.common import (
     BrokerOption,
     ConfigOption,
@@ -28,6 +27,7 @@ from moteye.cli.common import (
 from moteye.config import load_settings
 from moteye.link.connection import BrokerUrl, Connection
 from moteye.link.devices import Devices
+from moteye.topics import AGENT_TOPIC
 
 ALERT_LINES = 12
 

@@ -115,13 +115,13 @@ async def test_broker_killed_and_restarted_nothing_fires_twice(mosquitto, tmp_pa
             await heard.until(lambda: heard.alerts, "the alert")
             for _ in range(2):
                 before = len(heard.of("cam", "embedding"))
-                connects = agent._connection.connects
+                connects = agent.connection.connects
                 await mosquitto.stop()
                 await asyncio.sleep(0.5)
                 await mosquitto.start()
                 # Both, before the next kill: either may be the one that waits longer.
                 await heard.until(
-                    lambda count=connects: agent._connection.connects > count,
+                    lambda count=connects: agent.connection.connects > count,
                     "the agent to be back",
                 )
                 await heard.until(

@@ -8,12 +8,13 @@ import json
 import aiomqtt
 import pytest
 from moteye import policies
-from moteye.agent import AGENT_TOPIC, Agent
+from moteye.agent import Agent
 from moteye.config import load_settings
 from moteye.errors import SpaceError
 from moteye.history import Replay
 from moteye.store import Store
 from moteye.text.space import load_space
+from moteye.topics import AGENT_TOPIC
 from support.live import ScriptedDevice, listening, running_agent, write_policy
 
 TEXT = "see: {}\ncertainty: p >= 0.5\ncooldown: 0s\nthen: [log]\n"
@@ -82,7 +83,7 @@ async def test_t41_a_reload_that_fails_keeps_the_old_policies_and_shows_it(
             raise SpaceError("the set is too large")
 
         with monkeypatch.context() as patch:
-            patch.setattr(agent._space, "compile", fails)
+            patch.setattr(agent.space, "compile", fails)
             write_policy(folder, "dog", TEXT.format("a dog"))
             await heard.until(lambda: states()[-1]["state"] == "refused", "the refusal")
         assert states()[-1]["in_force"] == ["cat"]

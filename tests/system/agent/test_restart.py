@@ -87,7 +87,7 @@ async def test_t39_restarts_of_agent_and_device_with_things_in_view_alert_nobody
                     await caught_up(agent, script, heard)
                 if run == 0:
                     await heard.until(lambda: len(heard.alerts) >= 2 * THINGS, "two alerts each")
-                    await heard.until(lambda: agent._outbox.waiting == 0, "the outbox")
+                    await heard.until(lambda: agent.outbox.waiting == 0, "the outbox")
                     fired = len(heard.alerts)
         assert len(heard.alerts) == fired
     decided = Store(store).decisions()

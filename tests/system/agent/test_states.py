@@ -6,13 +6,13 @@ import sys
 
 import aiomqtt
 import pytest
-from moteye.agent import ACK_TOPIC, AGENT_TOPIC
 from moteye.history import Replay
 from moteye.policies import load
 from moteye.resources import model_dir
 from moteye.schedule import WhileSchedule
 from moteye.store import Store
 from moteye.text.space import load_space
+from moteye.topics import ACK_TOPIC, AGENT_TOPIC
 from support.live import ScriptedDevice, listening, running_agent, skimage_photo, write_policy
 
 POLICY = """\

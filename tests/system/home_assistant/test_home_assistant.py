@@ -5,9 +5,9 @@ import json
 
 import aiomqtt
 import pytest
-from moteye.agent import AGENT_TOPIC
 from moteye.cli.devices import forget_device
 from moteye.link.connection import BrokerUrl
+from moteye.topics import AGENT_TOPIC
 from support.live import device, running_agent, scene, write_policy
 from system.home_assistant.conftest import running_home_assistant
 

@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 import pytest
-from moteye.agent import AGENT_TOPIC
 from moteye.cli.app import app
 from moteye.cli.watch import Board
 from moteye.link.devices import Devices
+from moteye.topics import AGENT_TOPIC
 from moteye_protocol import models
 from rich.console import Console
 from support.live import skimage_photo

@@ -2,7 +2,6 @@
 
 import json
 import time
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -42,7 +41,7 @@ class Watched:
         self.url = f"sqlite:///{folder / 'moteye.db'}"
         settings = load_settings(policies=folder, listen="127.0.0.1:1", store=self.url)
         self.agent = Agent(settings)
-        self.agent._space = space
+        self.agent.in_force.space = space
         self.agent.judge.compiled = compiled
         self.agent.engine.replace(compiled.policies)
         self.said: list[dict] = []
@@ -51,11 +50,11 @@ class Watched:
         async def publish(topic, payload, **_):
             self.said.append(json.loads(payload))
 
-        self.agent._connection = SimpleNamespace(publish=publish)
+        self.agent.connection.publish = publish
 
     async def begin(self):
         await self.agent.ledger.open()
-        await self.agent._restore_cameras(self.agent._space.encoder_hash)
+        await self.agent.restore_cameras(self.agent.space.encoder_hash)
 
     async def look(self, view, frames):
         items = []
@@ -63,7 +62,7 @@ class Watched:
             self.frame += 1
             message = models.Embedding(
                 s=1, n=self.frame, t=None, up=self.frame, frame=self.frame, at=self.frame,
-                encoder=self.agent._space.encoder_hash, set=None, e=view, why="change", sim=0,
+                encoder=self.agent.space.encoder_hash, set=None, e=view, why="change", sim=0,
                 colour=40,
             )  # fmt: skip
             where = ("cam", 1, self.frame, self.frame, START_MS + 1000 * self.frame)
@@ -96,7 +95,7 @@ async def test_n05_wrong_counts_at_once_and_until_taken_back(watched, views, com
     await watched.look(empty, 3)
     (alert,) = [d for d in await watched.look(cat, 3) if d.fired]
     message = json.dumps({"event": alert.id[:8], "said": "wrong", "tid": "t"}).encode()
-    await watched.agent._heard_of(message, False)
+    await watched.agent.reception.heard_of(message, False)
     assert watched.said[-1] | {"text": ""} == {
         "event": "feedback", "tid": "t", "ok": True, "mark": 1, "text": "",
     }  # fmt: skip
@@ -158,14 +157,14 @@ async def test_t45_a_camera_is_calibrated_to_what_it_usually_shows(watched, view
     ],
 )
 async def test_feedback_that_cannot_be_taken_is_answered(watched, request_, message):
-    await watched.agent._heard_of(request_, False)
+    await watched.agent.reception.heard_of(request_, False)
     assert watched.said[-1]["ok"] is False
     assert message in watched.said[-1]["text"]
     assert Store(watched.url).marks() == []
 
 
 async def test_a_retained_message_is_not_taken(watched):
-    await watched.agent._heard_of(b'{"undo": 1}', True)
+    await watched.agent.reception.heard_of(b'{"undo": 1}', True)
     assert "retained" in watched.said[-1]["text"]
 
 

@@ -50,7 +50,7 @@ class Hearing:
     def __init__(self, agent):
         self.agent, self.now_s, self.set_s, self.frame = agent, NOON_S, 0.0, 0
         clock = EventClock(lambda: self.now_s, lambda: self.now_s + self.set_s)
-        agent._clock = agent.devices.clock = clock
+        agent.devices.clock = clock
 
     def use(self, compiled):
         self.agent.judge.compiled = compiled
@@ -74,7 +74,7 @@ class Hearing:
             )
             topic = models.topic("cam", "embedding")
             written = asyncio.Event()
-            await self.agent._receive(topic, models.encode(message), False, written.set)
+            await self.agent.reception.receive(topic, models.encode(message), False, written.set)
         await asyncio.wait_for(written.wait(), 10)
 
     def decisions(self):
@@ -87,7 +87,7 @@ async def hearing(tmp_path):
     url = f"sqlite:///{tmp_path / 'moteye.db'}"
     flags = {"policies": tmp_path, "listen": "127.0.0.1:1", "store": url}
     agent = Agent(load_settings(**flags, camera_background=False))
-    agent._space = SimpleNamespace(encoder_hash=ENCODER)
+    agent.in_force.space = SimpleNamespace(encoder_hash=ENCODER)
     agent.devices._resync = False
     await agent.ledger.open()
     task = asyncio.create_task(agent.judge.run())
@@ -106,7 +106,7 @@ async def test_t23_late_arrivals_alert_nobody_and_are_recorded(hearing, tmp_path
     assert agent.counters["embedding.late"] == 100
     assert [d.fired for d in hearing.decisions()] == [False] * 25
     assert {d.reason.partition(":")[0] for d in hearing.decisions()} == {"late"}
-    assert agent._outbox.waiting == 0
+    assert agent.outbox.waiting == 0
     await hearing.hear(SEEN, SEEN, at_ms=HOURS_MS)
     assert [d.fired for d in hearing.decisions()] == [False] * 25 + [True]
     events = list(Store(agent.settings.store).events())

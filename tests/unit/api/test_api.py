@@ -34,6 +34,7 @@ class Service:
         self.on = {"cat": True}
         self.missing = ""
         self.broken = False
+        self.stands = ""
 
     def decide(self, *numbers: int, **changes) -> None:
         decisions = [
@@ -68,6 +69,9 @@ class Service:
 
     def ready(self):
         return self.missing
+
+    def stalled(self):
+        return self.stands
 
     def cameras(self):
         return [{"id": "cam"}]
@@ -186,6 +190,9 @@ def test_only_hashes_of_tokens_are_kept_in_a_file_for_its_owner(tokens, tmp_path
 async def test_health_and_readiness(service, tokens):
     async with client(service, tokens) as http:
         assert (await http.get("/healthz")).json() == {"status": "ok"}
+        service.stands = "the store"
+        response = await http.get("/healthz")
+        assert (response.status_code, response.json()["detail"]) == (503, "the store stands still")
         assert (await http.get("/readyz")).status_code == 200
         service.missing = "the broker is away"
         response = await http.get("/readyz")

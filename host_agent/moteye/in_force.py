@@ -1,0 +1,173 @@
+"""The policies in force: compiled all at once, replaced all at once, and told."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import structlog
+from moteye_protocol.prototype_set import set_hash, version
+
+from moteye import policies
+from moteye.clock import EventClock
+from moteye.config import Settings
+from moteye.core.compile import CompiledSet
+from moteye.core.engine import Engine
+from moteye.core.language import Policy
+from moteye.core.lints import without_positions
+from moteye.errors import MoteyeError, PolicyErrors
+from moteye.fleet import Fleet
+from moteye.judge import Judge
+from moteye.ledger import Ledger
+from moteye.link.connection import Connection
+from moteye.link.devices import Devices
+from moteye.schedule import WhileSchedule
+from moteye.sets import SetArchive
+from moteye.switches import PolicySwitches
+from moteye.text.space import Space, load_space
+from moteye.topics import Subscribers
+
+log = structlog.get_logger("moteye.policies")
+EPOCH_MS = 86_400_000  # sets of an earlier day than the one confirmed are not used
+
+
+class InForce:
+    """Turns policy files into what judge, engine and devices use.
+
+    `space` and `fleet` are there from `load_space` on. `epochs`: sets carry the day, for devices
+    that check where a set comes from.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        judge: Judge,
+        ledger: Ledger,
+        connection: Connection,
+        subscribers: Subscribers,
+        switches: PolicySwitches,
+        clock: EventClock,
+        *,
+        epochs: bool,
+    ) -> None:
+        self.space: Space | None = None
+        self.fleet: Fleet | None = None
+        self._settings = settings
+        self._engine = engine
+        self._judge = judge
+        self._ledger = ledger
+        self._connection = connection
+        self._subscribers = subscribers
+        self._switches = switches
+        self._clock = clock
+        self._epochs = epochs
+
+    async def load_space(
+        self, devices: Devices, publish: Callable[[str, bytes], Awaitable[None]]
+    ) -> None:
+        """Load the embedding space; policies can be compiled, and sets kept, from then on."""
+        self.space = await asyncio.to_thread(load_space, self._settings.space)
+        self.fleet = Fleet(
+            devices,
+            publish,
+            self.space.encoder_hash,
+            SetArchive(self._settings.sets_folder),
+            self._settings.plan,
+            asks=self._settings.sets == "ask",
+        )
+
+    async def load(self, found: list[Policy]) -> None:
+        """Compile `found` and put them in force all at once; devices follow by a swap."""
+        space, fleet = self.space, self.fleet
+        assert space is not None
+        assert fleet is not None
+        found = self._switches.keep(found)
+        if not found:
+            log.warning("no policies", path=str(self._settings.policies))
+            await self._replace(None)
+            return
+        compiled = await asyncio.to_thread(
+            space.compile,
+            found,
+            number=fleet.next_number(),
+            dim=self._settings.dim,
+            schedule_of=WhileSchedule,
+            epoch=self._clock.unix_ms() // EPOCH_MS if self._epochs else 0,
+            previous=fleet.previous(),
+        )
+        compiled = replace(compiled, built=fleet.reuse(compiled.built))
+        await self._replace(compiled)
+        data = compiled.built.data
+        log.info(
+            "policies in force",
+            policies=[policy.name for policy in found],
+            phrases=len(compiled.built.prototypes.names),
+            set=version(compiled.built.prototypes.number, data),
+            bytes=len(data),
+        )
+        unplaced = [] if space.gives_positions else found
+        for one in (lint for policy in unplaced for lint in without_positions(policy)):
+            log.warning("a policy that can never alert", policy=one.policy, reason=one.text)
+        if self._connection.connected.is_set():
+            await self.announce()
+
+    async def _replace(self, compiled: CompiledSet | None) -> None:
+        """Replace all at once: who is cut off further down leaves the new ones in force (T41)."""
+        self._judge.compiled = compiled
+        self._engine.replace(compiled.policies if compiled is not None else ())
+        self._judge.calibrate(self._engine.calibrations)
+        if self.fleet is not None and self.space is not None and compiled is not None:
+            words = self.fleet.codebook(self._settings.dim)
+            self.fleet.want(self.space.offer(compiled.built, words))
+        await self._ledger.policies_changed()
+        await self._connection.subscribe(self._engine.topics)
+
+    async def announce(self) -> None:
+        """Tell subscribers which phrase each row of the prototype set stands for (retained)."""
+        if self._judge.compiled is None:
+            return
+        built = self._judge.compiled.built
+        names = {
+            "set": set_hash(built.data).hex(),
+            "version": version(built.prototypes.number, built.data),
+            "names": list(built.prototypes.names),
+        }
+        text = json.dumps(names, ensure_ascii=False)
+        await self._subscribers.tell("set", text, qos=1, retain=True)
+
+    async def watch(self) -> None:
+        """Follow the policy files until cancelled."""
+        async for found in policies.watch(self._settings.policies):
+            if isinstance(found, PolicyErrors):
+                log.error("policies not changed: fix these first")
+                for problem in found.problems:
+                    log.error(str(problem))
+                await self._refused(str(found))
+            else:
+                await self.reload(found)
+
+    async def reload(self, found: list[Policy]) -> None:
+        """Put other policies in force; where that fails the old ones stay, and it shows."""
+        try:
+            await self.load(found)
+        except (MoteyeError, ValueError, ArithmeticError, MemoryError) as error:
+            log.error("policies not changed", reason=str(error))
+            await self._refused(str(error) or type(error).__name__)
+        else:
+            await self.tell_state("")
+
+    async def _refused(self, problems: str) -> None:
+        report = {"event": "policy_errors", "problems": problems}
+        await self._subscribers.tell("event", json.dumps(report, ensure_ascii=False), qos=0)
+        await self.tell_state(problems)
+
+    async def tell_state(self, problems: str) -> None:
+        """Which policies are in force, and why the latest ones are not (retained)."""
+        state = {
+            "state": "refused" if problems else "ok",
+            "in_force": [item.policy.name for item in self._engine.policies],
+            "problems": problems,
+        }
+        text = json.dumps(state, ensure_ascii=False)
+        await self._subscribers.tell("policies", text, qos=1, retain=True)
