@@ -171,8 +171,10 @@ class Agent:
             self.devices.resume(device, session, offset_ms)
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self.ledger.close)
+            broker = None
             if self.settings.broker is None:
-                await stack.enter_async_context(embedded_broker(*self.settings.listen_address))
+                place = self.settings.listen_address
+                broker = await stack.enter_async_context(embedded_broker(*place))
             lasting = await stack.enter_async_context(asyncio.TaskGroup())
             lasting.create_task(self.connection.run(), name="connection")
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
@@ -185,10 +187,12 @@ class Agent:
                 tasks.create_task(self._home.run(), name="home-assistant")
             if self.settings.api is not None:
                 tasks.create_task(self._serve_api(self.settings.api), name="api")
+            if broker is not None:
+                stack.push_async_callback(broker.settle, self.settings.client_id)
             await self.connection.connected.wait()
             await self.in_force.tell_state("")
             self.ready.set()
-            tasks.create_task(self.supervisor.run(), name="supervisor")
+            await self.supervisor.run()
 
     async def load_space(self) -> None:
         """Load the embedding space; policies can be compiled, and sets kept, from then on."""

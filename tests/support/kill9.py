@@ -1,4 +1,4 @@
-"""kill -9 of an agent under load, again and again, and the count of what that lost or doubled.
+"""kill -9, or SIGTERM, of an agent under load, again and again; the count of what was lost.
 
 The broker stays; what it was not acknowledged it delivers again. Every frame that the broker took
 has to be recorded once, every alert has to come out at the `mqtt` action and at the webhook, under
@@ -43,6 +43,7 @@ _NURSERY = """
 import asyncio, json, logging, os, signal, sys
 import structlog
 from moteye.agent import Agent
+from moteye.cli.run import run_until_signal
 from moteye.config import load_settings
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -51,7 +52,7 @@ actions = json.loads(actions)
 
 async def live():
     agent = Agent(load_settings(policies=policies, broker=broker, store=store, actions=actions))
-    running = asyncio.create_task(agent.run())
+    running = asyncio.create_task(run_until_signal(agent))
     waiting = asyncio.create_task(agent.ready.wait())
     await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
     print("ready", flush=True)
@@ -62,6 +63,7 @@ for line in sys.stdin:
     if pid == 0:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         asyncio.run(live())
+        sys.exit()
     print(pid, flush=True)
 """
 
@@ -155,9 +157,9 @@ def _id(payload: bytes) -> str:
 
 
 async def kill_again_and_again(
-    folder: Path, *, port: int, store: str, kills: int, seed: int = 9
+    folder: Path, *, port: int, store: str, kills: int, seed: int = 9, by: int = signal.SIGKILL
 ) -> Outcome:
-    """`kills` agents one after the other on one store, each killed at a random moment."""
+    """`kills` agents one after the other on one store, each ended at a random moment."""
     rng, receiver, space = random.Random(seed), Receiver(), load_space()
     server = await asyncio.start_server(receiver.answer, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
@@ -189,7 +191,8 @@ async def kill_again_and_again(
         publishing = asyncio.create_task(cameras.run(stop))
         for _ in range(kills):
             await asyncio.sleep(rng.uniform(0, MOST_ALIVE_S))
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, by)
+            await _ended(pid)
             pid = await _agent(nursery, ready=rng.random() >= BEFORE_READY)
         stop.set()
         await publishing
@@ -227,6 +230,15 @@ async def _agent(nursery: asyncio.subprocess.Process, *, ready: bool) -> int:
             else:
                 pid = int(line)
     return pid
+
+
+async def _ended(pid: int) -> None:
+    """Until the process is gone; its parent has no zombies."""
+    with contextlib.suppress(ProcessLookupError):
+        async with asyncio.timeout(60):
+            while True:
+                os.kill(pid, 0)
+                await asyncio.sleep(0.01)
 
 
 async def _caught_up(store: str, frames: int, receiver: Receiver) -> None:
