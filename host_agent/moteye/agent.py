@@ -17,6 +17,7 @@ from moteye_protocol import models, wire
 
 from moteye import feedback, policies
 from moteye.actions.alert import Alert
+from moteye.actions.links import FeedbackLinks, link_key
 from moteye.actions.outbox import Outbox
 from moteye.actions.runner import ActionRunner
 from moteye.config import Settings
@@ -72,8 +73,13 @@ class Agent:
         key_of = keys.signing_key if keys else None
         switches = PolicySwitches(state_folder() / "policies-off.json")
         self.devices = Devices(self._publish, key_of, resync=True)
+        self._links = self._make_links()
         self._runner = ActionRunner(
-            self.connection.publish, self._picture, settings.actions, state_folder() / "pictures"
+            self.connection.publish,
+            self._picture,
+            settings.actions,
+            state_folder() / "pictures",
+            self._links,
         )
         self.outbox = Outbox(self._runner, self)
         self.judge = Judge(self.engine, self.ledger, self.outbox.add)
@@ -135,6 +141,10 @@ class Agent:
             status_topic=STATUS_TOPIC,
             keep_session=settings.broker is not None,
         )
+
+    def _make_links(self) -> FeedbackLinks | None:
+        address = self.settings.public_url
+        return FeedbackLinks(address, link_key(state_folder() / "links.key")) if address else None
 
     def _make_house(self, switches: PolicySwitches) -> AgentHouse:
         return AgentHouse(
@@ -228,7 +238,8 @@ class Agent:
             supervisor=self.supervisor,
         )
         host, _, port = place.rpartition(":")
-        await serve(make_app(service, Tokens(state_folder() / "tokens.json")), host, int(port))
+        tokens = Tokens(state_folder() / "tokens.json")
+        await serve(make_app(service, tokens, links=self._links), host, int(port))
 
     async def _connected(self) -> None:
         if self._home is not None:
@@ -252,6 +263,8 @@ class Agent:
         mark = await self.ledger.ask(
             lambda store: feedback.carried_out(store, request, time_ms=now_ms)
         )
+        if mark == self.engine.marks.all.get(mark.number):
+            return mark  # said again
         self.ledger.mark(mark)
         if mark.verdict in ("known", "right") and not mark.undone_ms:
             self.judge.cameras.showed(mark.device, mark.embedding)

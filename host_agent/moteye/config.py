@@ -6,7 +6,7 @@ Flags over environment (`MOTEYE_…`) over the configuration file over defaults.
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -78,6 +78,15 @@ class Settings(BaseSettings):
         Field(description="host:port of the HTTP API; none: off", pattern=r"^[^\s:]+:\d{1,5}$"),
     ] = None
 
+    public_url: Annotated[
+        str | None,
+        Field(
+            description="where phones reach the API, http://192.168.1.5:8765: notifications get "
+            "links that say what an alert was; none: no links",
+            pattern=r"^https?://[^\s@?#]+$",
+        ),
+    ] = None
+
     store: Annotated[
         str | None,
         Field(
@@ -118,6 +127,13 @@ class Settings(BaseSettings):
     @classmethod
     def _share(cls, value: str) -> str:
         Plan(max_error=parse_share(value))
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _leads_somewhere(cls, value: str | None, known: ValidationInfo) -> str | None:
+        if value is not None and known.data.get("api") is None:
+            raise ValueError("it leads to the API, which is off: give that a place with `api:`")
         return value
 
     @property

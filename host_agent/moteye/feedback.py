@@ -17,8 +17,8 @@ _LEAST_CHARS = 4
 def mark_of(store: Store, what: str, said: str, *, time_ms: int) -> Mark:
     """The mark that `said` (known, wrong, right or a name) makes of the decision `what`.
 
-    `what` is the id of an alert or decision, or its beginning. Raises FeedbackError, whose text
-    says what to do, and StoreError.
+    `what` is the id of an alert or decision, or its beginning. Said twice it is one mark.
+    Raises FeedbackError, whose text says what to do, and StoreError.
     """
     verdict, name = (said, "") if said in ("known", "wrong", "right") else ("name", said.strip())
     if verdict == "name" and not _NAME.fullmatch(name):
@@ -32,7 +32,12 @@ def mark_of(store: Store, what: str, said: str, *, time_ms: int) -> Mark:
     event = store.frame_of(decision)
     if event is None:
         raise FeedbackError(f"the frame of {what} is not recorded any more (record_days)")
-    numbers = [mark.number for mark in store.marks()]
+    marks = store.marks()
+    for mark in marks:
+        same = (mark.decision, mark.verdict, mark.name) == (decision.id, verdict, name)
+        if same and not mark.undone_ms:
+            return mark
+    numbers = [mark.number for mark in marks]
     return Mark(
         number=max(numbers, default=0) + 1,
         time_ms=time_ms,

@@ -9,6 +9,7 @@ import apprise
 from pydantic import SecretStr
 
 from moteye.actions.alert import Alert
+from moteye.actions.links import FeedbackLinks
 from moteye.core.language import NotifyAction
 from moteye.errors import ActionError
 
@@ -17,10 +18,11 @@ _ANSWERED = re.compile(r"error=[1-5]\d\d\b")  # apprise's words for an HTTP answ
 
 
 class Notify:
-    """Sends to the targets of the configuration, by name."""
+    """Sends to the targets of the configuration, by name; with `links` one may answer by a tap."""
 
-    def __init__(self, targets: dict[str, SecretStr]) -> None:
+    def __init__(self, targets: dict[str, SecretStr], links: FeedbackLinks | None = None) -> None:
         self._targets = targets
+        self._links = links
 
     def message(self, alert: Alert, action: NotifyAction) -> tuple[str, str]:
         """(title, body). Raises ActionError for an unknown target or a broken template."""
@@ -36,6 +38,8 @@ class Notify:
     async def send(self, alert: Alert, action: NotifyAction) -> None:
         """Raises ActionError, permanent or with the outcome unknown."""
         title, body = self.message(alert, action)
+        if self._links is not None:  # last, since they are not for logs
+            body = f"{body}\n\n{self._links.lines(alert.id)}"
         picture = alert.picture if action.picture else None
         for name in action.to:
             sender = apprise.Apprise()

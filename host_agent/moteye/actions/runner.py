@@ -8,6 +8,7 @@ import structlog
 from moteye.actions.alert import Alert
 from moteye.actions.command import Command
 from moteye.actions.home_assistant import HomeAssistant
+from moteye.actions.links import FeedbackLinks
 from moteye.actions.notify import Notify
 from moteye.actions.pictures import GetPicture, Pictures
 from moteye.actions.settings import ActionSettings
@@ -37,13 +38,14 @@ class ActionRunner:
         picture: GetPicture,
         settings: ActionSettings | None = None,
         folder: Path = Path("pictures"),
+        links: FeedbackLinks | None = None,
     ) -> None:
         settings = settings or ActionSettings()
         self.dry_run = settings.dry_run
         self._publish = publish
         self._pictures = Pictures(picture, folder, settings.pictures_mb * 1_000_000)
         self.webhook = Webhook(settings.webhook)
-        self._notify = Notify(settings.notify)
+        self._notify = Notify(settings.notify, links)
         self._home_assistant = HomeAssistant(settings.home_assistant)
         self._command = Command(settings.commands)
 

@@ -9,7 +9,8 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 
 from moteye import __version__
-from moteye.api import problems
+from moteye.actions.links import FeedbackLinks
+from moteye.api import pages, problems
 from moteye.api.events import History, event_of, stream
 from moteye.api.metrics import Measured, exposition
 from moteye.api.problems import responses
@@ -88,9 +89,13 @@ class Retry(_Strict):
 
 
 def make_app(
-    service: Service, tokens: Tokens, *, longest_stream_s: float = LONGEST_STREAM_S
+    service: Service,
+    tokens: Tokens,
+    *,
+    links: FeedbackLinks | None = None,
+    longest_stream_s: float = LONGEST_STREAM_S,
 ) -> FastAPI:
-    """The application; all but the two health checks wants a token with the route's scope."""
+    """The application; all but health checks and `links` want a token with the route's scope."""
     app = FastAPI(
         title="moteye",
         version=__version__,
@@ -103,6 +108,8 @@ def make_app(
     _health(app, service)
     _reading(app, service, tokens, longest_stream_s)
     _acting(app, service, tokens)
+    if links is not None:
+        pages.install(app, service, links)
     _describe(app)
     return app
 
