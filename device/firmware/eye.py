@@ -14,16 +14,19 @@ _BOX_BYTES = 12
 _GREY = 128
 
 
-# The pack in the firmware's own image, in place; or a file, read into one buffer of its size:
-# reading without a size would need twice the memory.
+# The pack in the firmware's own image or in a ROMFS, in place; or another file, read into a buffer
+# of its size: reading without a size would need twice the memory.
 def _read(path):
     if path is None:
         import board
 
         return board.pack()
-    buffer = bytearray(os.stat(path)[6])
     with open(path, "rb") as file:
-        file.readinto(buffer)
+        try:
+            return memoryview(file)  # only files of a ROMFS have an address
+        except TypeError:
+            buffer = bytearray(os.stat(path)[6])
+            file.readinto(buffer)
     return buffer
 
 

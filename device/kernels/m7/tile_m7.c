@@ -37,9 +37,9 @@ _Static_assert(offsetof(tile_m7_t, pixels) == 32 && offsetof(tile_m7_t, factor) 
     "bx r4\n"                                                                                      \
     ".balign 4\n"                                                                                  \
     ".global " name "_loop\n"                                                                      \
-    ".thumb_func\n" name "_loop:\n" STEP STEP STEP STEP "vmov r4, s0\n"                            \
+    ".thumb_func\n" name "_loop:\n2:\n" STEP STEP STEP STEP "vmov r4, s0\n"                        \
     "cmp lr, r4\n"                                                                                 \
-    "bne " name "_loop\n"
+    "bne 2b\n"
 
 // acc := the requantised acc; t is overwritten.
 #define FINISH(acc, t, multiplier, offset, shift)                                                  \

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kernel_library import Kernels
+from kernel_library import ROOT, Kernels
 from moteye.compiler import compile_model, encoder_hash
 from moteye.core.found import BoxFinder
 from moteye.core.scoring import Scorer
@@ -17,6 +17,7 @@ from moteye_protocol.wire import CELL_BYTES
 from random_nets import tiny_encoder
 from reference import box_resize, prob_q8, similarity_q8
 from support.sets import random_codebook
+from support.stock_board import make_romfs
 from test_scoring import HASH, Parts
 
 # Every script runs with its inputs in the folder `data` and prints one line of JSON.
@@ -317,3 +318,25 @@ print(json.dumps("ok"))
 """
     assert run(script) == "ok"
     assert len(encoder_hash(b"")) == 8
+
+
+def test_pack_in_a_romfs_is_used_where_it_lies(run, pack: bytes) -> None:
+    image = make_romfs({"odd": b"x", "encoder.mpk": pack})
+    out = run(
+        f"""
+import gc, vfs
+sys.path.append({str(ROOT / "device" / "firmware")!r})
+from eye import _read
+vfs.mount(vfs.VfsRom(load("rom")), "/rom")
+gc.collect()
+before = gc.mem_alloc()
+held = _read("/rom/encoder.mpk")
+gc.collect()
+kept = gc.mem_alloc() - before
+vision.Encoder(held)
+copied = _read(DATA + "/pack")
+print(json.dumps([kept < 1000, type(held).__name__, type(copied).__name__, held == copied]))
+""",
+        rom=image,
+    )
+    assert out == [True, "memoryview", "bytearray", True]

@@ -1,0 +1,16 @@
+# build/firmware/stock-m7/vision.mpy: the module `vision` as a dynamic native module. Called by
+# build.sh, which says where things are: MPY_DIR, MPY_CROSS, PYTHON, BUILD, DEVICE.
+MOD = vision
+ARCH = armv7emsp
+# For the 64-bit division.
+LINK_RUNTIME = 1
+VISION_DIR = $(DEVICE)/modules/vision
+SRC = $(VISION_DIR)/natmod.c $(wildcard $(DEVICE)/kernels/*.c $(DEVICE)/kernels/m7/*.c)
+
+# Behind MicroPython's own flags: the M7's FPU, and fast code.
+CFLAGS_EXTRA = -std=c11 -mcpu=cortex-m7 -mfpu=fpv5-sp-d16 -O3 -I$(DEVICE)/kernels \
+	-Wno-unused-function -ffreestanding
+
+include $(MPY_DIR)/py/dynruntime.mk
+
+$(CONFIG_H): $(VISION_DIR)/objects.h
