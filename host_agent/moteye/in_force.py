@@ -116,7 +116,7 @@ class InForce:
         """Replace all at once: who is cut off further down leaves the new ones in force (T41)."""
         self._judge.compiled = compiled
         self._engine.replace(compiled.policies if compiled is not None else ())
-        self._judge.calibrate(self._engine.calibrations)
+        self._judge.phrases_changed()
         if self.fleet is not None and self.space is not None and compiled is not None:
             words = self.fleet.codebook(self._settings.dim)
             self.fleet.want(self.space.offer(compiled.built, words))

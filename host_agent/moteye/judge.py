@@ -121,7 +121,7 @@ class Judge:
             item.ack()
         self._deliver(rows)
         for decision in decisions:
-            if not decision.fired:
+            if not (decision.fired or decision.near_miss):
                 log.info(
                     "suppressed",
                     policy=decision.policy,
@@ -152,24 +152,35 @@ class Judge:
             return
         for item in items:
             self.cameras.saw(item.seen.device, item.message.e)
-        if self.cameras.due:
-            self.calibrate(self.cameras.due)
-            self.cameras.due.clear()
+        # One a batch: a whole fleet's at once would hold up every alert.
+        self.calibrate(self.cameras.take_due())
 
     def restore(self, found: dict[str, Background]) -> None:
-        """Go on with the backgrounds of an earlier run, fitted to the phrases that there are."""
+        """Go on with the backgrounds of an earlier run."""
         for device, row in found.items():
             frames = [row.frames[at : at + 256] for at in range(0, len(row.frames), 256)]
             self.cameras.reservoirs[device] = Reservoir(row.seen, frames)
             self._engine.calibrate(CameraCalibration.of_json(row.calibration))
-        self.calibrate(found)
+        self.phrases_changed()
+
+    def phrases_changed(self) -> None:
+        """Cameras that were fitted to other phrases than there are now are due, one a batch.
+
+        Until then the phrases that stayed keep their maps, and those that came have none.
+        """
+        if self.compiled is None:
+            return
+        names = self.compiled.built.prototypes.names
+        for device, calibration in self._engine.calibrations.all.items():
+            if calibration.phrases != names:
+                self.cameras.due[device] = None
 
     def calibrate(self, devices: Iterable[str]) -> None:
         """Fit the calibrations of some cameras to the phrases that there are."""
         if self.compiled is None:
             return
         for device in sorted(devices):
-            before = self._engine.calibrations.get(device)
+            before = self._engine.calibrations.all.get(device)
             version = before.version + 1 if before else 1
             fitted = self.cameras.fit(device, self.compiled, version)
             reservoir = self.cameras.reservoirs[device]
@@ -182,7 +193,7 @@ class Judge:
         """Outbox rows of decisions, and of the episodes that ended with the same batch."""
         rows: list[dict[str, Any]] = []
         for decision in decisions:
-            policy = self.policy(decision.policy)
+            policy = self.policy(decision.policy) if decision.fired else None
             rows += rows_for(decision, policy, self._engine.ahead_ms) if policy is not None else []
         for ending in self._engine.take_ended():
             policy = self.policy(ending.policy)

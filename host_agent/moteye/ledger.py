@@ -19,8 +19,7 @@ from moteye.core.engine import Engine, Observation
 from moteye.core.marks import Mark
 from moteye.core.presence import Presence, SequenceWindow
 from moteye.errors import StoreError
-from moteye.store import Background, Batch, RecordedEvent, Store
-from moteye.store.store import MEMORY
+from moteye.store import MEMORY, Background, Batch, RecordedEvent, Store
 
 log = structlog.get_logger("moteye.ledger")
 T = TypeVar("T")

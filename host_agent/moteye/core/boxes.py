@@ -12,7 +12,7 @@ import numpy.typing as npt
 from moteye.core.language import Count, Policy, Zone
 from moteye.core.language.places import fits
 from moteye.core.layout import NEVER, CompiledPolicy
-from moteye.core.track import Look
+from moteye.core.look import Look, over_of
 
 _NOWHERE = -32768  # the margin of a phrase of which nothing is in the zone
 NO_BOXES = "this camera's encoder gives no positions"
@@ -56,7 +56,7 @@ def look_at_boxes(
     ]
     for box in inside:
         margins[box.column] = max(int(margins[box.column]), box.margin_q8)
-    over = _over(compiled, margins)
+    over = over_of(compiled, margins)
     extra = [_zone_gate(policy, device, zones, inside)] if policy.zones else []
     if policy.count is not None:
         ranked = _ranked(compiled, inside)
@@ -68,19 +68,6 @@ def look_at_boxes(
     if policy.gone_s:
         over = -1 - over
     return Look(compiled, over, margins, extra=tuple(extra))
-
-
-def _over(compiled: CompiledPolicy, margins: npt.NDArray[np.int16]) -> int:
-    """What `Layout.over` says of one policy, of the margins within its zones."""
-    over = (margins[compiled.columns].astype(np.int32) - compiled.enter_q8).tolist()
-    policy = compiled.policy
-    any_count, all_count = len(policy.any_of), len(policy.all_of)
-    parts = [NEVER]
-    if any_count:
-        parts.append(max(over[:any_count]))
-    parts += over[any_count : any_count + all_count]
-    parts += [-1 - value for value in over[any_count + all_count :]]
-    return min(parts)
 
 
 def _refused(compiled: CompiledPolicy, margins: npt.NDArray[np.int16]) -> bool:

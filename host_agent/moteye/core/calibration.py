@@ -80,9 +80,9 @@ def background_rows(background: Background, vectors: npt.NDArray[np.floating]) -
 
 
 def moments(
-    cosines: npt.NDArray[np.int64], used: BOOL
+    cosines: npt.NDArray[np.float64], used: BOOL
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Cosines int64[N, K] and which of them count → mean and deviation, float64[K] each."""
+    """Cosines, integers in float64[N, K], and which of them count → mean and deviation, float64[K] each."""
     weight = used.astype(np.float64)
     total = weight.sum(axis=0)
     mean = (cosines * weight).sum(axis=0) / total
@@ -108,9 +108,9 @@ def affine(
 
 
 def fit_affine(
-    cosines: npt.NDArray[np.int64], used: BOOL, logistic: Logistic, dim: int
+    cosines: npt.NDArray[np.float64], used: BOOL, logistic: Logistic, dim: int
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int16], int]:
-    """`affine` of the moments of cosines int64[N, K], of which `used` count."""
+    """`affine` of the moments of cosines float64[N, K], of which `used` count."""
     return affine(*moments(cosines, used), logistic, dim)
 
 

@@ -4,16 +4,16 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
+from moteye.core.look import Look
 from moteye.core.novelty import News
 from moteye.core.standing import Shared
-from moteye.core.track import Episode, Look, Track
+from moteye.core.track import Episode, Track
 
-_ALONE = Shared()
 UNKNOWN = "unknown: "
 CLEAR_Q8 = 128  # how far what is seen must exceed what it is easily taken for: log-odds x 256
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)  # not frozen, nor are decisions: many are made, and that costs five times
 class Gate:
     """One condition on the way to an alert; `text` carries its number."""
 
@@ -22,7 +22,7 @@ class Gate:
     text: str
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Decision:
     """What became of one episode, or of a candidate that did not become one.
 
@@ -51,6 +51,13 @@ class Decision:
             return "fired"
         failed = next((gate.text for gate in self.gates if not gate.passed), "")
         return "abstained" if failed.startswith(UNKNOWN) else "suppressed"
+
+    @property
+    def near_miss(self) -> bool:
+        """Whether a candidate ended before it was seen often or long enough."""
+        return not self.fired and any(
+            not gate.passed and gate.name in ("frames", "held") for gate in self.gates
+        )
 
     @property
     def severity(self) -> str:
@@ -91,7 +98,7 @@ def gates_of(
     hits: int,
     held_ms: float,
     closed: str = "",
-    shared: Shared = _ALONE,
+    shared: Shared | None = None,
     late: bool = False,
     news: News | None = None,
     calibration: str = "",
@@ -104,18 +111,20 @@ def gates_of(
     `news` what the policy's memory says of it, `calibration` by what the margin was taken,
     `marked` what people said of frames like it.
     """
-    policy = look.compiled.policy
-    needed = look.frames_needed
+    rule = look.compiled
+    policy = rule.policy
     gates = [_margin_gate(look, hits=hits)]
     if calibration:
         gates.append(Gate("calibration", True, calibration))
     gates += [Gate(*extra) for extra in look.extra]
-    gates += _contrast_gates(look)
+    if rule.contrasts:
+        gates += _contrast_gates(look)
+    needed = rule.frames_needed
     verb = "absent" if policy.gone_s else "seen"
     frames = f"{verb} in {min(hits, needed)} of {needed} frame{'s' if needed > 1 else ''}"
     gates.append(Gate("frames", hits >= needed, frames))
-    if look.hold_ms:
-        word, wanted = ("gone for" if policy.gone_s else "held"), look.hold_ms
+    if rule.hold_ms:
+        word, wanted = ("gone for" if policy.gone_s else "held"), rule.hold_ms
         text = f"{word} {held_ms / 1000:.1f} of {wanted / 1000:.1f} s"
         gates.append(Gate("held", held_ms >= wanted, text))
     if late:
@@ -129,34 +138,41 @@ def gates_of(
             gates.append(Gate("known", not track.from_start, text if track.from_start else "new"))
     if marked:
         gates.append(Gate("marked", False, marked))
-    last_ms = shared.site_ms if "site" in policy.cooldown.per else track.fired_ms
-    left_s = 0.0
-    if last_ms is not None:
-        left_s = policy.cooldown_s - max(0, time_ms - last_ms) / 1000
-    text = f"cooldown: {left_s:.0f} s left" if left_s > 0 else "no cooldown"
-    gates.append(Gate("cooldown", left_s <= 0, text))
-    for name, merge_s, fired_ms in shared.groups:
+    gates.append(_cooldown_gate(look, track, time_ms, shared))
+    for name, merge_s, fired_ms in shared.groups if shared is not None else ():
         ago_s = max(0, time_ms - fired_ms) / 1000
         text = f"group {name}: alerted {ago_s:.0f} s ago"
         gates.append(Gate("group", ago_s >= merge_s, f"{text}, merged within {merge_s:.0f} s"))
-    if policy.hours is not None or look.compiled.schedule is not None:
+    if policy.hours is not None or rule.schedule is not None:
         gates.append(Gate("while", not closed, f"while: {closed}" if closed else "while holds"))
     return tuple(gates)
 
 
+def _cooldown_gate(look: Look, track: Track, time_ms: int, shared: Shared | None) -> Gate:
+    cooldown = look.compiled.policy.cooldown
+    last_ms = track.fired_ms
+    if shared is not None and "site" in cooldown.per:
+        last_ms = shared.site_ms
+    if last_ms is None:
+        return Gate("cooldown", True, "no cooldown")
+    left_s = cooldown.for_s - max(0, time_ms - last_ms) / 1000
+    text = f"cooldown: {left_s:.0f} s left" if left_s > 0 else "no cooldown"
+    return Gate("cooldown", left_s <= 0, text)
+
+
 def _margin_gate(look: Look, *, hits: int) -> Gate:
-    if look.compiled.policy.changes is not None:
-        times, wanted = look.margin_q8 / 256, look.threshold_q8 / 256
-        text = f"changed {times:.1f} times the usual, wanted {wanted:.0f}"
-        return Gate("change", hits > 0, text)
-    blocker = look.blocker()
-    margin, needed = look.margin_q8 / 256, look.threshold_q8 / 256
-    turned = look.compiled.policy.gone_s > 0
+    _, margin_q8, threshold_q8 = look.found
     passed = hits > 0
-    if blocker and passed is turned:
+    if look.compiled.policy.changes is not None:
+        times, wanted = margin_q8 / 256, threshold_q8 / 256
+        return Gate("change", passed, f"changed {times:.1f} times the usual, wanted {wanted:.0f}")
+    blocker = look.blocker()
+    if blocker and passed is (look.compiled.policy.gone_s > 0):
         return Gate("margin", passed, blocker)
-    relation = "below" if look.margin_q8 < look.threshold_q8 else "at or above"
-    return Gate("margin", passed, f"margin {margin:.2f} {relation} {needed:.2f}")
+    relation = "below" if margin_q8 < threshold_q8 else "at or above"
+    return Gate(
+        "margin", passed, f"margin {margin_q8 / 256:.2f} {relation} {threshold_q8 / 256:.2f}"
+    )
 
 
 def _contrast_gates(look: Look) -> list[Gate]:

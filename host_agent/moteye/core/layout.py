@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from moteye.core.language import New, Policy, See
+from moteye.core.track import CONSENSUS_FRAMES
 
 NEVER = 1 << 20
 
@@ -49,6 +50,40 @@ class CompiledPolicy:
         columns, enter = self.columns[:count].tolist(), self.enter_q8[:count].tolist()
         return tuple(self.policy.phrases[:count]), tuple(columns), tuple(enter)
 
+    @cached_property
+    def frames_needed(self) -> int:
+        """How many frames in a row make an episode."""
+        least = 1 if self.policy.instant else CONSENSUS_FRAMES
+        return max([least, *(zone.inertia for zone in self.policy.zones)])
+
+    @cached_property
+    def hold_ms(self) -> float:
+        """How long they must go on."""
+        policy = self.policy
+        return max([policy.gone_s, policy.hold_s, *(z.dwell_s for z in policy.zones)]) * 1000
+
+    @cached_property
+    def only_any(self) -> bool:
+        """Whether it asks for one of several phrases and for nothing else."""
+        policy = self.policy
+        return bool(policy.any_of) and not (policy.all_of or policy.none_of)
+
+    @cached_property
+    def plain(self) -> bool:
+        """Whether it stands above its threshold exactly where one of its phrases does."""
+        return self.only_any and not (self.policy.gone_s or self.apart)
+
+    @cached_property
+    def contrasts(self) -> bool:
+        """Whether what is seen is held against what it is easily taken for."""
+        return bool(self.policy.unlike)
+
+    @cached_property
+    def shares(self) -> bool:
+        """Whether the alerts of other cameras hold it back."""
+        policy = self.policy
+        return "site" in policy.cooldown.per or any(group.merge_s for group in policy.groups)
+
     @property
     def tells_things_apart(self) -> bool:
         """Whether every frame matters to its memory."""
@@ -88,7 +123,61 @@ class CompiledPolicy:
 
 
 class Layout:
-    """All policies' phrases side by side, so that one pass over a batch serves all of them."""
+    """All policies' phrases side by side, so that one pass over a batch serves all of them.
+
+    Most policies are plain. Whether a frame may interest one of those is told by one comparison
+    with the lowest threshold of each phrase, which hardly any frame reaches; the others are
+    computed. `mixed`: whether there are such others.
+    """
+
+    def __init__(self, policies: tuple[CompiledPolicy, ...]) -> None:
+        self._policies = policies
+        self._others = [i for i, one in enumerate(policies) if not (one.plain or one.apart)]
+        self.mixed = bool(self._others)
+        self._rest = _Matrix(tuple(policies[index] for index in self._others))
+        self._users: dict[int, list[tuple[int, int]]] = {}
+        for index, one in enumerate(policies):
+            if one.plain:
+                for column, enter in zip(one.deciding[1], one.deciding[2], strict=True):
+                    self._users.setdefault(column, []).append((index, enter))
+        width = 1 + max([-1, *self._users])
+        self._lowest = np.full(width, 32767, np.int16)
+        for column, users in self._users.items():
+            self._lowest[column] = min(32767, *(enter for _, enter in users))
+
+    @cached_property
+    def _every(self) -> "_Matrix":
+        return _Matrix(self._policies)
+
+    def over(self, margins_q8: npt.NDArray[np.int16]) -> npt.NDArray[np.int32]:
+        """Margins int16[B, K] → int32[B, P]: how far above its threshold each policy stands.
+
+        The best of `any`, no more than the worst of `all`, and below 0 when one of `not` is seen.
+        With `gone:` the sign is turned: >= 0 where the words do not hold. Those that stand apart
+        are below 0.
+        """
+        return self._every.over(margins_q8)
+
+    def shown(self, margins_q8: npt.NDArray[np.int16]) -> list[list[int]]:
+        """Margins int16[B, K] → for each frame the policies for which `over` is >= 0."""
+        found: list[list[int]] = [[] for _ in margins_q8]
+        reached = margins_q8[:, : len(self._lowest)] >= self._lowest
+        rows, columns = np.nonzero(reached)
+        for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+            users = self._users.get(column, ())
+            if len(users) == 1:
+                found[row].append(users[0][0])
+            else:
+                margin = int(margins_q8[row, column])
+                found[row] += [index for index, enter in users if margin >= enter]
+        if self.mixed:
+            for row, at in np.argwhere(self._rest.over(margins_q8) >= 0).tolist():
+                found[row].append(self._others[at])
+        return found
+
+
+class _Matrix:
+    """`Layout.over` for some policies, all of them computed."""
 
     def __init__(self, policies: tuple[CompiledPolicy, ...]) -> None:
         self._count = len(policies)
@@ -99,12 +188,7 @@ class Layout:
         self._none = _Group(policies, lambda policy: policy.none_of)
 
     def over(self, margins_q8: npt.NDArray[np.int16]) -> npt.NDArray[np.int32]:
-        """Margins int16[B, K] → int32[B, P]: how far above its threshold each policy stands.
-
-        The best of `any`, no more than the worst of `all`, and below 0 when one of `not` is seen.
-        With `gone:` the sign is turned: >= 0 where the words do not hold. Those that stand apart
-        are below 0.
-        """
+        """Margins int16[B, K] → int32[B, P]."""
         over = np.full((len(margins_q8), self._count), NEVER, np.int32)
         for group, reduce, sign in (
             (self._any, np.maximum.reduceat, 1),

@@ -15,9 +15,9 @@ from typing import Literal
 
 from moteye.core.language import New
 from moteye.core.layout import CompiledPolicy
+from moteye.core.look import Look
 from moteye.core.memory import ONE_Q12, Match, Memory
 from moteye.core.seen import Observation
-from moteye.core.track import Look
 
 KNOWN_Q12 = round(0.88 * ONE_Q12)
 FAR_Q12 = round(0.80 * ONE_Q12)
@@ -158,7 +158,9 @@ class Novelty:
         level.odd += 1
         held_ms = seen.time_ms - level.odd_ms
         first = fresh or level.infrared is not seen.infrared
-        if not first and (level.odd < look.frames_needed or held_ms < look.hold_ms):
+        if not first and (
+            level.odd < look.compiled.frames_needed or held_ms < look.compiled.hold_ms
+        ):
             return None
         if first:
             # What stands there, by another light: the nearest by this one, else by the other.

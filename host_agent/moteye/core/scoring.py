@@ -30,8 +30,10 @@ def dims_of(prototypes: AnySet) -> tuple[int, ...]:
 class Scorer:
     """A prototype set of either format made ready to score batches at one dimension.
 
-    A row is scale times code of every plane, or scale times codeword of every part, as float64:
-    one product per batch, and exact, since |sum| < 255 * 128 * 128 * 256 < 2^53.
+    A row is scale times code of every plane, or scale times codeword of every part: integers held
+    in floating point, for one product per batch, and exact. |sum| < 255 * 128 * 128 * 256 < 2^53;
+    where no sum can reach 2^24, as at 64 dimensions, float32 is exact too and half the work. The
+    steps after the product are integers below 2^53 times powers of two, exact as well.
     """
 
     def __init__(self, prototypes: AnySet, dim: int) -> None:
@@ -39,24 +41,30 @@ class Scorer:
             raise ValueError(f"dimension {dim}: the set holds {dims_of(prototypes)}")
         self.dim = dim
         if isinstance(prototypes, CodebookSet):
-            rows, mult, offset = prototypes.rows(), prototypes.mult, prototypes.offset
-            self._rows = rows.astype(np.float64).T
-            self._shift = prototypes.shift
+            exact, mult, offset = prototypes.rows(), prototypes.mult, prototypes.offset
+            rows = exact.astype(np.float64).T
+            shift = prototypes.shift
         else:
             plane = wire.SET_DIMS.index(dim)
             mult, offset = prototypes.mult[plane], prototypes.offset[plane]
-            self._rows = scaled_rows(prototypes.codes, prototypes.scale, dim).T
-            self._shift = prototypes.shift[plane]
-        self._mult = mult.astype(np.int64)
-        self._offset = offset.astype(np.int64)
+            rows = scaled_rows(prototypes.codes, prototypes.scale, dim).T
+            shift = prototypes.shift[plane]
+        largest = 128 * np.abs(rows).sum(axis=0).max(initial=0)
+        self._rows: npt.NDArray[np.floating] = np.ascontiguousarray(
+            rows.astype(np.float32) if largest < 1 << 24 else rows
+        )
+        self._mult = mult.astype(np.float64) * 2.0**-shift
+        self._offset = offset.astype(np.float64)
 
     def margins_q8(self, embeddings: Int8) -> Int16:
         """Embeddings int8[B, >=dim] → margins int16[B, K], log-odds x 256."""
-        cosines, empty = fixed_cosines(embeddings[:, : self.dim], self._rows)
-        margins = ((cosines * self._mult) >> self._shift) + self._offset
-        clipped = np.clip(margins, -32768, 32767)
-        clipped[empty] = wire.SET_MARGIN_NONE
-        return np.asarray(clipped, np.int16)
+        margins, empty = fixed_cosines(embeddings[:, : self.dim], self._rows)
+        margins *= self._mult
+        np.floor(margins, out=margins)
+        margins += self._offset
+        np.clip(margins, -32768, 32767, out=margins)
+        margins[empty] = wire.SET_MARGIN_NONE
+        return margins.astype(np.int16)
 
 
 def scaled_rows(codes: Int8, scale: npt.NDArray[np.uint8], dim: int) -> npt.NDArray[np.float64]:
@@ -72,20 +80,22 @@ def scaled_rows(codes: Int8, scale: npt.NDArray[np.uint8], dim: int) -> npt.NDAr
 
 
 def fixed_cosines(
-    embeddings: Int8, rows: npt.NDArray[np.float64]
-) -> tuple[Int64, npt.NDArray[np.bool_]]:
-    """Embeddings int8[B.
+    embeddings: Int8, rows: npt.NDArray[np.floating]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Embeddings int8[B, D], rows of integers float[D, K] → (c, whether the embedding is zero).
 
-    D], rows float64[d, K] → (c int64[B, K], whether the embedding is zero bool[B]).
+    c float64[B, K] are integers; the second bool[B].
     """
-    exact = embeddings.astype(np.float64)
-    squares = np.einsum("bd,bd->b", exact, exact)
+    exact = embeddings.astype(rows.dtype)
+    wide = embeddings.astype(np.int32)
+    squares = np.einsum("bd,bd->b", wide, wide)
     # The root of an integer below 2^24 is exact enough in float64 that its floor is right.
-    norms = np.floor(np.sqrt(squares)).astype(np.int64)
+    norms = np.floor(np.sqrt(squares.astype(np.float64))).astype(np.int64)
     empty = norms == 0
     inverse = (1 << wire.SET_NORM_SHIFT) // np.where(empty, 1, norms)
-    sums = (exact @ rows).astype(np.int64)
-    return (sums * inverse[:, None]) >> wire.SET_COSINE_SHIFT, empty
+    cosines = (exact @ rows).astype(np.float64)
+    cosines *= (inverse * 2.0**-wire.SET_COSINE_SHIFT)[:, None]
+    return np.floor(cosines, out=cosines), empty
 
 
 def prob_q8(margins_q8: Int16) -> npt.NDArray[np.uint8]:

@@ -17,13 +17,15 @@ class Scope:
     """The rules, by index, that watch a device; shared by all devices that the same ones watch.
 
     `apart`: those that need more than margins; `always`: those whose memory follows every frame;
-    `first`: those that have to see a first look even where it shows nothing.
+    `first`: those that have to see a first look even where it shows nothing. `needs_all`: whether
+    there is one that every frame concerns.
     """
 
     watched: frozenset[int]
     apart: tuple[int, ...]
     always: frozenset[int]
     first: frozenset[int]
+    needs_all: bool
 
 
 @dataclass
@@ -71,9 +73,7 @@ class Views:
     def start(self) -> None:
         """Every device is looked at for the first time again."""
         for track in self.tracks.values():
-            track.fresh = True
-            if not track.present:
-                track.hits = track.misses = 0
+            track.start()
         self._looked.clear()
         self._views.clear()
 
@@ -123,10 +123,13 @@ class Views:
             others = set(range(len(self._rules))).difference(self._choosy)
             watched = frozenset(others.union(key))
             rules = {index: self._rules[index] for index in sorted(watched)}
+            apart = tuple(index for index, rule in rules.items() if rule.apart)
+            always = frozenset(i for i, rule in rules.items() if rule.tells_things_apart)
             scope = self._scopes[key] = Scope(
                 watched,
-                tuple(index for index, rule in rules.items() if rule.apart),
-                frozenset(index for index, rule in rules.items() if rule.tells_things_apart),
+                apart,
+                always,
                 frozenset(i for i, rule in rules.items() if isinstance(rule.policy.new, New)),
+                bool(apart or always),
             )
         return scope

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import cache
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,7 +26,7 @@ def insert(
     iterator, left = iter(waiting), len(waiting)
     for size in _SIZES:
         while left >= size:
-            values = tuple(value for row in islice(iterator, size) for value in row)
+            values = tuple(chain.from_iterable(islice(iterator, size)))
             text = _statement(connection.dialect.name, table, tuple(columns), size, replace)
             connection.exec_driver_sql(text, values)
             left -= size

@@ -19,6 +19,8 @@ from sqlalchemy import (
 )
 
 VERSION = 1
+# Of an older version: found by prefix, ids never used it, and each row cost it a page of its own.
+DROPPED_INDICES = ("decisions_id",)
 metadata = MetaData()
 _Sequence = BigInteger().with_variant(Integer, "sqlite")
 
@@ -30,6 +32,7 @@ tracks = Table(
     Column("fingerprint", String, primary_key=True),
     Column("device", String, primary_key=True),
     Column("state", Text, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 memories = Table(
@@ -65,6 +68,7 @@ devices = Table(
     Column("session", BigInteger, nullable=False),
     Column("numbers", Text, nullable=False),  # SequenceWindow.text()
     Column("clock_offset_ms", BigInteger),
+    sqlite_with_rowid=False,
 )
 
 # kind: "e" an embedding, "l" one that came too late to alert anybody, "s" the agent began, "r" an
@@ -105,7 +109,6 @@ decisions = Table(
     Column("time_ms", BigInteger, nullable=False),
     Column("gates", Text, nullable=False),
     Column("due_ms", BigInteger, nullable=False),
-    Index("decisions_id", "id"),
     Index("decisions_time", "time_ms"),
     sqlite_autoincrement=True,
 )

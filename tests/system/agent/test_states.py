@@ -69,13 +69,13 @@ async def test_a_state_opens_a_policy_and_an_alert_is_told_until_it_is_acknowled
             house = House(agent, client, heard, views)
             await house.script.say(house.script.birth(), retain=True)
             await heard.until(
-                lambda: agent.engine._standing.facts.get("home/alarm") == "disarmed", "the state"
+                lambda: agent.engine.standing.facts.get("home/alarm") == "disarmed", "the state"
             )
             await house.show(*[house.cat] * 3, *[house.coffee] * 3)
             await house.suppressed(1)
             await client.publish("home/alarm", "armed", 1, retain=True)
             await heard.until(
-                lambda: agent.engine._standing.facts.get("home/alarm") == "armed", "the state"
+                lambda: agent.engine.standing.facts.get("home/alarm") == "armed", "the state"
             )
             await house.show(*[house.cat] * 3, *[house.coffee] * 3)
             await heard.until(lambda: house.on("home/siren"), "the first escalation")
@@ -122,10 +122,10 @@ async def test_a_policy_that_asks_for_another_topic_is_told_what_is_retained_the
             assert agent.engine.topics == {"home/alarm"}
             write_policy(folder, "cup", POLICY.replace("home/alarm", "home/night"))
             await heard.until(
-                lambda: agent.engine._standing.facts == {"home/night": "armed"}, "the new topic"
+                lambda: agent.engine.standing.facts == {"home/night": "armed"}, "the new topic"
             )
             await client.publish("home/alarm", "armed", 1)
             await client.publish("home/night", "off", 1)
             await heard.until(
-                lambda: agent.engine._standing.facts == {"home/night": "off"}, "the change"
+                lambda: agent.engine.standing.facts == {"home/night": "off"}, "the change"
             )

@@ -132,7 +132,7 @@ async def test_t45_a_camera_is_calibrated_to_what_it_usually_shows(watched, view
     for _ in range(LEAST_FRAMES // 20 + 1):
         await watched.look(empty, 10)
         await watched.look(other, 10)
-    calibration = watched.agent.engine.calibrations["cam"]
+    calibration = watched.agent.engine.calibrations.all["cam"]
     assert (calibration.version, calibration.frames) == (1, LEAST_FRAMES)
     store = Store(watched.url)
     (row,) = store.backgrounds(space.encoder_hash).values()
@@ -140,7 +140,7 @@ async def test_t45_a_camera_is_calibrated_to_what_it_usually_shows(watched, view
     assert [e.kind for e in store.events() if e.kind in "ck"] == ["c"]
     again = Watched(watched.agent.settings.policies, space, compiled)
     await again.begin()
-    assert again.agent.engine.calibrations["cam"].maps == calibration.maps
+    assert again.agent.engine.calibrations.all["cam"].maps == calibration.maps
     assert store.calibrations_before(2 * START_MS)[-1].device == "cam"
     await again.agent.ledger.close()
 

@@ -17,8 +17,7 @@ from moteye.api.tokens import Tokens
 from moteye.client import ApiError
 from moteye.core.decisions import Decision
 from moteye.errors import ConfigError, FeedbackError, StoreError
-from moteye.store import Batch, Store
-from moteye.store.store import MEMORY
+from moteye.store import MEMORY, Batch, Store
 
 DECISION = Decision("ab12" * 4, "cat", "cam", True, "seen", "a cat", 700, 300, 4, 1, 5000)
 

@@ -5,9 +5,11 @@ import pytest
 from moteye.core.background import (
     LEAST_USUAL,
     ROWS,
+    Calibrations,
     CameraCalibration,
     Reservoir,
-    fit_map,
+    bank_shape,
+    fit_maps,
     mapped_q8,
 )
 from moteye.core.calibration import fit_tail
@@ -31,9 +33,9 @@ def test_mapped_margins_lie_where_the_banks_do(shift, spread):
     bank = rng.gumbel(-900, 200, 2000).astype(np.int16)
     camera = (-900 + shift + spread * rng.gumbel(0, 200, 600)).astype(np.int16)
     limit = int(fit_tail(bank).quantile(1e-3))
-    mult, offset = fit_map(bank, camera, limit)
+    mult, offset = fit_maps(bank_shape([bank], [limit]), camera[:, None])
     fresh = (-900 + shift + spread * rng.gumbel(0, 200, 200_000)).astype(np.int16)
-    mapped = mapped_q8(fresh[:, None], np.array([mult]), np.array([offset]))[:, 0]
+    mapped = mapped_q8(fresh[:, None], mult, offset)[:, 0]
     assert (mapped <= fresh).all()
     raw, own = (fresh >= limit).mean(), (mapped >= limit).mean()
     assert own <= 3e-3, (raw, own)
@@ -41,11 +43,48 @@ def test_mapped_margins_lie_where_the_banks_do(shift, spread):
 
 def test_few_frames_change_nothing():
     bank = np.arange(-1000, 0, dtype=np.int16)
-    assert fit_map(bank, np.full(LEAST_USUAL - 1, 5, np.int16), 900) == (4096, 0)
-    assert fit_map(bank, np.full(5000, 950, np.int16), 900) == (4096, 0), "always seen: not known"
+    shape = bank_shape([bank, bank], [900, 900])
+    few = np.full((LEAST_USUAL - 1, 2), 5, np.int16)
+    always = np.full((5000, 2), 950, np.int16)
+    for frames in (few, always):
+        mult, offset = fit_maps(shape, frames)
+        assert (mult.tolist(), offset.tolist()) == ([4096, 4096], [0, 0])
+
+
+def test_phrases_are_fitted_together_as_each_would_be_alone():
+    rng = np.random.default_rng(1)
+    banks = [rng.normal(-900, 100 + 20 * n, 500).astype(np.int16) for n in range(9)]
+    camera = rng.normal(-700, 200, (77, 9)).astype(np.int16)
+    limits = rng.integers(-800, 200, 9).tolist()
+    mult, offset = fit_maps(bank_shape(banks, limits), camera)
+    for n, (bank, limit) in enumerate(zip(banks, limits, strict=True)):
+        usual = camera[:, n][camera[:, n] < limit].astype(np.float64)
+        if len(usual) < LEAST_USUAL:
+            assert (mult[n], offset[n]) == (4096, 0)
+            continue
+        low, high = (int(value) for value in np.quantile(usual, (0.5, 0.9)))
+        bank_low, bank_high = (int(value) for value in np.quantile(bank, (0.5, 0.9)))
+        wanted = min(max((bank_high - bank_low) * 4096 // max(1, high - low), 1024), 16384)
+        assert (mult[n], offset[n]) == (wanted, bank_low - ((low * wanted) >> 12))
+
+
+def test_a_calibration_finds_its_phrases_whatever_their_columns_are():
+    found = CameraCalibration(
+        "cam", 1, 40, ("a", "b"), np.array([2048, 4096], np.int32), np.array([0, -9], np.int32)
+    )
+    cameras = Calibrations()
+    cameras.put(found)
+    margins = np.array([[100, 200, 300], [100, 200, 300]], np.int16)
+    for columns, own in (({"a": 0, "b": 1, "c": 2}, [50, 191, 300]), ({"b": 2}, [100, 200, 291])):
+        cameras.columns_are(columns)
+        assert cameras.own_q8(["cam", "other"], margins).tolist() == [own, [100, 200, 300]]
+        assert cameras.row_q8("cam", margins[0]).tolist() == own
 
 
 def test_a_calibration_goes_through_the_recording():
-    one = CameraCalibration("cam", 3, 400, {"a cat": (4096, -20), "é": (2048, 7)})
-    assert CameraCalibration.of_json(one.json()) == one
+    maps = np.array([4096, 2048], np.int32), np.array([-20, 7], np.int32)
+    one = CameraCalibration("cam", 3, 400, ("a cat", "é"), *maps)
+    again = CameraCalibration.of_json(one.json())
+    assert again.json() == one.json()
+    assert again.maps == {"a cat": (4096, -20), "é": (2048, 7)}
     assert str(one) == "calibration 3 of this camera, from 400 frames"

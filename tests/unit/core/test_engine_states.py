@@ -339,7 +339,7 @@ policies:
             steady.engine.tell("t", word)
             moved.engine.tell("t", word)
         plain = {key: track.plain() for key, track in moved.engine.snapshot().items()}
-        facts = dict(moved.engine._standing.facts)
+        facts = dict(moved.engine.standing.facts)
         moved.engine = Engine()
         moved.engine.replace(moved.rules)
         moved.engine.restore({key: Track.of_plain(state) for key, state in plain.items()})

@@ -1,0 +1,127 @@
+"""One frame in the eyes of one policy."""
+
+import numpy as np
+import numpy.typing as npt
+
+from moteye.core.layout import NEVER, CompiledPolicy
+from moteye.core.track import EXIT_MARGIN_Q8, Track
+
+Found = tuple[str, int, int]
+
+
+class Look:
+    """One frame in the eyes of one policy.
+
+    `over`: how far above the threshold, negative below. `found` is the phrase that decided with its
+    margin and its threshold. `extra` are gates (name, passed, text) of what is not a margin.
+    """
+
+    __slots__ = ("_found", "_margins_q8", "compiled", "extra", "over")
+
+    def __init__(
+        self,
+        compiled: CompiledPolicy,
+        over: int,
+        margins_q8: npt.NDArray[np.int16] | None,
+        found: Found = ("", 0, 0),
+        extra: tuple[tuple[str, bool, str], ...] = (),
+    ) -> None:
+        self.compiled = compiled
+        self.over = over
+        self.extra = extra
+        self._margins_q8 = margins_q8
+        self._found = found if margins_q8 is None else None
+
+    @classmethod
+    def at(cls, compiled: CompiledPolicy, margins_q8: npt.NDArray[np.int16]) -> "Look":
+        """The look of a policy whose margins int16[K] tell; `over` is what `Layout.over` says."""
+        look = cls(compiled, 0, margins_q8)
+        if compiled.only_any:
+            _, margin_q8, enter_q8 = look.found
+            over = margin_q8 - enter_q8
+        else:
+            over = over_of(compiled, margins_q8)
+        look.over = -1 - over if compiled.policy.gone_s else over
+        return look
+
+    def hits(self, track: Track) -> bool:
+        """Whether the frame counts; an episode under way is let go later than it was begun."""
+        return self.over + (EXIT_MARGIN_Q8 if track.present else 0) >= 0
+
+    @property
+    def rises(self) -> bool:
+        """Whether a phrase of `any`, or all of `all`, reach what an upgrade asks for."""
+        if self.compiled.upgrade_q8 is None or self._margins_q8 is None or self.over < 0:
+            return False
+        count = len(self.compiled.policy.any_of) or len(self.compiled.policy.all_of)
+        reached = (
+            self._margins_q8[self.compiled.columns[:count]] >= self.compiled.upgrade_q8[:count]
+        )
+        return bool(reached.any() if self.compiled.policy.any_of else reached.all())
+
+    @property
+    def phrase(self) -> str:
+        """The phrase that decided: the best of `any`, else the worst of `all`."""
+        return self.found[0]
+
+    @property
+    def margin_q8(self) -> int:
+        """That phrase's margin."""
+        return self.found[1]
+
+    @property
+    def threshold_q8(self) -> int:
+        """That phrase's threshold."""
+        return self.found[2]
+
+    @property
+    def found(self) -> Found:
+        """All three."""
+        if self._found is None:
+            assert self._margins_q8 is not None
+            # Plain integers: for a handful of phrases an array costs more than it saves.
+            phrases, columns, enter = self.compiled.deciding
+            margins = [int(self._margins_q8[column]) for column in columns]
+            over = [margin - needed for margin, needed in zip(margins, enter, strict=True)]
+            at = over.index(max(over) if self.compiled.policy.any_of else min(over))
+            self._found = (phrases[at], margins[at], enter[at])
+        return self._found
+
+    def contrast(self) -> tuple[str, int] | None:
+        """The strongest phrase of `unlike` and its margin; None where there is none to tell."""
+        policy, margins = self.compiled.policy, self._margins_q8
+        if margins is None or not policy.unlike:
+            return None
+        first = len(self.compiled.columns) - len(policy.unlike)
+        found = margins[self.compiled.columns[first:]]
+        best = int(found.argmax())
+        return policy.unlike[best], int(found[best])
+
+    def blocker(self) -> str:
+        """The phrase of `all` or `not` that keeps this frame from counting; empty for none."""
+        policy, margins = self.compiled.policy, self._margins_q8
+        if margins is None or self.compiled.only_any:
+            return ""
+        for at, phrase in enumerate(policy.phrases):
+            margin = int(margins[self.compiled.columns[at]])
+            seen = margin >= self.compiled.enter_q8[at]
+            if phrase in policy.none_of and seen:
+                return f"not: {phrase} is seen, margin {margin / 256:.2f}"
+            if phrase in policy.all_of and policy.any_of and not seen:
+                needed = self.compiled.enter_q8[at] / 256
+                return f"all: {phrase}, margin {margin / 256:.2f} below {needed:.2f}"
+        return ""
+
+
+def over_of(compiled: CompiledPolicy, margins_q8: npt.NDArray[np.int16]) -> int:
+    """What `Layout.over` says of one policy and margins int16[K], but for `gone`."""
+    over = (margins_q8[compiled.columns].astype(np.int32) - compiled.enter_q8).tolist()
+    policy = compiled.policy
+    any_count, all_count = len(policy.any_of), len(policy.all_of)
+    refused = any_count + all_count
+    parts = [NEVER]
+    if any_count:
+        parts.append(max(over[:any_count]))
+    parts += over[any_count:refused]
+    parts += [-1 - value for value in over[refused : refused + len(policy.none_of)]]
+    return int(min(parts))

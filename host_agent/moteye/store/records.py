@@ -1,0 +1,101 @@
+"""What the store holds, as the rest of the agent has it, and as rows."""
+
+import json
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Any
+
+from moteye.core.decisions import Decision, Gate
+from moteye.core.marks import Mark
+from moteye.core.memory import Memory
+from moteye.core.track import Track
+
+# Made once: `json.dumps` with options makes an encoder for every call.
+_compact = json.JSONEncoder(separators=(",", ":")).encode
+_compact_text = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
+@dataclass(slots=True)  # not frozen: one is made for every frame
+class RecordedEvent:
+    """One entry of the recording.
+
+    `kind` "e" embedding, "l" late one, "s" start, "r" release, "f" MQTT state, "c" calibration of a
+    camera, "k" mark, "w" the wall clock was set, "p" which policies are in force.
+
+    `data` is int8[256] as bytes for an embedding, the policy's name for a release, the message for
+    a state, whose topic stands in `device`; how far the wall clock is ahead, in ms. `colour`
+    percent of the frame, -1 where the device did not say.
+    """
+
+    kind: str
+    device: str = ""
+    session: int = 0
+    number: int = 0
+    frame: int = 0
+    time_ms: int = 0
+    encoder: bytes = b""
+    data: bytes = b""
+    colour: int = -1
+
+    @property
+    def is_embedding(self) -> bool:
+        """Whether it is a frame."""
+        return self.kind in ("e", "l")
+
+
+@dataclass(frozen=True)
+class Background:
+    """What is kept of a camera: `frames` int8[N, 256] as bytes, a sample of `seen` of them."""
+
+    encoder: bytes
+    seen: int
+    frames: bytes
+    calibration: bytes
+
+
+@dataclass
+class Batch:
+    """Everything that one transaction writes.
+
+    `devices` are (session, window as text, clock offset) by device; `outbox` rows as in the table.
+    """
+
+    tracks: dict[tuple[str, str], Track] = field(default_factory=dict)
+    devices: dict[str, tuple[int, str, int | None]] = field(default_factory=dict)
+    events: list[RecordedEvent] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    outbox: list[dict[str, Any]] = field(default_factory=list)
+    memories: dict[tuple[str, str], Memory] = field(default_factory=dict)
+    backgrounds: dict[str, Background] = field(default_factory=dict)
+    marks: dict[int, Mark] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return any(vars(self).values())
+
+
+EVENT = ("kind", "device", "session", "number", "frame", "time_ms", "encoder", "data", "colour")
+event_row = attrgetter(*EVENT)
+DECISION = (
+    *("id", "policy", "device", "fired", "reason", "phrase", "margin_q8", "threshold_q8"),
+    *("frame", "session", "time_ms", "due_ms", "gates"),
+)
+_plain_fields = attrgetter(*DECISION[:-1])
+
+
+def state_text(state: Track | Memory) -> str:
+    """A track or a memory as one column."""
+    return _compact(state.plain())
+
+
+def decision_row(decision: Decision) -> tuple[Any, ...]:
+    """Values in the order of DECISION."""
+    gates = [(gate.name, gate.passed, gate.text) for gate in decision.gates]
+    return (*_plain_fields(decision), _compact_text(gates))
+
+
+def decision_of(row: Any) -> Decision:
+    """The decision of a row of the table."""
+    values = dict(row._mapping)
+    del values["seq"]
+    gates = tuple(Gate(*gate) for gate in json.loads(values.pop("gates")))
+    return Decision(**values, gates=gates)
