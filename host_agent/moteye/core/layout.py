@@ -44,11 +44,16 @@ class CompiledPolicy:
     period: Callable[[int], int] | None = None
 
     @cached_property
-    def deciding(self) -> tuple[tuple[str, ...], tuple[int, ...], tuple[int, ...]]:
-        """Phrases, columns and margins from which they count, of `any`, else of `all`."""
+    def deciding(self) -> tuple[tuple[str, int, int], ...]:
+        """Phrase, column and margin from which it counts, of each of `any`, else of `all`."""
         count = len(self.policy.any_of) or len(self.policy.all_of)
         columns, enter = self.columns[:count].tolist(), self.enter_q8[:count].tolist()
-        return tuple(self.policy.phrases[:count]), tuple(columns), tuple(enter)
+        return tuple(zip(self.policy.phrases[:count], columns, enter, strict=True))
+
+    @cached_property
+    def takes_best(self) -> bool:
+        """Whether the best of several phrases decides, and not the worst."""
+        return bool(self.policy.any_of)
 
     @cached_property
     def frames_needed(self) -> int:
@@ -138,7 +143,7 @@ class Layout:
         self._users: dict[int, list[tuple[int, int]]] = {}
         for index, one in enumerate(policies):
             if one.plain:
-                for column, enter in zip(one.deciding[1], one.deciding[2], strict=True):
+                for _, column, enter in one.deciding:
                     self._users.setdefault(column, []).append((index, enter))
         width = 1 + max([-1, *self._users])
         self._lowest = np.full(width, 32767, np.int16)

@@ -37,8 +37,8 @@ class Look:
         """The look of a policy whose margins int16[K] tell; `over` is what `Layout.over` says."""
         look = cls(compiled, 0, margins_q8)
         if compiled.only_any:
-            _, margin_q8, enter_q8 = look.found
-            over = margin_q8 - enter_q8
+            _, margin_q8, threshold_q8 = look._found = best_of(compiled, margins_q8)
+            over = margin_q8 - threshold_q8
         else:
             over = over_of(compiled, margins_q8)
         look.over = -1 - over if compiled.policy.gone_s else over
@@ -79,12 +79,7 @@ class Look:
         """All three."""
         if self._found is None:
             assert self._margins_q8 is not None
-            # Plain integers: for a handful of phrases an array costs more than it saves.
-            phrases, columns, enter = self.compiled.deciding
-            margins = [int(self._margins_q8[column]) for column in columns]
-            over = [margin - needed for margin, needed in zip(margins, enter, strict=True)]
-            at = over.index(max(over) if self.compiled.policy.any_of else min(over))
-            self._found = (phrases[at], margins[at], enter[at])
+            self._found = best_of(self.compiled, self._margins_q8)
         return self._found
 
     def contrast(self) -> tuple[str, int] | None:
@@ -111,6 +106,19 @@ class Look:
                 needed = self.compiled.enter_q8[at] / 256
                 return f"all: {phrase}, margin {margin / 256:.2f} below {needed:.2f}"
         return ""
+
+
+def best_of(compiled: CompiledPolicy, margins_q8: npt.NDArray[np.int16]) -> Found:
+    """The phrase of `any` that stands highest above its threshold; else of `all` the lowest."""
+    # Plain integers: for a handful of phrases an array costs more than it saves.
+    margin_of, sign = margins_q8.item, 1 if compiled.takes_best else -1
+    best, found = -2 * NEVER, ("", 0, 0)
+    for phrase, column, needed in compiled.deciding:
+        margin = margin_of(column)
+        over = sign * (margin - needed)
+        if over > best:
+            best, found = over, (phrase, margin, needed)
+    return found
 
 
 def over_of(compiled: CompiledPolicy, margins_q8: npt.NDArray[np.int16]) -> int:

@@ -1,6 +1,7 @@
 """What one policy knows of one camera."""
 
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any
 
 from moteye.core.change import Scene
@@ -79,9 +80,9 @@ class Track:
         found = {name: getattr(self, name) for name in _NAMES}
         found = {name: value for name, value in found.items() if value != _NEW[name]}
         if self.peak is not None:
-            found["peak"] = astuple(self.peak)
+            found["peak"] = _peak_of(self.peak)
         if self.episode is not None:
-            found["episode"] = astuple(self.episode)
+            found["episode"] = _episode_of(self.episode)
         if self.scene is not None:
             found["scene"] = self.scene.plain()
         return found
@@ -96,6 +97,8 @@ class Track:
         return track
 
 
+_peak_of = attrgetter(*(f.name for f in fields(Peak)))
+_episode_of = attrgetter(*(f.name for f in fields(Episode)))
 _PARTS = ("peak", "episode", "scene")
 _NEW = {f.name: f.default for f in fields(Track) if f.name not in _PARTS}
 _NAMES = tuple(_NEW)

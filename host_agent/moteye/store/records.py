@@ -1,18 +1,16 @@
 """What the store holds, as the rest of the agent has it, and as rows."""
 
-import json
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
+
+import orjson
 
 from moteye.core.decisions import Decision, Gate
 from moteye.core.marks import Mark
 from moteye.core.memory import Memory
 from moteye.core.track import Track
 
-# Made once: `json.dumps` with options makes an encoder for every call.
-_compact = json.JSONEncoder(separators=(",", ":")).encode
-_compact_text = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 @dataclass(slots=True)  # not frozen: one is made for every frame
@@ -84,18 +82,18 @@ _plain_fields = attrgetter(*DECISION[:-1])
 
 def state_text(state: Track | Memory) -> str:
     """A track or a memory as one column."""
-    return _compact(state.plain())
+    return orjson.dumps(state.plain()).decode()
 
 
 def decision_row(decision: Decision) -> tuple[Any, ...]:
     """Values in the order of DECISION."""
     gates = [(gate.name, gate.passed, gate.text) for gate in decision.gates]
-    return (*_plain_fields(decision), _compact_text(gates))
+    return (*_plain_fields(decision), orjson.dumps(gates).decode())
 
 
 def decision_of(row: Any) -> Decision:
     """The decision of a row of the table."""
     values = dict(row._mapping)
     del values["seq"]
-    gates = tuple(Gate(*gate) for gate in json.loads(values.pop("gates")))
+    gates = tuple(Gate(*gate) for gate in orjson.loads(values.pop("gates")))
     return Decision(**values, gates=gates)

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-_SIZES = (64, 16, 4, 1)  # rows a statement: few texts to prepare, whatever the number of rows
+_SIZES = (256, 64, 16, 4, 1)  # rows a statement: few texts to prepare, whatever the number of rows
 
 
 def insert(

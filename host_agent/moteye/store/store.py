@@ -3,11 +3,11 @@
 All methods block; call them from one thread at a time.
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 
 from moteye.core.decisions import Decision
@@ -58,12 +58,12 @@ class Store(Database):
     def tracks(self) -> dict[tuple[str, str], Track]:
         """All tracks, by (fingerprint, device)."""
         rows = self._all(sa.select(schema.tracks))
-        return {(r.fingerprint, r.device): Track.of_plain(json.loads(r.state)) for r in rows}
+        return {(r.fingerprint, r.device): Track.of_plain(orjson.loads(r.state)) for r in rows}
 
     def memories(self) -> dict[tuple[str, str], Memory]:
         """All memories, by (memory, place)."""
         rows = self._all(sa.select(schema.memories))
-        return {(r.memory, r.place): Memory.of_plain(json.loads(r.state)) for r in rows}
+        return {(r.memory, r.place): Memory.of_plain(orjson.loads(r.state)) for r in rows}
 
     def backgrounds(self, encoder: bytes) -> dict[str, Background]:
         """The backgrounds of all cameras whose frames that encoder made."""

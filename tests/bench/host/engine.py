@@ -23,14 +23,14 @@ from moteye.core.engine import Engine
 from moteye.core.presence import Presence
 from moteye.core.seen import Observation
 from moteye.history import Replay
-from moteye.judge import Item, Judge
+from moteye.judge import MOST_A_BATCH, Item, Judge
 from moteye.ledger import Ledger
 from moteye.link.devices import Devices
 from moteye.store import Batch, RecordedEvent, Store
 from moteye.text.space import Space, load_space
 from moteye_protocol import models
 
-BATCH = 64
+BATCH = MOST_A_BATCH  # what the judge takes at once when more waits
 NOT_SEEN_Q8, SEEN_Q8 = -4000, 4000
 
 
