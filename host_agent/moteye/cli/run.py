@@ -19,6 +19,7 @@ from moteye.cli.common import (
     TlsKeyOption,
     set_up_logs,
 )
+from moteye.collector import collect_seldom
 from moteye.config import load_settings
 from moteye.errors import MoteyeError
 
@@ -67,6 +68,7 @@ def run(
 async def run_until_signal(agent: Agent) -> None:
     """Run `agent` until SIGINT or SIGTERM, and let it finish what is under way."""
     task = asyncio.ensure_future(agent.run())
+    calm = asyncio.ensure_future(_calm(agent))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)
@@ -75,6 +77,13 @@ async def run_until_signal(agent: Agent) -> None:
             await task
     except* MoteyeError as group:
         raise _first(group) from None
+    finally:
+        calm.cancel()
+
+
+async def _calm(agent: Agent) -> None:
+    await agent.ready.wait()
+    collect_seldom()
 
 
 def _first(group: BaseExceptionGroup[MoteyeError]) -> MoteyeError:

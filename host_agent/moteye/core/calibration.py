@@ -82,7 +82,7 @@ def background_rows(background: Background, vectors: npt.NDArray[np.floating]) -
 def moments(
     cosines: npt.NDArray[np.float64], used: BOOL
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Cosines, integers in float64[N, K], and which of them count → mean and deviation, float64[K] each."""
+    """Cosines, integers in float64[N, K], and which count → mean and deviation, float64[K]."""
     weight = used.astype(np.float64)
     total = weight.sum(axis=0)
     mean = (cosines * weight).sum(axis=0) / total

@@ -164,6 +164,8 @@ class Engine(Episodes):
         self, observations: list[Observation], margins_q8: Int16
     ) -> Iterator[list[Decision]]:
         """Decide on many frames, one after the other; margins int16[B, K]."""
+        if observations:
+            self.views.make_room(observations[0].time_ms)
         # A camera's own margins are never above the others: a frame that shows a plain policy
         # nothing by these shows it nothing by its own, which need not be computed then.
         if self._layout.mixed:

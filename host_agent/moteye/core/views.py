@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from moteye.core.language import New
 from moteye.core.layout import CompiledPolicy
-from moteye.core.track import Track
+from moteye.core.track import NEAR_MISS_EVERY_MS, Track
 
 Key = tuple[str, str]
+_ROOM = 4096  # tracks that may come before it is looked for some to drop
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,15 @@ class View:
     active: set[int]
     fresh: set[int]
 
+    def idle(self, before_ms: int) -> list[int]:
+        """Whose track is as good as none, its latest near miss being older than `before_ms`."""
+        kept = {*self.active, *self.scope.apart, *self.scope.always}
+        return [
+            index
+            for index, track in self.tracks.items()
+            if not (track.lasting or index in kept) and (track.near_ms or 0) < before_ms
+        ]
+
 
 @dataclass
 class Views:
@@ -51,6 +61,7 @@ class Views:
     _came: dict[str, int] = field(default_factory=dict)
     _looked: dict[str, int] = field(default_factory=dict)
     _time: int = 0
+    _most: int = _ROOM
     _views: dict[str, View] = field(default_factory=dict)
     _scopes: dict[tuple[int, ...], Scope] = field(default_factory=dict)
 
@@ -71,7 +82,8 @@ class Views:
         self._views.clear()
 
     def start(self) -> None:
-        """Every device is looked at for the first time again."""
+        """Every device is looked at for the first time again; what does not last is forgotten."""
+        self.tracks = {key: track for key, track in self.tracks.items() if track.lasting}
         for track in self.tracks.values():
             track.start()
         self._looked.clear()
@@ -91,6 +103,16 @@ class Views:
             track = view.tracks[index] = Track(fresh=index in view.fresh)
             self.tracks[self._rules[index].fingerprint, device] = track
         return track
+
+    def make_room(self, time_ms: int) -> None:
+        """Drop tracks that know nothing any more, now and then: most are of a single near miss."""
+        if len(self.tracks) <= self._most:
+            return
+        for device, view in self._views.items():
+            for index in view.idle(time_ms - NEAR_MISS_EVERY_MS):
+                del view.tracks[index]
+                del self.tracks[self._rules[index].fingerprint, device]
+        self._most = len(self.tracks) + max(_ROOM, len(self.tracks) // 2)
 
     def looked(self, view: View, device: str) -> None:
         """A frame of the device was looked at."""

@@ -12,7 +12,6 @@ from moteye.core.memory import Memory
 from moteye.core.track import Track
 
 
-
 @dataclass(slots=True)  # not frozen: one is made for every frame
 class RecordedEvent:
     """One entry of the recording.

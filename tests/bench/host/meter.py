@@ -36,6 +36,7 @@ async def bare(port: int, count: int) -> None:
 async def agent(port: int, count: int, store: str, policies: str) -> None:
     """The whole agent, durable."""
     from moteye.agent import Agent
+    from moteye.collector import collect_seldom
     from moteye.config import load_settings
 
     structlog.configure(
@@ -46,6 +47,7 @@ async def agent(port: int, count: int, store: str, policies: str) -> None:
     one = Agent(settings)
     running = asyncio.create_task(one.run())
     await one.ready.wait()
+    collect_seldom()
     print("ready", flush=True)
     if not count:
         await running
