@@ -325,7 +325,7 @@ def test_pack_in_a_romfs_is_used_where_it_lies(run, pack: bytes) -> None:
     out = run(
         f"""
 import gc, vfs
-sys.path.append({str(ROOT / "device" / "firmware")!r})
+sys.path += [{str(ROOT / "device" / "firmware")!r}, {str(ROOT / "protocol")!r}]
 from eye import _read
 vfs.mount(vfs.VfsRom(load("rom")), "/rom")
 gc.collect()
