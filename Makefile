@@ -9,7 +9,7 @@ PORT = unix
 DEVICE = unix
 NEWLIB := /usr/lib/arm-none-eabi/newlib/nano.specs
 
-.PHONY: help setup demo test arm-tools check fix generate firmware evaluate bench-device bench-host scenes nets powercut fuzz soak clean data-cc3m data-coco data-flowers102 data-food101
+.PHONY: train-smoke help setup demo test arm-tools check fix generate firmware evaluate bench-device bench-host scenes nets powercut fuzz soak clean data-cc3m data-coco data-flowers102 data-food101
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
@@ -76,6 +76,11 @@ generate: $(STAMP) ## write what follows from protocol/wire.toml and the policy 
 evaluate: $(STAMP) ## reprint the model card's figures from the committed weights
 	@PYTHONPATH=training $(BIN)/python -m moteye_training evaluate $(ARGS)
 	@$(BIN)/python tests/bench/promises.py
+
+train-smoke: $(STAMP) ## the whole training on a small part of the photos: every step, no shipped file touched
+	@$(BIN)/python -m pip install -q -e '.[training]'
+	@rm -rf build/train/smoke
+	@time PYTHONPATH=training $(BIN)/python -m moteye_training all --smoke $(ARGS)
 
 bench-device: $(STAMP) ## instructions, arena and flash of the device engine under QEMU (ARGS="--models DIR --profile")
 	@scripts/need arm-none-eabi-gcc=gcc-arm-none-eabi arm-none-eabi-gcc=libnewlib-arm-none-eabi qemu-system-arm=qemu-system-arm

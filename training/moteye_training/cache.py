@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing as mp
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -37,3 +37,20 @@ def run_parts(
         process.join()
     if any(process.exitcode for process in running):
         raise RuntimeError(f"a worker failed on {what}: see its message above")
+
+
+def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Write a file beside and rename it, so that the one that is there stays until this is whole.
+
+    Raises OSError that names the file, the one that is there untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            write(file)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        kept = "; the earlier one is kept" if path.exists() else ""
+        raise OSError(error.errno, f"not written: {error.strerror}{kept}", str(path)) from error

@@ -23,7 +23,7 @@ from .bank import (
     to_int8,
 )
 from .data import Photo, is_validation, open_photo
-from .encoder import Encoder, split_work
+from .encoder import EMBEDDING, Encoder, split_work
 from .space import DIMS, Space
 from .text import F32, PROMPTS, TextCache
 from .truth import COCO_NAMES, presence_matrix
@@ -32,10 +32,15 @@ HOME_PRIOR = 0.05
 """Assumed share of frames that show what a phrase names, as before a home camera."""
 
 
-def encode_photos(photos: Sequence[Photo], encoder: Path) -> NDArray[np.int8]:
-    """int8[N, 256] as the device gives: box average to 96 x 96, reference kernels."""
-    runner = Encoder(encoder)
+def see_photos(photos: Sequence[Photo], encoder: Path, reference: bool = True) -> NDArray[np.int8]:
+    """All that the device's encoder gives, int8[N, ...]: box average, reference kernels."""
+    runner = Encoder(encoder, reference)
     return np.stack([runner(box_resize(np.asarray(open_photo(photo)))) for photo in photos])
+
+
+def encode_photos(photos: Sequence[Photo], encoder: Path) -> NDArray[np.int8]:
+    """Embeddings int8[N, 256] as the device gives."""
+    return see_photos(photos, encoder)[:, :EMBEDDING]
 
 
 def validation_pairs(photos: Sequence[Photo], cache: TextCache) -> tuple[F32, NDArray[np.int8]]:

@@ -97,6 +97,19 @@ def single_rows(rows: dict[str, dict[str, Any]], identities: Sequence[str]) -> l
     return lines
 
 
+def boxes_table(rows: dict[str, dict[str, Any]]) -> list[str]:
+    """Centroid F1 and AP50 of each name, and their means."""
+    lines = ["| name | centroid F1 | AP50 |", "|---|---|---|"]
+    for identity, entry in rows.items():
+        _, group, *rest = identity.split(".")
+        if group == "boxes" and rest[-1] == "f1":
+            area = rows[identity.removesuffix("f1") + "ap50"]["value"]
+            name = rest[0].replace("_", " ")
+            lines.append(f"| {name} | {entry['value']:.2f} | {area:.2f} |")
+    means = [rows[f"fast.boxes.{kind}"]["value"] for kind in ("centroid_f1_top10", "ap50")]
+    return [*lines, f"| **mean** | {means[0]:.3f} | {means[1]:.3f} |"]
+
+
 def write_card(bench: Path, pack: Path, space: Path, template: Path) -> None:
     """Fill the template's `{{...}}` places; write `CARD.md` and `metrics.json` in the pack."""
     entries = json.loads(bench.read_text())
@@ -120,6 +133,20 @@ def write_card(bench: Path, pack: Path, space: Path, template: Path) -> None:
         ),
         "sha256": digest,
         "bytes": f"{(pack / 'encoder.tflite').stat().st_size:,}",
+        "boxes": "\n".join(boxes_table(rows)),
+        "presence": "\n".join(
+            single_rows(
+                rows,
+                (
+                    "fast.household24.d64.map", "fast.household24.cells.map",
+                    "fast.household24.together.map", "fast.plants.d64.auc",
+                    "fast.plants.cells.auc", "fast.plants.together.auc",
+                ),
+            )
+        ),
+        "threshold": str(calibration["boxes"]["threshold"]),
+        "weight": str(calibration["boxes"]["weight"]),
+        "held": str(calibration["boxes"]["photos"]),
         "fit": json.dumps(calibration["dims"]["64"]),
         "exclusion": json.dumps(calibration["exclusion"]["measured"]),
     }  # fmt: skip

@@ -1,7 +1,7 @@
 """Command line: `python -m moteye_training all --out build/train`.
 
-Steps, each also alone and each resumable: teach, distil, export, evaluate. `--smoke` runs them on
-a small part of the data into `OUT/smoke`, in minutes, and touches no delivered file.
+Steps, each also alone and each resumable: teach, distil, export, boxes, evaluate. `--smoke` runs
+them on a small part of the data into `OUT/smoke`, in minutes, and touches no delivered file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from .data import data_root, models_root
 from .pipeline import Paths, Plan, Run
 
 REPO = Path(__file__).resolve().parents[2]
-STEPS = ("teach", "distil", "export", "background", "evaluate", "evaluate-text", "evaluate-float")
+STEPS = (
+    "teach", "distil", "export", "background", "boxes", "evaluate", "evaluate-text",
+    "evaluate-float",
+)  # fmt: skip
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--views", type=int, default=4, help="views a photo, the whole one included")
     p.add_argument("--align-epochs", type=float, default=18)
     p.add_argument("--minutes", type=float, default=60, help="time for the student's training")
+    p.add_argument("--dense-minutes", type=float, default=10, help="time for the dense head's")
     p.add_argument("--init", type=Path, help="start the student from this student.pt")
     p.add_argument(
         "--source", action="append", default=[], metavar="NAME=FOLDER",
@@ -53,7 +57,10 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> None:
     """Run the steps asked for."""
     a = parser().parse_args(arguments)
-    plan = Plan(a.views, a.align_epochs, a.minutes, a.workers, init=a.init, sources=tuple(a.source))
+    plan = Plan(
+        a.views, a.align_epochs, a.minutes, a.dense_minutes, a.workers, init=a.init,
+        sources=tuple(a.source),
+    )  # fmt: skip
     out, repo, bench = a.out, a.repo, a.bench
     if a.smoke:
         plan, out = plan.smaller(), a.out / "smoke"
@@ -62,7 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
     run = Run(paths, plan, a.device)
     if a.smoke:
         pipeline.copy_for_smoke(run)
-    steps = ("teach", "distil", "export", "evaluate") if a.step == "all" else (a.step,)
+    steps = ("teach", "distil", "export", "boxes", "evaluate") if a.step == "all" else (a.step,)
     for step in steps:
         print(f"== {step}", flush=True)
         if step == "teach":
@@ -73,6 +80,8 @@ def main(arguments: list[str] | None = None) -> None:
             pipeline.export(run, a.checkpoint)
         elif step == "background":
             pipeline.background(run)
+        elif step == "boxes":
+            pipeline.boxes(run)
         elif step == "evaluate":
             evaluate_step(paths, plan, not (a.no_teacher or a.smoke), a.card)
         else:
@@ -90,10 +99,12 @@ def evaluate_step(paths: Paths, plan: Plan, with_teacher: bool, card: bool) -> N
 
     evaluate(
         paths.data, paths.models, paths.encoder, paths.space, paths.alignment, paths.bench,
-        plan.workers, with_teacher,
+        plan.workers, with_teacher, reference=not plan.smoke,
     )  # fmt: skip
     if card:
         from .card import write_card
+        from .plots import draw
 
         template = Path(__file__).parent / "card_template.md"
         write_card(paths.bench, paths.pack, paths.space, template)
+        draw(paths.pack / "metrics.json", paths.pack)

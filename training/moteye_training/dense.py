@@ -20,14 +20,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from .dense_measure import DIM
 from .dense_rows import Cells, Named, Vocabulary
 from .distil import rate_factor, save_checkpoint
 from .student import ConvBn
 from .text import F32
 
-SIDE, DIM = 6, 64
+SIDE = 6
 VALUES = DIM + 5
-WIDTH = 96
+WIDTH = 112
 PRIOR = -4.5
 """Log-odds that the head starts with."""
 REACH = 7.9
@@ -42,8 +43,10 @@ class DenseHead(nn.Module):
         self.near = ConvBn(near, WIDTH, relu6=False)
         self.far = ConvBn(far, WIDTH, relu6=False)
         self.around = ConvBn(WIDTH, WIDTH, 3, groups=WIDTH)
+        self.mixed = ConvBn(WIDTH, WIDTH)
+        self.wider = ConvBn(WIDTH, WIDTH, 3, groups=WIDTH)
         self.out = nn.Conv2d(WIDTH, VALUES, 1)
-        nn.init.normal_(self.out.weight, std=0.01)
+        nn.init.normal_(self.out.weight, std=0.03)
         with torch.no_grad():
             assert self.out.bias is not None
             self.out.bias.zero_()
@@ -53,8 +56,9 @@ class DenseHead(nn.Module):
     def forward(self, near: Tensor, far: Tensor) -> Tensor:
         """The cells' values."""
         wide = F.interpolate(self.far(far), scale_factor=2.0, mode="nearest")
-        y: Tensor = self.out(self.around(F.relu6(self.near(near) + wide)))
-        return y
+        y = self.around(F.relu6(self.near(near) + wide))
+        y = self.out(self.wider(self.mixed(y)))
+        return torch.as_tensor(y)
 
 
 @dataclass(frozen=True)
@@ -110,8 +114,8 @@ def cell_logits(values: Tensor, names: Tensor) -> Tensor:
 
 
 def cell_edges(values: Tensor) -> Tensor:
-    """[B, 36, 4]: edges in shares of the picture."""
-    away = values[..., DIM + 1 :].clamp(min=0)
+    """[B, 36, 4]: edges in shares of the picture; distances below 0 still learn."""
+    away = values[..., DIM + 1 :]
     middle = torch.from_numpy(middles()).to(values.device)
     return torch.cat([middle - away[..., :2], middle + away[..., 2:]], -1)
 
@@ -136,10 +140,10 @@ def edges_loss(given: Tensor, wanted: Tensor) -> Tensor:
 class DenseOptions:
     """Settings of one run."""
 
-    minutes: float = 8
-    batch: int = 192
-    rate: float = 2e-3
-    weight_decay: float = 0.05
+    minutes: float = 10
+    batch: int = 128
+    rate: float = 4e-3
+    weight_decay: float = 0.02
     unrelated: int = 96
     """Words drawn for each batch of which no cell may be sure."""
     unrelated_weight: float = 0.05
@@ -205,7 +209,7 @@ def train_dense(
         edges = torch.from_numpy(truth.edges[rows])
         boxed = ~torch.isnan(edges[..., 0])
         loss_edges = edges_loss(cell_edges(values)[boxed], edges[boxed])
-        loss = loss_class + options.unrelated_weight * loss_word + 2 * loss_edges
+        loss = loss_class + options.unrelated_weight * loss_word + 4 * loss_edges
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(head.parameters(), 5.0)
@@ -246,3 +250,10 @@ def dense_values(head: DenseHead, cells: Cells, steps: Any, rows: NDArray[np.int
     ]
     head.train(training)
     return np.concatenate(parts).astype(np.float32)
+
+
+def load_dense(path: Path, cells: Cells) -> DenseHead:
+    """The head in `dense.pt`."""
+    head = DenseHead(cells.near.shape[3], cells.far.shape[3])
+    head.load_state_dict(torch.load(path, weights_only=True)["head"])
+    return head.eval()

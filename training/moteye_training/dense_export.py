@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from . import tflite_writer as tw
 from .dense import DIM, DenseHead, inputs
+from .dense_measure import EDGE_STEPS, LOGIT_STEPS
 from .dense_rows import FAR, NEAR, Cells
 from .student import ConvBn, folded_forward
 from .text import F32
 from .tflite_writer import GraphWriter, Tensor
 
 ADDED = "dense/"
-LOGIT_STEPS, EDGE_STEPS = 16, 128
 
 
 def _range(x: torch.Tensor) -> tuple[float, int]:
@@ -54,7 +54,8 @@ def add_dense(
     y = tw.enlarge(graph, ADDED + "enlarged", y, x.shape[1] // y.shape[1])
     six = tw.range_to_quantisation(0, 6)
     x = tw.add(graph, ADDED + "sum", x, y, *six, relu6=True)
-    x = _conv(graph, ADDED + "around", head.around, x, six)
+    for name, layer in (("around", head.around), ("mixed", head.mixed), ("wider", head.wider)):
+        x = _conv(graph, ADDED + name, layer, x, six)
     embedding = graph.named("embedding")
     weight, bias = output_weights(head, embedding.scale)
     x = tw.conv(graph, ADDED + "cells", x, weight, bias, 1, False, embedding.scale, 0)

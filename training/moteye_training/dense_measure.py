@@ -17,6 +17,32 @@ LEAST = -2.0
 """Log-odds from which a box is told (a prototype set's `margin_q8`)."""
 
 
+DIM, LOGIT_STEPS, EDGE_STEPS = 64, 16, 128
+"""Entries of a cell that are compared; integers of a log-odds, and of a share of the picture."""
+
+
+def values_of(cells: NDArray[np.int8]) -> F32:
+    """Cells int8[N, side * side * 69] of the encoder file -> values float32[N, side², 69]."""
+    values = cells.reshape(len(cells), -1, DIM + 5).astype(np.float32)
+    values[..., : DIM + 1] /= LOGIT_STEPS
+    values[..., DIM + 1 :] /= EDGE_STEPS
+    return values
+
+
+def cell_logits(values: F32, names: F32) -> F32:
+    """Log-odds [N, cells, K] of names [K, 64] of length 1."""
+    return np.asarray(values[..., :DIM] @ names.T + values[..., DIM : DIM + 1], np.float32)
+
+
+def cell_edges(values: F32) -> F32:
+    """Edges [N, cells, 4] in shares of the picture."""
+    side = round(values.shape[1] ** 0.5)
+    at = (np.arange(side, dtype=np.float32) + 0.5) / side
+    middle = np.stack([np.tile(at, side), np.repeat(at, side)], 1)
+    away = values[..., DIM + 1 :].clip(min=0)
+    return np.concatenate([middle - away[..., :2], middle + away[..., 2:]], -1).clip(0, 1)
+
+
 @dataclass(frozen=True)
 class Found:
     """Boxes of one name over all photos: photo int[M], log-odds float[M], edges float[M, 4]."""

@@ -24,7 +24,7 @@ from .data import Photo, open_photo
 from .pseudo import SURE
 from .text import F32
 from .towers import STUDENT_SIDE, retarget
-from .truth import COCO_NAMES
+from .truth import COCO_NAMES, POTTED_SOURCES
 
 NEAR, FAR = "block14/expand", "block17/project"
 """Tensors of the encoder: 6x6 cells at stride 16, and 3x3 at stride 32 with the wider view."""
@@ -33,8 +33,15 @@ DENSE_VIEW = 200
 LEAST_SHARE = 0.5
 """A box of which a crop keeps less is no box of the crop."""
 
+GARDEN = "garden plant"
+"""Name of the middle of a photo of one: nobody boxed them, but it is what the photo is of."""
+MIDDLE = (0.1, 0.1, 0.9, 0.9)
+OF_MIDDLE = dict.fromkeys(POTTED_SOURCES, "potted plant") | {"garden-plants": GARDEN}
+ABSENT_WITH = {"flower": ("potted plant", "vase"), "plant": ("potted plant",)}
+"""Words of which there is none where these are known to lack."""
 SAME_AS: dict[str, tuple[str, ...]] = {
-    "plant": ("potted plant",), "house plant": ("potted plant",), "flower pot": ("potted plant",),
+    "plant": ("potted plant", GARDEN), "flower": (GARDEN,),
+    "house plant": ("potted plant",), "flower pot": ("potted plant",),
     "television": ("tv",), "screen": ("tv", "laptop"), "computer": ("laptop",), "sofa": ("couch",),
     "mug": ("cup",), "coffee cup": ("cup",), "glass": ("wine glass", "cup"), "bike": ("bicycle",),
     "motorbike": ("motorcycle",), "plane": ("airplane",), "phone": ("cell phone",),
@@ -157,6 +164,8 @@ def photo_boxes(photo: Photo, detected: F32 | None) -> Named:
         return [
             (n, x0 / wide, y0 / high, x1 / wide, y1 / high) for x0, y0, x1, y1, n in photo.boxes
         ]
+    if photo.source in OF_MIDDLE:
+        return [(OF_MIDDLE[photo.source], *MIDDLE)]
     if detected is None:
         return []
     sure = detected[detected[:, 1] > SURE]
@@ -195,7 +204,7 @@ class Vocabulary:
 
 def make_vocabulary(photos: Sequence[Photo]) -> Vocabulary:
     """COCO's names, other words for them, and further names of boxes."""
-    further = sorted({n for p in photos for n in p.box_names} - {*COCO_NAMES, *SAME_AS})
+    further = sorted({n for p in photos for n in p.box_names} - {*COCO_NAMES, *SAME_AS, GARDEN})
     names = (*COCO_NAMES, *SAME_AS, *further)
     members = [(n,) for n in COCO_NAMES] + list(SAME_AS.values()) + [(n,) for n in further]
     return Vocabulary(names, tuple(members))
@@ -207,13 +216,13 @@ def known_columns(
     """bool[N, names]: whether a cell without a box of the name says that it is not there.
 
     Of COCO's names by `presence` int8[N, 80], of other words where that is known of all they stand
-    for, of further names where the photo has a box of them.
+    for, and of any name where the photo has a box of it.
     """
     known = np.zeros((len(presence), len(vocabulary.names)), np.bool_)
     column = {name: at for at, name in enumerate(COCO_NAMES)}
-    for at, members in enumerate(vocabulary.members):
-        if all(member in column for member in members):
-            known[:, at] = (presence[:, [column[m] for m in members]] >= 0).all(1)
-        else:
-            known[:, at] = [any(box[0] in members for box in some) for some in boxes]
+    for at, (name, members) in enumerate(zip(vocabulary.names, vocabulary.members, strict=True)):
+        asked = [column[m] for m in ABSENT_WITH.get(name, members) if m in column]
+        if asked:
+            known[:, at] = (presence[:, asked] >= 0).all(1)
+        known[:, at] |= [any(box[0] in members for box in some) for some in boxes]
     return known

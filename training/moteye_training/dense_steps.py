@@ -10,8 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .data import Photo, is_validation
-from .dense_measure import boxes_of_name, f1_at, matched, precision_area
+from .dense_measure import (
+    boxes_of_name,
+    cell_edges,
+    cell_logits,
+    f1_at,
+    matched,
+    precision_area,
+)
 from .dense_rows import (
+    Cells,
     FeatureTower,
     Named,
     Vocabulary,
@@ -113,9 +121,25 @@ def box_measures(
     }  # fmt: skip
 
 
-def train(run: Run) -> DenseHead:
-    """Train the head on the shipped encoder's features; `dense.pt` in the run's folder."""
-    from .dense import DenseOptions, assign, dense_values, train_dense
+def add_cells(run: Run) -> None:
+    """Train the head, put it behind the encoder's graph, and choose what is chosen for it."""
+    from .calibrate_boxes import calibrate_boxes
+    from .dense_export import graft
+
+    head, data, cells = train(run)
+    train_rows = np.flatnonzero(data.weight)
+    ranges = train_rows[:: max(1, len(train_rows) // run.plan.calibration_photos)]
+    graft(run.paths.encoder, head, cells, FeatureTower(run.paths.encoder).steps, ranges)
+    chosen = calibrate_boxes(
+        run.photos, run.paths.encoder, run.space, run.text_cache, run.paths.space,
+        run.plan.workers,
+    )  # fmt: skip
+    print(f"boxes: {chosen}")
+
+
+def train(run: Run) -> tuple[DenseHead, DenseData, Cells]:
+    """Train the head on the encoder's features; `dense.pt` in the run's folder."""
+    from .dense import DenseOptions, assign, dense_values, load_dense, train_dense
 
     data, folder, encoder = dense_data(run), run.paths.out / "dense", run.paths.encoder
     cells = fill_cells(folder, encoder, data.photos, data.rows, run.plan.workers)
@@ -137,22 +161,16 @@ def train(run: Run) -> DenseHead:
 
     def check(head: DenseHead) -> dict[str, float]:
         values = dense_values(head, cells, steps, held)
-        logits, edges = logits_and_edges(values, names[: len(COCO_NAMES)])
+        logits, edges = cell_logits(values, names[: len(COCO_NAMES)]), cell_edges(values)
         return box_measures(logits, edges, [data.boxes[n] for n in held_photos], known)
 
     options = DenseOptions(minutes=run.plan.dense_minutes)
     words = prefixes(run, tags[::4])
-    return train_dense(
+    done = run.paths.out / "dense.pt"
+    if done.exists():
+        print("boxes: dense.pt is there, not trained again")
+        return load_dense(done, cells), data, cells
+    head = train_dense(
         cells, steps, truth, data.weight, names, words, options, run.paths.out, check
     )
-
-
-def logits_and_edges(values: F32, names: F32) -> tuple[F32, F32]:
-    """Values [N, 36, 69], names [K, 64] of length 1 -> logits [N, 36, K], edges [N, 36, 4]."""
-    import torch
-
-    from .dense import cell_edges, cell_logits
-
-    given = torch.from_numpy(values)
-    logits = cell_logits(given, torch.from_numpy(names)).numpy()
-    return logits, cell_edges(given).clamp(0, 1).numpy()
+    return head, data, cells

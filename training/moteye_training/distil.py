@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from .cache import write_whole
 from .losses import (
     alike_texts,
     cosine_loss,
@@ -215,11 +216,8 @@ def refresh_statistics(
 
 
 def save_checkpoint(path: Path, **state: Any) -> None:
-    """Write beside, then rename: a cut never leaves half a checkpoint."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    part.replace(path)
+    """Write all or nothing: neither a cut nor a full disk costs the checkpoint that is there."""
+    write_whole(path, lambda file: torch.save(state, file))
 
 
 def distil(

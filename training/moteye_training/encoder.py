@@ -12,12 +12,14 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
+EMBEDDING = 256
+"""Values of the embedding, which stand first."""
 U8 = NDArray[np.uint8]
 I8 = NDArray[np.int8]
 
 
 class Encoder:
-    """The encoder file: uint8[96, 96, 3] -> int8[256].
+    """The encoder file: uint8[96, 96, 3] -> int8[N], the embedding and what stands behind it.
 
     `reference` runs TFLite's reference kernels, bit for bit what the device computes; without it
     XNNPACK runs, 10 times faster, and differs by up to some steps.
@@ -33,15 +35,15 @@ class Encoder:
         self._input, self._output = given["index"], out["index"]
 
     def __call__(self, pixels: U8) -> I8:
-        """Embedding of one picture."""
+        """All that one picture gives."""
         signed = (pixels.astype(np.int16) - 128).astype(np.int8)
         self._runner.set_tensor(self._input, signed[None])
         self._runner.invoke()
         return np.array(self._runner.get_tensor(self._output)[0], np.int8)
 
     def many(self, pixels: U8) -> I8:
-        """int8[N, 256] of uint8[N, 96, 96, 3]."""
-        return np.stack([self(picture) for picture in pixels])
+        """Embeddings int8[N, 256] of uint8[N, 96, 96, 3]."""
+        return np.stack([self(picture)[:EMBEDDING] for picture in pixels])
 
 
 def split_work(

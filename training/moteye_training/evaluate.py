@@ -16,14 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .augment import squash
-from .bank import Bank, Exclusion, expected_calibration_error, prefix_cosine
-from .calibrate import HOME_PRIOR, encode_photos
+from .bank import expected_calibration_error
+from .calibrate import HOME_PRIOR, see_photos
+from .calibrate_boxes import background_z
 from .data import Photo, evaluation_photos, open_photo
-from .encoder import split_work
+from .dense_measure import values_of
+from .encoder import EMBEDDING, split_work
+from .evaluate_boxes import cell_figures
+from .plots import CUT
 from .protocol import Measured, Protocol, make_protocol, measure_embeddings
-from .space import DIMS, load_space
+from .space import DIMS, Space, load_space
 from .teacher import TeacherHead
-from .text import TextTower
+from .text import WIDTH, TextTower
 from .towers import TEACHER_SIDE, Towers
 from .truth import HOUSEHOLD
 
@@ -111,13 +115,7 @@ def time_phrase(text: TextTower, count: int = 40) -> float:
 def calibration_error(protocol: Protocol, embeddings: NDArray[np.int8], folder: Path) -> float:
     """ECE of P(present), 24 household phrases on `coco-eval`, 64 dimensions, at HOME_PRIOR."""
     stored = json.loads((folder / "calibration.json").read_text())
-    with np.load(folder / "bank.npz") as arrays:
-        bank = Bank(arrays["embeddings"], arrays["content"])
-    exclusion = stored["exclusion"]
-    rule = Exclusion(exclusion["cosine"], exclusion["robust_z"], exclusion["most"])
-    phrases = protocol.phrases(HOUSEHOLD)
-    mean, std = bank.statistics(phrases, 64, rule)
-    z = (prefix_cosine(embeddings[protocol.household_rows], phrases, 64) - mean) / std
+    z = background_z(folder, embeddings[protocol.household_rows], protocol.phrases(HOUSEHOLD))
     probability = 1 / (1 + np.exp(-(stored["dims"]["64"]["a"] * z + stored["dims"]["64"]["b"])))
     present = protocol.household_known == 1
     share = present.mean()
@@ -125,6 +123,26 @@ def calibration_error(protocol: Protocol, embeddings: NDArray[np.int8], folder: 
     return expected_calibration_error(
         probability.ravel(), present.ravel(), weight.ravel().astype(np.float32)
     )
+
+
+def cell_rows(protocol: Protocol, given: NDArray[np.int8], folder: Path) -> list[dict[str, Any]]:
+    """Rows of the boxes, and of presence with the cells' help."""
+    z = {
+        name: background_z(folder, given[rows, :EMBEDDING], protocol.phrases(phrases))
+        for name, rows, phrases in (
+            ("household", protocol.household_rows, HOUSEHOLD),
+            ("plants", protocol.plant_rows, ("potted plant",)),
+        )
+    }
+    z["plants"] = z["plants"][:, 0]
+    figures = cell_figures(protocol, values_of(given[:, EMBEDDING:]), z, folder)
+    rows = []
+    for name, m in figures.items():
+        interval = f", 95 % {m.low:.3f}-{m.high:.3f}" if np.isfinite(m.low) else ""
+        note = f"n={m.n}{interval}, chance {m.chance:.3f}, 64 dimensions"
+        rows.append(row(f"fast.{name}", m.value, "share", note))
+        print(f"{name:34}{m.value:8.3f}{interval}")
+    return rows
 
 
 def print_table(results: Results) -> None:
@@ -143,27 +161,38 @@ def print_table(results: Results) -> None:
 
 def evaluate(
     data: Path, models: Path, encoder: Path, space_folder: Path, alignment: Path, out: Path,
-    workers: int = 2, with_teacher: bool = True,
+    workers: int = 2, with_teacher: bool = True, reference: bool = True,
 ) -> Results:  # fmt: skip
-    """Measure encoder, teacher and text tower; print the tables and write `encoder.json`."""
+    """Measure encoder, teacher and text tower; print the tables and write `encoder.json`.
+
+    Without `reference` the encoder runs on faster kernels that differ by steps: a smoke run.
+    """
     started = time.monotonic()
     text, space = TextTower(space_folder), load_space(space_folder / "projection.npz")
     photos = evaluation_photos(data)
     protocol = make_protocol(photos, text, space)
-    embeddings = split_work(encode_photos, photos, encoder, workers=workers)
+    given = split_work(see_photos, photos, encoder, reference, workers=workers)
+    embeddings = given[:, :EMBEDDING]
     floats = embeddings.astype(np.float32)
     results: Results = {"fast": {d: measure_embeddings(protocol, floats, d) for d in DIMS}}
     rows: list[dict[str, Any]] = []
     if with_teacher:
         raw = split_work(teacher_rows, photos, models, workers=workers)
-        target = space.pictures(TeacherHead(alignment)(raw.astype(np.float32)))
+        raw = raw.astype(np.float32)
+        target = space.pictures(TeacherHead(alignment)(raw))
         results["teacher"] = {d: measure_embeddings(protocol, target, d) for d in DIMS}
         rows += model_rows("teacher", results["teacher"], None)
+        plain = Space(np.eye(WIDTH, dtype=np.float32), *np.zeros((2, WIDTH), np.float32))
+        as_it_is, raw_targets = make_protocol(photos, text, plain), TeacherHead(alignment)(raw)
+        cut = {d: measure_embeddings(as_it_is, raw_targets, d) for d in DIMS}
+        rows += model_rows(CUT, cut, None)
         ratio = mean_ratio(results["fast"][256], results["teacher"][256])
         rows.append(row("fast.over_teacher", ratio, "ratio", ", ".join(RATIO_OF)))
     rival = results["teacher"][256] if with_teacher else None
     rows += model_rows("fast", results["fast"], rival)
     note = f"24 phrases x {len(protocol.household_rows)} photos, 64 dimensions, prior {HOME_PRIOR}"
+    if given.shape[1] > EMBEDDING:
+        rows += cell_rows(protocol, given, space_folder)
     error = calibration_error(protocol, embeddings, space_folder)
     rows.append(row("fast.ece", error, "share", note))
     conditions = "one thread, five prompts, median of 40 phrases"

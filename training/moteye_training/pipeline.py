@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from .cache import write_whole
 from .data import Photo, training_photos
 from .pseudo import add_detected, detect, detected_rows
 from .sources import read_sources
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
     from .student import Student
     from .validate import Validation
+
+
+SMOKE_SHARE = 60
 
 
 @dataclass(frozen=True)
@@ -80,10 +84,11 @@ class Plan:
     """Further photos, each NAME=FOLDER (see `sources`)."""
 
     def smaller(self) -> Plan:
-        """The same steps in a few minutes."""
+        """The same steps in a minute or two."""
         return replace(
-            self, views=2, align_epochs=4, minutes=0.5, calibration_photos=64, smoke=True
-        )
+            self, views=2, align_epochs=4, minutes=0.2, dense_minutes=0.1, calibration_photos=64,
+            smoke=True,
+        )  # fmt: skip
 
 
 class Run:
@@ -104,10 +109,10 @@ class Run:
 
     @cached_property
     def photos(self) -> list[Photo]:
-        """Training photos, those of further sources last; in a smoke run every twentieth."""
+        """Training photos, those of further sources last; in a smoke run every SMOKE_SHARE-th."""
         shipped = training_photos(self.paths.data)
         more = read_sources(self.plan.sources, self.paths.data, self.paths.out / "sources")
-        return (shipped + more)[:: 20 if self.plan.smoke else 1]
+        return (shipped + more)[:: SMOKE_SHARE if self.plan.smoke else 1]
 
     @cached_property
     def text_cache(self) -> TextCache:
@@ -184,8 +189,7 @@ def teach(run: Run) -> None:
             AlignOptions(epochs=run.plan.align_epochs, batch=128 if run.plan.smoke else 512),
             run.device,
         )
-        paths.alignment.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(paths.alignment, **weights)  # type: ignore[arg-type]
+        write_whole(paths.alignment, lambda file: np.savez_compressed(file, **weights))  # type: ignore[arg-type]
     projection = paths.space / "projection.npz"
     if not projection.exists():
         train = np.flatnonzero(training_mask(run.photos))
@@ -279,8 +283,15 @@ def export(run: Run, checkpoint: Path | None = None) -> None:
     background(run)
 
 
+def boxes(run: Run) -> None:
+    """The dense head behind the encoder's graph; bank and calibration stay what they were."""
+    from .dense_steps import add_cells
+
+    add_cells(run)
+
+
 def background(run: Run) -> None:
-    """`bank.npz` and `calibration.json` for the present encoder."""
+    """`bank.npz` and `calibration.json` for the present encoder's embedding; `boxes` goes after."""
     from .calibrate import build_background
 
     result = build_background(

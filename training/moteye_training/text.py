@@ -15,6 +15,8 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from .cache import write_whole
+
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
 
@@ -106,10 +108,10 @@ class TextCache:
             return
         rows = self._tower.phrases(missing) if prompted else self._tower.encode(missing)
         self._rows.update(zip((prefix + t for t in missing), rows, strict=True))
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         keys = list(self._rows)
         vectors = np.stack([self._rows[k] for k in keys]).astype(np.float16)
-        np.savez(self._path, tag=self._tag, texts=np.array(keys), vectors=vectors)
+        arrays = {"tag": np.array(self._tag), "texts": np.array(keys), "vectors": vectors}
+        write_whole(self._path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
 
     def get(self, texts: Sequence[str], prompted: bool) -> F32:
         """float32[len(texts), 384]; embeds what is missing."""
