@@ -14,8 +14,8 @@ SET, EARLIER = b"set now!", b"set then"
 
 
 @pytest.fixture
-def agent(tmp_path):
-    """An agent whose policies see a cat and a dog, and whose devices may use an earlier set."""
+def reception(tmp_path):
+    """The reception of an agent whose policies see a cat and a dog, and whose devices may use an earlier set."""
     (tmp_path / "moteye.yaml").write_text("broker: mqtt://127.0.0.1:1\n")
     agent = Agent(load_settings(tmp_path / "moteye.yaml"))
     forms = {SET: ("a cat", "a dog"), EARLIER: ("a bird", "a dog", "a cat")}
@@ -24,10 +24,10 @@ def agent(tmp_path):
         names = forms.get(name)
         return names and SimpleNamespace(prototypes=SimpleNamespace(names=names))
 
-    agent.fleet = SimpleNamespace(form=form)
+    agent.reception._fleet = SimpleNamespace(form=form)
     built = SimpleNamespace(prototypes=SimpleNamespace(names=forms[SET]))
     agent.judge.compiled = SimpleNamespace(built=built)
-    return agent
+    return agent.reception
 
 
 def embedding(boxes, name=SET):
@@ -38,20 +38,23 @@ def embedding(boxes, name=SET):
     )  # fmt: skip
 
 
-def test_rows_are_the_policies_columns(agent):
+def test_rows_are_the_policies_columns(reception):
     told = [WireBox(1, 700, 0, 10, 400, 4096), WireBox(0, -3, 5, 5, 6, 6)]
-    assert agent._boxes(embedding(told)) == (Box(1, 700, 0, 10, 400, 4096), Box(0, -3, 5, 5, 6, 6))
-    assert agent._boxes(embedding([])) == ()
+    assert reception._boxes(embedding(told)) == (
+        Box(1, 700, 0, 10, 400, 4096),
+        Box(0, -3, 5, 5, 6, 6),
+    )
+    assert reception._boxes(embedding([])) == ()
 
 
-def test_rows_of_an_earlier_set_go_by_their_names(agent):
+def test_rows_of_an_earlier_set_go_by_their_names(reception):
     told = [WireBox(0, 900, 0, 0, 9, 9), WireBox(2, 800, 1, 1, 9, 9), WireBox(7, 1, 0, 0, 1, 1)]
-    assert agent._boxes(embedding(told, EARLIER)) == (Box(0, 800, 1, 1, 9, 9),)
+    assert reception._boxes(embedding(told, EARLIER)) == (Box(0, 800, 1, 1, 9, 9),)
 
 
 @pytest.mark.parametrize(("boxes", "name"), [(None, SET), ([], b"unknown!"), ([], None)])
-def test_nothing_told_is_not_nothing_there(agent, boxes, name):
-    assert agent._boxes(embedding(boxes, name)) is None
+def test_nothing_told_is_not_nothing_there(reception, boxes, name):
+    assert reception._boxes(embedding(boxes, name)) is None
 
 
 @pytest.mark.parametrize(
