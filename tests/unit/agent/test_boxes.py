@@ -15,7 +15,7 @@ SET, EARLIER = b"set now!", b"set then"
 
 @pytest.fixture
 def reception(tmp_path):
-    """The reception of an agent whose policies see a cat and a dog, and whose devices may use an earlier set."""
+    """That of an agent that looks for a cat and a dog, and whose devices may use an earlier set."""
     (tmp_path / "moteye.yaml").write_text("broker: mqtt://127.0.0.1:1\n")
     agent = Agent(load_settings(tmp_path / "moteye.yaml"))
     forms = {SET: ("a cat", "a dog"), EARLIER: ("a bird", "a dog", "a cat")}
@@ -24,7 +24,7 @@ def reception(tmp_path):
         names = forms.get(name)
         return names and SimpleNamespace(prototypes=SimpleNamespace(names=names))
 
-    agent.reception._fleet = SimpleNamespace(form=form)
+    agent.in_force.fleet = SimpleNamespace(form=form)
     built = SimpleNamespace(prototypes=SimpleNamespace(names=forms[SET]))
     agent.judge.compiled = SimpleNamespace(built=built)
     return agent.reception
