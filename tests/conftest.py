@@ -29,13 +29,18 @@ def postgres():
             yield url
 
 
+@pytest.fixture
+def empty_postgres(postgres):
+    """A PostgreSQL database that holds nothing yet."""
+    engine = sa.create_engine(postgres.replace("postgresql:", "postgresql+psycopg:"))
+    schema.metadata.drop_all(engine)
+    engine.dispose()
+    return postgres
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store_url(request, tmp_path):
     """A database that holds nothing yet."""
     if request.param == "sqlite":
         return str(tmp_path / "deep" / "moteye.db")
-    found = request.getfixturevalue("postgres")
-    engine = sa.create_engine(found.replace("postgresql:", "postgresql+psycopg:"))
-    schema.metadata.drop_all(engine)
-    engine.dispose()
-    return found
+    return request.getfixturevalue("empty_postgres")

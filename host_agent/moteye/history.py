@@ -17,7 +17,7 @@ from moteye.core.marks import Mark
 from moteye.core.past import Recording
 from moteye.core.scoring import prob_q8
 from moteye.core.seen import is_infrared
-from moteye.store import RecordedEvent
+from moteye.store import RecordedEvent, Store
 
 BATCH = 4096
 SAME_MS = 10_000  # alerts of one camera this close are the same happening
@@ -52,6 +52,17 @@ class Replay:
         self._on_batch = on_batch
         self._scorer = compiled.scorer
         self._encoder_hash = encoder_hash
+
+    def begin_at(self, store: Store, time_ms: int, *, remembers: bool = True) -> None:
+        """Go on from a moment of a store's recording, as it stood then.
+
+        Calibrations, what people said, states, and, where it `remembers`, what `new:` knew.
+        """
+        if remembers:
+            then = {place: one.as_of(time_ms) for place, one in store.memories().items()}
+            self.engine.novelty.restore({place: one for place, one in then.items() if one})
+        for _ in self.feed(store.standing_at(time_ms)):
+            pass
 
     def feed(self, events: Iterable[RecordedEvent]) -> Iterator[Decision]:
         """The decisions that `events` lead to, in their order."""
@@ -114,12 +125,13 @@ def observation_of(event: RecordedEvent) -> Observation:
 
 
 def recording_of(
-    compiled: CompiledSet, encoder_hash: bytes, events: Iterable[RecordedEvent]
+    compiled: CompiledSet, encoder_hash: bytes, store: Store, since_ms: int
 ) -> Recording:
-    """What `events` say of the policies, for `core.lints`."""
+    """What a store's events say of the policies, for `core.lints`."""
     recording = Recording(compiled)
     replay = Replay(compiled, encoder_hash, on_batch=recording.take)
-    for decision in replay.feed(events):
+    replay.begin_at(store, since_ms)
+    for decision in replay.feed(store.events(since_ms=since_ms)):
         recording.decided(decision)
     return recording
 
@@ -203,14 +215,16 @@ class Explanation:
 def explain_at(
     compiled: CompiledSet,
     encoder_hash: bytes,
-    events: Iterable[RecordedEvent],
+    store: Store,
+    at_ms: int,
     *,
     policy: str,
     camera: str | None = None,
 ) -> list[Explanation]:
-    """The last frame of each camera among `events`, gate by gate, after all frames before it."""
+    """The last frame of each camera before a moment, gate by gate, after all frames before it."""
     chosen = next(item for item in compiled.policies if item.policy.name == policy)
-    events = list(events)
+    since_ms = at_ms - lead_ms(compiled, policy)
+    events = list(store.events(since_ms=since_ms, until_ms=at_ms))
     last = {
         event.device: index
         for index, event in enumerate(events)
@@ -221,6 +235,7 @@ def explain_at(
     }
     held_back = set(last.values())
     replay = Replay(compiled, encoder_hash)
+    replay.begin_at(store, since_ms)
     for _ in replay.feed(event for i, event in enumerate(events) if i not in held_back):
         pass
     found = []

@@ -229,21 +229,27 @@ class Ledger:
         """Retention and log size, now and then, until cancelled."""
         while True:
             await asyncio.sleep(HOUSEKEEPING_S)
-            store = self._store
-            if store is None:
-                continue
-            before_ms = int(time.time() * 1000) - self._record_ms
             try:
-                dropped = await self._on_worker(
-                    lambda store=store, before_ms=before_ms: store.prune(  # type: ignore[misc]
-                        before_ms=before_ms, most_bytes=self._record_bytes
-                    )
-                )
-                await self._on_worker(store.checkpoint)
-                if dropped:
-                    log.info("old events dropped", events=dropped)
+                await self.tidy(int(time.time() * 1000))
             except StoreError as error:
                 self._degraded(error)
+
+    async def tidy(self, now_ms: int) -> None:
+        """Drop what is too old or too much, and fold the log into the file. Raises StoreError."""
+        before_ms, most_bytes = now_ms - self._record_ms, self._record_bytes
+        dropped = await self.ask(
+            lambda store: store.prune(before_ms=before_ms, most_bytes=most_bytes)
+        )
+        policies = {compiled.policy.name for compiled in self._engine.policies}
+        memories = self._engine.memories_kept
+        forgotten, marks = await self.ask(
+            lambda store: store.forget(policies=policies, memories=memories, before_ms=before_ms)
+        )
+        self._engine.novelty.forget(forgotten)
+        self._engine.marks.forget(marks)
+        await self.ask(lambda store: store.checkpoint())
+        if dropped or forgotten or marks:
+            log.info("tidied", events=dropped, memories=len(forgotten), marks=len(marks))
 
     def _opened(self) -> Store:
         try:
@@ -259,7 +265,7 @@ class Ledger:
             store.commit(batch)
         except StoreError:
             if store.recover():  # a broken file was put aside: the fresh one gets all tracks
-                batch.tracks = {**self._engine.snapshot(), **batch.tracks}
+                batch.tracks = {**self._engine.lasting(), **batch.tracks}
                 batch.memories = dict(self._engine.novelty.memories)
                 batch.marks = dict(self._engine.marks.all)
             store.commit(batch)

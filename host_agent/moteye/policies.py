@@ -1,5 +1,6 @@
 """Policy files on disk: read all or none, and notice when they change."""
 
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,26 +23,45 @@ def load(path: Path) -> list[Policy]:
 
 
 def load_written(path: Path) -> list[Written]:
-    """All policies of a file or folder with their places in the text; raises as `load` does."""
+    """All policies of a file or folder with their places in the text; raises as `load` does.
+
+    A file may speak of the policies in the other files of its folder: what those are called is
+    known, their own mistakes are not told.
+    """
     if not path.exists():
         raise PolicyErrors([Problem(str(path), 1, 1, "no such file or folder")])
-    files = [path] if path.is_file() else sorted(_files(path))
     found: list[Written] = []
     problems: list[Problem] = []
-    for file in files:
-        site = SITE if file.name != SITE and (file.parent / SITE).is_file() else ""
+    for file in [path] if path.is_file() else sorted(_files(path)):
         try:
-            text = file.read_text(encoding="utf-8")
-            found += parse_file(text, str(file), file.stem, _read, site)
+            found += _parsed(file)
         except PolicyErrors as error:
             problems += error.problems
-        except (OSError, UnicodeDecodeError) as error:
-            problems.append(Problem(str(file), 1, 1, f"cannot be read: {error}"))
     # What a broken file defines cannot be known: then nothing is said about names.
-    problems = list(dict.fromkeys(problems)) or check_together(found)
+    problems = list(dict.fromkeys(problems)) or check_together(found, _beside(path))
     found = [_with_pictures(one, problems) for one in found]
     if problems:
         raise PolicyErrors(problems)
+    return found
+
+
+def _parsed(file: Path) -> list[Written]:
+    site = SITE if file.name != SITE and (file.parent / SITE).is_file() else ""
+    try:
+        text = file.read_text(encoding="utf-8")
+        return parse_file(text, str(file), file.stem, _read, site)
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyErrors([Problem(str(file), 1, 1, f"cannot be read: {error}")]) from error
+
+
+def _beside(path: Path) -> list[Written]:
+    """The policies of the other files of a policy file's folder, as far as they can be read."""
+    found: list[Written] = []
+    if path.is_file():
+        for file in sorted(_files(path.parent)):
+            if not file.samefile(path):
+                with contextlib.suppress(PolicyErrors):
+                    found += _parsed(file)
     return found
 
 

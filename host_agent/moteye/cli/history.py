@@ -1,6 +1,5 @@
 """`moteye why`, `decisions` and `backtest`: what was decided, and what would have been."""
 
-import itertools
 import json
 import time
 from collections.abc import Iterable
@@ -26,7 +25,7 @@ from moteye.core.decisions import Decision, Gate
 from moteye.core.language import Policy
 from moteye.core.scoring import prob_q8
 from moteye.errors import ConfigError
-from moteye.history import Comparison, Replay, compare, explain_at, lead_ms
+from moteye.history import Comparison, Replay, compare, explain_at
 from moteye.schedule import WhileSchedule
 from moteye.store import Store, default_url
 from moteye.text.space import Space, load_space
@@ -62,11 +61,7 @@ def why(
             f"{what!r} is neither a decision on record nor a policy; "
             f"policies in {settings.policies}: {', '.join(policy.name for policy in found)}"
         )
-    since_ms = at_ms - lead_ms(compiled, what)
-    events = itertools.chain(
-        record.calibrations_before(since_ms), record.events(since_ms=since_ms, until_ms=at_ms)
-    )
-    explained = explain_at(compiled, space.encoder_hash, events, policy=what, camera=camera)
+    explained = explain_at(compiled, space.encoder_hash, record, at_ms, policy=what, camera=camera)
     if not explained:
         console.print(f"no frame of a camera that {what} watches on record by {_time(at_ms)}")
     for one in explained:
@@ -129,6 +124,9 @@ def backtest(
     strict: Annotated[
         bool, typer.Option("--strict", help="end with 1 when alerts were gained or lost")
     ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="begin without what `new:` knew by then")
+    ] = False,
     config: ConfigOption = None,
     store: StoreOption = None,
 ) -> None:
@@ -141,8 +139,8 @@ def backtest(
     since_ms = since_moment_ms(since)
     began = time.perf_counter()
     replay = Replay(compiled, space.encoder_hash)
-    events = itertools.chain(record.calibrations_before(since_ms), record.events(since_ms=since_ms))
-    decided = list(replay.feed(events))
+    replay.begin_at(record, since_ms, remembers=not fresh)
+    decided = list(replay.feed(record.events(since_ms=since_ms)))
     took_s = time.perf_counter() - began
     names = {item.name for item in found}
     on_record = record.decisions(since_ms=since_ms)

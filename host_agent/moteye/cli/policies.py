@@ -1,6 +1,5 @@
 """`moteye policies`: look at policies before they run."""
 
-import itertools
 import math
 from pathlib import Path
 from typing import Annotated
@@ -58,10 +57,8 @@ def check(
         cameras = record.cameras() if record is not None else None
         recording = None
         if record is not None:
-            begin_ms = since_moment_ms(since)
-            earlier = record.calibrations_before(begin_ms)
-            events = itertools.chain(earlier, record.events(since_ms=begin_ms))
-            recording = recording_of(compiled, loaded.encoder_hash, events)
+            since_ms = since_moment_ms(since)
+            recording = recording_of(compiled, loaded.encoder_hash, record, since_ms)
             console.print(_forecast(recording))
         lints = lint(compiled, cameras, recording, positions=loaded.gives_positions)
         _show(console, lints)

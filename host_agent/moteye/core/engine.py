@@ -141,6 +141,10 @@ class Engine(Episodes):
         """All tracks, by (fingerprint, device)."""
         return dict(self.views.tracks)
 
+    def lasting(self) -> dict[Key, Track]:
+        """Those that must outlive a restart."""
+        return {key: track for key, track in self.views.tracks.items() if track.lasting}
+
     def present(self, device: str) -> set[str]:
         """The names of the policies with an episode under way on a device."""
         tracks = self.views.of(device).tracks

@@ -73,6 +73,11 @@ class Marks:
         """Take a mark, or what became of it."""
         self.all[mark.number] = mark
 
+    def forget(self, numbers: list[int]) -> None:
+        """Drop marks that count for nothing any more."""
+        for number in numbers:
+            self.all.pop(number, None)
+
     def against(self, policy: Policy, seen: Observation, margin_q8: int) -> str:
         """Why a frame that shows a policy's words counts for nothing; empty where nothing bites."""
         held = [mark for mark in self.all.values() if _holds(mark, policy, seen, margin_q8)]

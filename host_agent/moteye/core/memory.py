@@ -68,6 +68,36 @@ class Memory:
         default_factory=dict, repr=False, compare=False
     )
 
+    @property
+    def last_ms(self) -> int:
+        """When something was added to it or seen again last."""
+        return max([self.born_ms, self.class_ms or 0, *(thing.last_ms for thing in self.things)])
+
+    def as_of(self, time_ms: int) -> "Memory | None":
+        """What it held at a moment, as far as it can still tell; None before it was born.
+
+        Of a thing that was known by then all pictures are taken: when each came is not kept.
+        """
+        if self.born_ms > time_ms:
+            return None
+        things = [
+            Thing(
+                thing.number,
+                thing.name,
+                thing.first_ms,
+                min(thing.last_ms, time_ms),
+                [
+                    View(one.embedding, one.infrared, min(one.last_ms, time_ms))
+                    for one in thing.views
+                ],
+            )
+            for thing in self.things
+            if thing.first_ms <= time_ms
+        ]
+        seen = self.class_ms is not None and (bool(things) or self.class_ms <= time_ms)
+        class_ms = min(self.class_ms, time_ms) if seen and self.class_ms is not None else None
+        return Memory(self.born_ms, class_ms, things, self.next_number, self.forgot)
+
     def match(self, embedding: bytes, *, infrared: bool) -> Match | None:
         """The nearest remembered picture of that light; None where there is none."""
         if infrared not in self._rows:

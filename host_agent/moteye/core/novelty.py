@@ -75,6 +75,12 @@ class Novelty:
         """Watching begins: the first look shows how things are."""
         self._levels.clear()
 
+    def forget(self, places: list[Place]) -> None:
+        """Drop memories, of policies that are gone."""
+        for place in places:
+            self.memories.pop(place, None)
+            self._dirty.discard(place)
+
     def take_changed(self) -> dict[Place, Memory]:
         """The memories that changed since this was asked last."""
         changed = {place: self.memories[place] for place in sorted(self._dirty)}

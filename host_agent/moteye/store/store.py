@@ -31,6 +31,7 @@ from moteye.store.records import (
 from moteye.store.rows import insert
 
 EVENT_BYTES = 400  # what a recorded event takes on disk, indices and all (measured: 366)
+DECISION_BYTES = 450  # what a decision with its gates takes (measured: 441)
 _PAGE = 4096
 _TRACK = ("fingerprint", "device", "state")
 _MEMORY = ("memory", "place", "state")
@@ -76,12 +77,26 @@ class Store(Database):
         table = schema.marks
         return [Mark.of_json(r.mark) for r in self._all(sa.select(table).order_by(table.c.number))]
 
-    def calibrations_before(self, time_ms: int) -> list[RecordedEvent]:
-        """The last calibration of each camera before a moment, for a replay from there."""
+    def standing_at(self, time_ms: int) -> list[RecordedEvent]:
+        """What held at a moment because of what was recorded before it, for a replay from there.
+
+        The last calibration of each camera and all that people said; of the run that was under way
+        the last message of each topic and how far the wall clock was ahead.
+        """
         table = schema.events
-        columns = _EVENT_COLUMNS
-        query = sa.select(*columns).where(table.c.kind == "c", table.c.time_ms < time_ms)
-        last = {row.device: RecordedEvent(*row) for row in self._all(query.order_by(table.c.seq))}
+        before = sa.select(*_EVENT_COLUMNS).where(table.c.time_ms < time_ms)
+        began = sa.select(sa.func.max(table.c.seq)).where(
+            table.c.kind == "s", table.c.time_ms < time_ms
+        )
+        since = self._all(began)[0][0] or 0
+        lasting = before.where(table.c.kind.in_(("c", "k")))
+        passing = before.where(table.c.kind.in_(("f", "w")), table.c.seq > since)
+        last: dict[tuple[str, str, bytes], RecordedEvent] = {}
+        for query in (lasting, passing):
+            for row in self._all(query.order_by(table.c.seq)):
+                event = RecordedEvent(*row)
+                said = event.data if event.kind == "k" else b""
+                last[event.kind, event.device, said] = event
         return list(last.values())
 
     def keep_tracks(self, fingerprints: set[str]) -> None:
@@ -230,14 +245,59 @@ class Store(Database):
         return {row.device for row in self._all(sa.select(schema.devices.c.device))}
 
     def prune(self, *, before_ms: int, most_bytes: int) -> int:
-        """Drop events taken before `before_ms`, then the oldest beyond `most_bytes`; how many."""
-        table = schema.events
-        dropped = self._execute(sa.delete(table).where(table.c.time_ms < before_ms))
-        keep = most_bytes // EVENT_BYTES
-        edge = self._all(sa.select(table.c.seq).order_by(table.c.seq.desc()).offset(keep).limit(1))
-        if edge:
-            dropped += self._execute(sa.delete(table).where(table.c.seq <= edge[0].seq))
+        """Drop what was recorded and decided before `before_ms`, then the oldest beyond a size.
+
+        `most_bytes` bounds the events, a tenth of it the decisions. The last calibration of each
+        camera and actions that are not done yet stay. How many events were dropped is returned.
+        """
+        events, decisions, outbox = schema.events, schema.decisions, schema.outbox
+        fitted = sa.select(sa.func.max(events.c.seq)).where(events.c.kind == "c")
+        kept = events.c.seq.not_in(fitted.group_by(events.c.device).scalar_subquery())
+        dropped = self._execute(sa.delete(events).where(events.c.time_ms < before_ms, kept))
+        edge = self._edge(events, most_bytes // EVENT_BYTES)
+        if edge is not None:
+            dropped += self._execute(sa.delete(events).where(events.c.seq <= edge, kept))
+        self._execute(sa.delete(decisions).where(decisions.c.time_ms < before_ms))
+        edge = self._edge(decisions, most_bytes // 10 // DECISION_BYTES)
+        if edge is not None:
+            self._execute(sa.delete(decisions).where(decisions.c.seq <= edge))
+        over = outbox.c.state.not_in(("wait", "begun", "again"))
+        self._execute(sa.delete(outbox).where(outbox.c.fired_ms < before_ms, over))
         return dropped
+
+    def forget(
+        self, *, policies: set[str], memories: set[str], before_ms: int
+    ) -> tuple[list[tuple[str, str]], list[int]]:
+        """Drop what policies that are gone remember, and what was said of their alerts.
+
+        `policies` and `memories` are the names in force; others are dropped once nothing was added
+        to them since `before_ms`, and so are marks that were taken back by then. The latest mark
+        stays, so that no number is given twice. Returns what went: memories, numbers of marks.
+        """
+        gone = [
+            place
+            for place, memory in self.memories().items()
+            if place[0] not in memories and memory.last_ms < before_ms
+        ]
+        table = schema.memories
+        for memory, place in gone:
+            self._execute(sa.delete(table).where(table.c.memory == memory, table.c.place == place))
+        marks = self.marks()
+        old = [
+            mark.number
+            for mark in marks[:-1]
+            if max(mark.time_ms, mark.undone_ms) < before_ms
+            and (mark.undone_ms or mark.policy not in policies)
+        ]
+        if old:
+            self._execute(sa.delete(schema.marks).where(schema.marks.c.number.in_(old)))
+        return gone, old
+
+    def _edge(self, table: sa.Table, keep: int) -> int | None:
+        """The number of the newest row that is one too many where `keep` may stay."""
+        newest = sa.select(table.c.seq).order_by(table.c.seq.desc())
+        rows = self._all(newest.offset(keep).limit(1))
+        return int(rows[0].seq) if rows else None
 
     def _write(self, connection: sa.Connection, batch: Batch) -> None:
         tracks = ((*key, state_text(track)) for key, track in batch.tracks.items())

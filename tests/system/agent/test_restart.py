@@ -1,5 +1,8 @@
 """The agent stops, is killed, and comes back: nothing fires twice, nothing is lost."""
 
+from contextlib import AsyncExitStack
+from itertools import permutations
+
 import aiomqtt
 import pytest
 from moteye.core.compile import compile_policies
@@ -61,38 +64,84 @@ async def caught_up(agent, script, heard):
     await heard.until(lambda: agent.judge.waiting == 0, "the inbox")
 
 
-async def test_t39_restarts_of_agent_and_device_with_things_in_view_alert_nobody(
+class House:
+    """Twenty cameras with a thing in view, a broker, an agent, each of which can be restarted."""
+
+    def __init__(self, heard, mosquitto, policies, store: str) -> None:
+        self.heard, self.mosquitto, self.policies, self.store = heard, mosquitto, policies, store
+        self.devices: list[ScriptedDevice] = []
+        self._agent_stack, self._client_stack = AsyncExitStack(), AsyncExitStack()
+
+    async def begin(self) -> None:
+        await self._start_agent()
+        client = await self._client()
+        names = [f"cam{number}" for number in range(THINGS)]
+        self.devices = [ScriptedDevice(client, self.agent, name, session=1) for name in names]
+
+    async def end(self) -> None:
+        await self._client_stack.aclose()
+        await self._agent_stack.aclose()
+
+    async def restart(self, what: str) -> None:
+        if what == "agent":
+            await self._agent_stack.aclose()
+            await self._start_agent()
+        elif what == "broker":
+            line = self.agent.connection.connected
+            await self._client_stack.aclose()
+            await self.mosquitto.stop()
+            await self.heard.until(lambda: not line.is_set(), "the agent to notice")
+            await self.mosquitto.start()
+            await self.heard.until(line.is_set, "the agent to be back")
+            client = await self._client()
+            for script in self.devices:
+                script.client = client
+                await script.say(script.birth(), retain=True)
+        else:
+            for script in self.devices:
+                script.session, script.number = script.session + 1, 0
+                await script.say(script.birth(), retain=True)
+
+    async def show(self, view, frames: int) -> None:
+        """Every camera sees it, and all of it is judged."""
+        for script in self.devices:
+            for _ in range(frames):
+                await script.say(script.embedding(view))
+        for script in self.devices:
+            await caught_up(self.agent, script, self.heard)
+
+    async def _start_agent(self) -> None:
+        line = running_agent(
+            self.policies, port=self.mosquitto.port, embedded=False, store=self.store
+        )
+        self.agent = await self._agent_stack.enter_async_context(line)
+
+    async def _client(self) -> aiomqtt.Client:
+        client = aiomqtt.Client("127.0.0.1", self.mosquitto.port)
+        return await self._client_stack.enter_async_context(client)
+
+
+async def test_t39_restarts_in_every_order_with_things_in_view_alert_nobody(
     policies, store_url, views, mosquitto
 ):
     cat, coffee = views
-    store, port = store_url, mosquitto.port
-    async with listening(port) as heard, aiomqtt.Client("127.0.0.1", port) as client:
-        devices: list[ScriptedDevice] = []
-        for run, order in enumerate(["agent", "agent device", "device agent", "agent"]):
-            async with running_agent(policies, port=port, embedded=False, store=store) as agent:
-                if not devices:
-                    names = [f"cam{number}" for number in range(THINGS)]
-                    devices = [ScriptedDevice(client, agent, name, session=1) for name in names]
-                for script in devices:
-                    if run == 0 or "device" in order:
-                        script.session += 1
-                        script.number = 0
-                        await script.say(script.birth(), retain=True)
-                    if run == 0:
-                        for _ in range(3):
-                            await script.say(script.embedding(cat))
-                    for _ in range(3):
-                        await script.say(script.embedding(coffee))
-                for script in devices:
-                    await caught_up(agent, script, heard)
-                if run == 0:
-                    await heard.until(lambda: len(heard.alerts) >= 2 * THINGS, "two alerts each")
-                    await heard.until(lambda: agent.outbox.waiting == 0, "the outbox")
-                    fired = len(heard.alerts)
-        assert len(heard.alerts) == fired
-    decided = Store(store).decisions()
-    assert replayed(Store(store), policies) == [decision.json() for decision in decided]
-    assert sum(decision.fired for decision in decided) == fired
+    async with listening(mosquitto.port) as heard:
+        house = House(heard, mosquitto, policies, store_url)
+        await house.begin()
+        for script in house.devices:
+            await script.say(script.birth(), retain=True)
+        await house.show(cat, 3)
+        await house.show(coffee, 3)
+        await heard.until(lambda: len(heard.alerts) >= 2 * THINGS, "two alerts each")
+        await heard.until(lambda: house.agent.outbox.waiting == 0, "the outbox")
+        for order in permutations(("agent", "broker", "device")):
+            for what in order:
+                await house.restart(what)
+                await house.show(coffee, 2)
+        await house.end()
+    decided = Store(store_url).decisions()
+    assert sum(decision.fired for decision in decided) == len(heard.alerts) == 2 * THINGS
+    assert replayed(Store(store_url), policies) == [decision.json() for decision in decided]
 
 
 async def test_what_comes_while_the_agent_is_away_is_judged_when_it_is_back(

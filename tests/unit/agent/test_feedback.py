@@ -141,7 +141,7 @@ async def test_t45_a_camera_is_calibrated_to_what_it_usually_shows(watched, view
     again = Watched(watched.agent.settings.policies, space, compiled)
     await again.begin()
     assert again.agent.engine.calibrations.all["cam"].maps == calibration.maps
-    assert store.calibrations_before(2 * START_MS)[-1].device == "cam"
+    assert store.standing_at(2 * START_MS)[-1].device == "cam"
     await again.agent.ledger.close()
 
 

@@ -1,13 +1,17 @@
 """The ledger where storage fails: alerts go on, and what was not written follows later."""
 
 import numpy as np
+import pytest
+import sqlalchemy as sa
 from moteye.core.decisions import Decision
 from moteye.core.engine import CompiledPolicy, Engine, Observation
 from moteye.core.language import parse_policy
+from moteye.core.marks import Mark
+from moteye.core.memory import Memory
 from moteye.core.presence import Presence
 from moteye.errors import StoreError
 from moteye.ledger import Ledger
-from moteye.store import Store
+from moteye.store import Batch, Store
 
 DECISION = Decision("ab12", "p", "cam", True, "seen", "a cat", 700, 300, 4, 1, 5000)
 
@@ -89,6 +93,104 @@ async def test_t55_what_a_full_disk_refused_is_written_when_there_is_room(tmp_pa
     assert [d.id for d in store.decisions()] == [decisions[0].id]
     assert store.tracks()["f", "cam"].fired_ms == decisions[0].time_ms
     assert book.counters["events.not_recorded"] == 3
+
+
+def refuse_writes(book: Ledger, how: str, refused: bool) -> None:
+    """Have the database itself refuse: no room, read-only, and each the other way round."""
+    assert book._store is not None
+    if how == "read-only server":
+        with book._store._engine.connect() as connection:
+            value = "on" if refused else "off"
+            connection.exec_driver_sql("SET default_transaction_read_only = off")
+            connection.commit()
+            connection.exec_driver_sql(
+                f"ALTER ROLE moteye SET default_transaction_read_only = {value}"
+            )
+            connection.commit()
+        book._store._engine.dispose()  # roles' settings hold for new connections
+        return
+    if how == "full":
+        pragma = f"max_page_count = {1 if refused else 1 << 30}"
+    else:
+        pragma = f"query_only = {int(refused)}"
+
+    def prepare(connection, _):
+        connection.execute(f"PRAGMA {pragma}")
+
+    book._store._engine.dispose()
+    sa.event.listen(book._store._engine, "connect", prepare)
+
+
+@pytest.mark.parametrize("how", ["full", "read-only file", "read-only server"])
+async def test_t55_a_database_that_takes_no_writes_holds_up_no_alert(
+    tmp_path, request, how, monkeypatch
+):
+    url = str(tmp_path / "s.db")
+    if how == "read-only server":
+        url = request.getfixturevalue("empty_postgres")
+    state = engine()
+    book = ledger(url, state)
+    await book.open()
+    await book.commit()
+    monkeypatch.setattr(Store, "recover", lambda self: False)  # keeps the refusing connection
+    refuse_writes(book, how, refused=True)
+    decisions = [d for n in range(60) for d in look(book, state, n, 900)]
+    assert [d.fired for d in decisions] == [True], "alerts go on"
+    await book.commit(decisions)
+    assert book.counters["store.failed"] >= 1, "and it shows"
+    refuse_writes(book, how, refused=False)
+    await book.commit([d for n in (60, 61) for d in look(book, state, n, -900)])
+    await book.close()
+    store = Store(url)
+    assert [d.id for d in store.decisions()] == [decisions[0].id]
+    assert store.tracks()["f", "cam"].fired_ms == decisions[0].time_ms
+    assert [e.number for e in store.events() if e.is_embedding] == [60, 61]
+    assert book.counters["events.not_recorded"] == 60
+
+
+async def test_t53_a_server_that_drops_all_connections_loses_nothing(empty_postgres):
+    state = engine()
+    book = ledger(empty_postgres, state)
+    await book.open()
+    await book.commit()
+    assert book._store is not None
+    other = sa.create_engine(empty_postgres.replace("postgresql:", "postgresql+psycopg:"))
+    for number in (1, 2, 3):
+        with other.connect() as connection:
+            connection.exec_driver_sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE pid <> pg_backend_pid() AND usename = 'moteye'"
+            )
+        await book.commit(look(book, state, number, 900))
+    other.dispose()
+    await book.close()
+    store = Store(empty_postgres)
+    assert [e.number for e in store.events() if e.is_embedding] == [1, 2, 3]
+    assert [d.fired for d in store.decisions()] == [True]
+
+
+async def test_what_policies_that_are_gone_remember_is_forgotten_in_its_time(store_url):
+    state, day_ms = engine(), 86_400_000
+    book = ledger(store_url, state)
+    await book.open()
+    old, kept = Memory(day_ms), Memory(60 * day_ms)
+    state.novelty.memories = {("gone", "cam"): old, ("gone", "*"): kept}
+    marks = [
+        Mark(n, day_ms, "d", "e", policy, "cam", "wrong", "", "a", 1, False, bytes(256), undone)
+        for n, policy, undone in ((1, "gone", 0), (2, "p", 0), (3, "p", day_ms), (4, "gone", 0))
+    ]
+    for mark in marks:
+        book.mark(mark)
+    assert book._store is not None
+    book._store.commit(Batch(memories=dict(state.novelty.memories)))
+    await book.commit()
+    await book.tidy(20 * day_ms)
+    assert len(book._store.memories()) == 2, "nothing is 30 days old"
+    await book.tidy(61 * day_ms)
+    assert list(book._store.memories()) == list(state.novelty.memories) == [("gone", "*")]
+    left = [2, 4]  # in force, and the latest, whose number must not be given again
+    assert [mark.number for mark in book._store.marks()] == list(state.marks.all) == left
+    await book.close()
 
 
 async def test_t53_a_store_that_breaks_under_way_is_begun_anew_with_all_tracks(tmp_path):

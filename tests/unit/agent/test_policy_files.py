@@ -28,6 +28,19 @@ def test_two_policies_of_one_name_are_refused(tmp_path):
         policies.load(tmp_path)
 
 
+def test_one_file_may_speak_of_the_policies_beside_it(tmp_path):
+    waits = "see: a dog\nwhile: {policy: {name: walker, is: absent}}\nthen: [log]\n"
+    (tmp_path / "dog.yaml").write_text(waits)
+    (tmp_path / "broken.yaml").write_text("sea: x\n")
+    with pytest.raises(PolicyErrors, match="no policy is called 'walker'"):
+        policies.load(tmp_path / "dog.yaml")
+    (tmp_path / "walker.yaml").write_text(GOOD)
+    assert [policy.name for policy in policies.load(tmp_path / "dog.yaml")] == ["dog"]
+    (tmp_path / "walker.yaml").write_text("name: dog\n" + GOOD)
+    with pytest.raises(PolicyErrors, match="no policy is called 'walker'"):
+        policies.load(tmp_path / "dog.yaml")
+
+
 def test_a_missing_folder_and_a_binary_file_are_named(tmp_path):
     with pytest.raises(PolicyErrors, match="no such file or folder"):
         policies.load(tmp_path / "none")

@@ -10,6 +10,7 @@ from moteye.core.memory import Memory
 from moteye.core.track import Peak, Track
 from moteye.errors import StoreError
 from moteye.store import Batch, RecordedEvent, Store, default_url
+from moteye.store.store import DECISION_BYTES
 
 TRACK = Track(1, 0, 5, 9, False, True, False, 77, None, Peak("é", 3, -4, 5, 6, 7))
 DECISION = Decision(
@@ -97,6 +98,74 @@ def test_retention_drops_by_age_and_by_size(store_url):
     assert [e.number for e in store.events()] == list(range(81, 101))
 
 
+def test_retention_keeps_what_still_holds(store_url):
+    store = Store(store_url)
+    fitted = [RecordedEvent("c", f"cam{n % 2}", time_ms=n, data=b"%d" % n) for n in range(6)]
+    states = ("wait", "begun", "again", "done", "dead", "unknown", "acknowledged")
+    rows = [
+        {**ROW, "job": state, "state": state, "fired_ms": fired_ms}
+        for state in states
+        for fired_ms in (5,)
+    ]
+    many = [replace(DECISION, id=f"{n:04x}", time_ms=n) for n in range(100)]
+    store.commit(Batch(events=[*fitted, event(9, 9)], decisions=many, outbox=rows))
+    assert store.prune(before_ms=20, most_bytes=10**9) == 5
+    assert [(e.kind, e.time_ms) for e in store.events()] == [("c", 4), ("c", 5)]
+    assert [d.time_ms for d in store.decisions()] == list(range(20, 100))
+    assert {row["state"] for row in store.outbox(states)} == {"wait", "begun", "again"}
+    store.prune(before_ms=0, most_bytes=4500 * 10)
+    assert [d.time_ms for d in store.decisions()] == list(range(90, 100))
+    assert [e.kind for e in store.events()] == ["c", "c"]
+
+
+def test_a_decision_takes_about_as_much_as_retention_takes_it_for(path):
+    store = Store(str(path))
+    gates = tuple(
+        Gate(name, True, text)
+        for name, text in (
+            ("margin", "margin 2.73 at or above 1.17"),
+            ("calibration", "calibration 3 of this camera, from 400 frames"),
+            ("frames", "seen in 2 of 2 frames"),
+            ("known", "new: the nearest is a plant#3, similarity 0.71; margin +1.22"),
+            ("cooldown", "no cooldown"),
+            ("while", "while holds"),
+        )
+    )
+    one = replace(DECISION, gates=gates, policy="windowsill", device="living-room")
+    many = [replace(one, id=f"{n:016x}", time_ms=10**12 + n) for n in range(5000)]
+    store.commit(Batch(decisions=many))
+    store.checkpoint()
+    assert 0.7 < path.stat().st_size / len(many) / DECISION_BYTES < 1.1
+
+
+def test_what_held_at_a_moment_goes_before_a_replay_from_there(store_url):
+    store = Store(store_url)
+
+    def said(kind, device="", time_ms=0, data=b""):
+        return RecordedEvent(kind, device, time_ms=time_ms, data=data)
+
+    recorded = [
+        said("s", time_ms=1),
+        said("f", "home/alarm", 2, b"armed"),
+        said("k", "cam", 3, b"one"),
+        said("s", time_ms=10),
+        said("w", time_ms=11, data=b"500"),
+        said("f", "home/alarm", 12, b"off"),
+        said("c", "cam", 13, b"first"),
+        event(1, 14),
+        said("c", "cam", 15, b"second"),
+        said("f", "home/alarm", 16, b"armed"),
+        said("k", "cam", 17, b"two"),
+        said("f", "home/alarm", 30, b"later"),
+    ]
+    store.commit(Batch(events=recorded))
+    then = {(e.kind, e.data) for e in store.standing_at(20)}
+    assert then == {("k", b"one"), ("k", b"two"), ("c", b"second"), ("f", b"armed"), ("w", b"500")}
+    early = {(e.kind, e.data) for e in store.standing_at(11)}
+    assert early == {("k", b"one")}, "a start knows no states"
+    assert store.standing_at(0) == []
+
+
 @pytest.mark.parametrize("damage", ["garbage", "header", "pages", "half", "empty-log"])
 def test_t53_a_corrupt_file_is_moved_aside_and_a_fresh_one_opened(path, damage):
     store = Store(str(path))
@@ -149,6 +218,20 @@ def test_t54_the_log_stays_small_under_steady_writes_and_a_long_reader(path):
     assert log.stat().st_size < 8_000_000
     store.checkpoint()
     assert log.stat().st_size == 0
+
+
+def test_t54_a_long_reader_holds_no_transaction_open(empty_postgres):
+    store = Store(empty_postgres)
+    store.commit(Batch(events=[event(n) for n in range(1, 9000)]))
+    reading = store.events()
+    next(reading)
+    open_ones = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%%'"
+    with store._engine.connect() as connection:
+        assert connection.exec_driver_sql(open_ones).scalar() == 0, "rows that went can be cleared"
+    for n in range(9000, 9100):
+        store.commit(Batch(events=[event(n)]))
+    store.prune(before_ms=8000, most_bytes=10**9)
+    assert [one.number for one in reading][-1] == 9099
 
 
 def test_a_store_of_another_version_is_refused_and_left_alone(path):

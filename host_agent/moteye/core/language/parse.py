@@ -4,7 +4,7 @@ YAML 1.2 core schema (so `no` is a word), no duplicate keys, durations only as s
 A file holds one policy, or several under `policies:`, or only definitions for others to include.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,8 +138,11 @@ def _cameras(value: Any, names: Names) -> Any:
     return [names.groups.get(one, one) if isinstance(one, str) else one for one in values]
 
 
-def check_together(found: list[Written]) -> list[Problem]:
-    """What is wrong between policies: names that are taken, policies that `while` does not find."""
+def check_together(found: list[Written], beside: Sequence[Written] = ()) -> list[Problem]:
+    """What is wrong between policies: names that are taken, policies that `while` does not find.
+
+    Policies `beside` them are there to be found, and take no name.
+    """
     problems = []
     taken: dict[str, Written] = {}
     for one in found:
@@ -151,6 +154,8 @@ def check_together(found: list[Written]) -> list[Problem]:
                 place.problem(f"name {name!r} is taken by {other}", "say another name:")
             )
         taken.setdefault(name, one)
+    for one in beside:
+        taken.setdefault(one.policy.name, one)
     for one in found:
         states = one.policy.hours.policy if one.policy.hours else []
         for index, state in enumerate(states):
