@@ -5,6 +5,7 @@ import re
 import time
 from datetime import datetime
 
+from moteye.core.decisions import Decision
 from moteye.core.marks import Mark
 from moteye.core.seen import is_infrared
 from moteye.errors import FeedbackError
@@ -12,6 +13,23 @@ from moteye.store import Batch, RecordedEvent, Store
 
 _NAME = re.compile(r"[^\W_][\w .-]{0,63}")
 _LEAST_CHARS = 4
+
+
+def frame_behind(store: Store, what: str) -> tuple[Decision, RecordedEvent]:
+    """The decision of an id, or of the beginning of one, and the frame that it was made on.
+
+    Raises FeedbackError where there is none, or none that is recorded.
+    """
+    found = store.decisions(prefix=what, limit=3) if len(what) >= _LEAST_CHARS else []
+    decisions = {decision.id: decision for decision in found}
+    if len(decisions) != 1:
+        reason = "fits several decisions" if decisions else "is no decision on record"
+        raise FeedbackError(f"{what!r} {reason}: `moteye decisions` lists their ids")
+    (decision,) = decisions.values()
+    event = store.frame_of(decision)
+    if event is None:
+        raise FeedbackError(f"the frame of {what} is not recorded any more (record_days)")
+    return decision, event
 
 
 def mark_of(store: Store, what: str, said: str, *, time_ms: int) -> Mark:
@@ -23,15 +41,7 @@ def mark_of(store: Store, what: str, said: str, *, time_ms: int) -> Mark:
     verdict, name = (said, "") if said in ("known", "wrong", "right") else ("name", said.strip())
     if verdict == "name" and not _NAME.fullmatch(name):
         raise FeedbackError(f"{said!r} is neither known, wrong or right nor a name of letters")
-    found = store.decisions(prefix=what, limit=3) if len(what) >= _LEAST_CHARS else []
-    decisions = {decision.id: decision for decision in found}
-    if len(decisions) != 1:
-        reason = "fits several decisions" if decisions else "is no decision on record"
-        raise FeedbackError(f"{what!r} {reason}: `moteye decisions` lists their ids")
-    (decision,) = decisions.values()
-    event = store.frame_of(decision)
-    if event is None:
-        raise FeedbackError(f"the frame of {what} is not recorded any more (record_days)")
+    decision, event = frame_behind(store, what)
     marks = store.marks()
     for mark in marks:
         same = (mark.decision, mark.verdict, mark.name) == (decision.id, verdict, name)

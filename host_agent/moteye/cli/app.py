@@ -12,6 +12,7 @@ from moteye.cli import (
     conformance,
     devices,
     doctor,
+    example,
     feedback,
     history,
     keys,
@@ -37,6 +38,7 @@ app.command("watch")(watch.watch)
 app.command("score")(score.score)
 app.command("ack")(ack.acknowledge)
 app.command("feedback")(feedback.feedback)
+app.command("example")(example.example)
 app.command("why")(history.why)
 app.command("decisions")(history.decisions)
 app.command("backtest")(history.backtest)

@@ -29,6 +29,7 @@ from moteye.imaging import ImageEncoder, load_rgb
 from moteye.schedule import calendar_period
 from moteye.text.cache import VectorCache, cache_folder
 from moteye.text.encoder import TextEncoder
+from moteye.text.frames import SUFFIX, read_frame
 
 _ARTICLE = re.compile(r"^(?:an?|the)\s+(?=\S)", re.IGNORECASE)
 _STEPS = 1  # grows when a phrase's vector is made in another way
@@ -73,12 +74,17 @@ class Space:
         return np.stack(rows) if rows else np.zeros((0, 256), np.float32)
 
     def example_vector(self, paths: list[str]) -> Float:
-        """Pictures → float32[256]: the mean of their embeddings, by the device's own encoder.
+        """Pictures and recorded frames → float32[256]: the mean of their embeddings.
 
-        Raises ImageError, which names the file.
+        Pictures are looked at by the device's own encoder. Raises ImageError, which names the file.
         """
         encoder = ImageEncoder(self.model / "encoder.tflite")
-        rows = [encoder.encode(load_rgb(Path(path))).astype(np.float32) for path in paths]
+        rows = [
+            read_frame(Path(path), self.encoder_hash).astype(np.float32)
+            if path.endswith(SUFFIX)
+            else encoder.encode(load_rgb(Path(path))).astype(np.float32)
+            for path in paths
+        ]
         units = [row / max(float(np.linalg.norm(row)), 1e-9) for row in rows]
         return np.asarray(np.mean(units, axis=0), np.float32)
 
