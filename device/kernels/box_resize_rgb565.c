@@ -2,6 +2,7 @@
 
 #include "box_resize_rgb565.h"
 #include "box_span.h"
+#include "m55/box_resize_rgb565_m55.h"
 #include "status.h"
 
 #define RED_BLUE 0xF81Fu
@@ -74,6 +75,11 @@ int box_resize_rgb565(const uint16_t *src, uint32_t width, uint32_t height, uint
         (uint64_t)(width / dst_width + 1) * (height / dst_height + 1) > 65535) {
         return MOTEYE_ERR_SHAPE;
     }
+#if MOTEYE_M55
+    if (box_resize_rgb565_m55(src, width, height, dst, dst_width, dst_height)) {
+        return MOTEYE_OK;
+    }
+#endif
     for (uint32_t y = 0; y < dst_height; y++) {
         span_t rows = span_of(y, height, dst_height);
         const uint16_t *row = src + (size_t)rows.first * width;

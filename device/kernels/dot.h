@@ -6,6 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "m55/target_m55.h"
+
+#if MOTEYE_M55
+#include <arm_mve.h>
+#endif
+
 // int8 to int16 with the zero point taken off: -255..255.
 static inline void widen(
     const int8_t *restrict x, size_t n, int32_t zero_point, int16_t *restrict out) {
@@ -45,12 +51,23 @@ static inline void dot_4(
 // int8 against int8, the zero point taken off a.
 static inline int32_t dot_offset(
     const int8_t *restrict a, const int8_t *restrict b, size_t n, int32_t zero_point) {
+#if MOTEYE_M55
+    int32_t acc = 0, sum = 0;
+    for (size_t i = 0; i < n; i += 16) {
+        mve_pred16_t active = vctp8q((uint32_t)(n - i));
+        int8x16_t y = vldrbq_z_s8(b + i, active);
+        acc = vmladavaq_s8(acc, vldrbq_z_s8(a + i, active), y);
+        sum = vaddvaq_s8(sum, y);
+    }
+    return acc - zero_point * sum;
+#else
     int32_t acc = 0;
     for (size_t i = 0; i < n; i++) {
         int16_t x = (int16_t)(a[i] - zero_point);
         acc += (int32_t)x * (int16_t)b[i];
     }
     return acc;
+#endif
 }
 
 #endif

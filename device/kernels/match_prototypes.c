@@ -1,3 +1,4 @@
+#include "m55/match_prototypes_m55.h"
 #include "m7/match_prototypes_m7.h"
 #include "margin.h"
 #include "match_prototypes.h"
@@ -25,6 +26,10 @@ static int32_t score_row(const prototype_set_t *set, const int8_t *e, uint32_t r
 }
 
 void match_prototypes(const prototype_set_t *set, const int8_t *embedding, int16_t *margins) {
+#if MOTEYE_M55
+    match_prototypes_m55(set, embedding, margins);
+    return;
+#endif
 #if MOTEYE_M7
     if (match_prototypes_m7(set, embedding, margins)) {
         return;

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "m55/mean_s8_m55.h"
 #include "mean_s8.h"
 #include "model_operator.h"
 #include "status.h"
@@ -14,8 +15,10 @@ int mean_s8_check(const mean_t *s) {
     return requantize_ok(s->multiplier, s->shift) ? MOTEYE_OK : MOTEYE_ERR_QUANT;
 }
 
-static void mean_block(const mean_t *s, const int8_t *input, size_t n, int8_t *output) {
-    int32_t acc[CHANNEL_BLOCK];
+static void sum_block(const mean_t *s, const int8_t *input, size_t n, int32_t *acc) {
+#if MOTEYE_M55
+    mean_s8_m55(input, s->reduce, s->inner, (uint32_t)n, acc);
+#else
     memset(acc, 0, n * sizeof(*acc));
     for (size_t r = 0; r < s->reduce; r++) {
         const int8_t *x = input + r * s->inner;
@@ -23,6 +26,12 @@ static void mean_block(const mean_t *s, const int8_t *input, size_t n, int8_t *o
             acc[i] += x[i];
         }
     }
+#endif
+}
+
+static void mean_block(const mean_t *s, const int8_t *input, size_t n, int8_t *output) {
+    int32_t acc[CHANNEL_BLOCK];
+    sum_block(s, input, n, acc);
     int32_t offset = s->in_zero_point * (int32_t)s->reduce;
     for (size_t i = 0; i < n; i++) {
         int32_t x =

@@ -28,6 +28,7 @@
 #include "wire.h"
 
 #define PROTOTYPE_SET_MAX_PLANES 5
+#define PROTOTYPE_SET_MAX_DIM 256 // the last of MOTEYE_SET_DIMS
 #define PROTOTYPE_SET_MAX_SHIFT 63
 
 typedef struct {

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "depthwise_conv_2d_s8_m55.h"
+#include "depthwise_lanes_m55.h"
 #include "taps_m55.h"
 
 #if MOTEYE_M55
@@ -131,11 +132,14 @@ static bool factors_ok(const plan_t *p, const int8_t *filter, const channel_quan
 
 bool depthwise_conv_2d_s8_m55(const window_2d_t *w, const int8_t *input, const int8_t *filter,
     const channel_quant_t *quant, int8_t *output) {
+    int8_t plane[SCRATCH_BYTES];
+    if (depthwise_lanes_m55(w, input, filter, quant, plane, sizeof(plane), output)) {
+        return true;
+    }
     plan_t p;
     if (!make_plan(w, &p) || !factors_ok(&p, filter, quant)) {
         return false;
     }
-    int8_t plane[SCRATCH_BYTES];
     taps_m55_t taps = shared_taps(&p);
     p.plane = plane;
     memset(plane, w->in_zero_point, p.plane_bytes);

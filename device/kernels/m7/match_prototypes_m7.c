@@ -5,7 +5,9 @@
 
 #if MOTEYE_M7
 
-#define MAX_DIM 256
+// A number of wire.h as a part of the assembly.
+#define TEXT_OF(number) #number
+#define NUMBER(number) TEXT_OF(number)
 
 typedef struct {
     const uint8_t *nibbles, *scale;
@@ -82,25 +84,37 @@ __attribute__((naked)) static void match_rows(const rows_m7_t *rows __attribute_
             FIRST_SIXTEEN) ".global match_m7_16\n.thumb_func\nmatch_m7_16:\n" PLANE("3",
             FIRST_SIXTEEN) "ldmia r3, {r3-r7}\n"
                            "vmov r8, r9, s3, s4\n"
-                           // c = score * inverse >> 12, which fits 32 bits
+                           // c = score * inverse >> MOTEYE_SET_COSINE_SHIFT, which fits 32 bits
                            "smull r8, r11, r10, r8\n"
-                           "lsr r8, r8, #12\n"
-                           "orr r8, r8, r11, lsl #20\n"
-                           // (c * mult >> shift) + offset, below 2^31 since shift >= 14
-                           "ldrh r12, [r4, r1, lsl #1]\n"
-                           "ldrsh r10, [r5, r1, lsl #1]\n"
-                           "smull r8, r11, r8, r12\n"
-                           "lsr r8, r7\n"
-                           "lsl r11, r3\n"
-                           "orr r8, r11\n"
-                           "add r8, r10\n"
-                           "ssat r8, #16, r8\n"
-                           "strh r8, [r6, r1, lsl #1]\n"
-                           "add r1, #1\n"
-                           "cmp r1, r9\n"
-                           "bne 1b\n"
-                           "pop {r4-r11, pc}\n"
-                           ".ltorg\n");
+                           "lsr r8, r8, #" NUMBER(
+                               MOTEYE_SET_COSINE_SHIFT) "\n"
+                                                        "orr r8, r8, r11, lsl #32 - " NUMBER(
+                                                            MOTEYE_SET_COSINE_SHIFT) "\n"
+                                                                                     // (c * mult >> shift) + offset, below 2^31 since shift >= 14
+                                                                                     "ldrh r12, "
+                                                                                     "[r4, r1, lsl "
+                                                                                     "#1]\n"
+                                                                                     "ldrsh r10, "
+                                                                                     "[r5, r1, lsl "
+                                                                                     "#1]\n"
+                                                                                     "smull r8, "
+                                                                                     "r11, r8, "
+                                                                                     "r12\n"
+                                                                                     "lsr r8, r7\n"
+                                                                                     "lsl r11, r3\n"
+                                                                                     "orr r8, r11\n"
+                                                                                     "add r8, r10\n"
+                                                                                     "ssat r8, "
+                                                                                     "#16, r8\n"
+                                                                                     "strh r8, "
+                                                                                     "[r6, r1, lsl "
+                                                                                     "#1]\n"
+                                                                                     "add r1, #1\n"
+                                                                                     "cmp r1, r9\n"
+                                                                                     "bne 1b\n"
+                                                                                     "pop {r4-r11, "
+                                                                                     "pc}\n"
+                                                                                     ".ltorg\n");
 }
 
 extern const uint8_t match_m7_16[], match_m7_32[], match_m7_64[], match_m7_128[], match_m7_256[];
@@ -127,7 +141,7 @@ bool match_prototypes_m7(const prototype_set_t *set, const int8_t *embedding, in
     if (shift < 14 || shift > 32) {
         return false;
     }
-    uint32_t words[MAX_DIM / 2];
+    uint32_t words[PROTOTYPE_SET_MAX_DIM / 2];
     table_m7_t table;
     plane_m7_t *planes = table.planes + PROTOTYPE_SET_MAX_PLANES - used;
     uint32_t square = 0, *to = words;
@@ -147,7 +161,8 @@ bool match_prototypes_m7(const prototype_set_t *set, const int8_t *embedding, in
     const prototype_plane_t *last = &set->planes[used - 1];
     table.tail = (tail_m7_t){32 - shift, last->mult, last->offset, margins, shift};
     const void *entry = (const void *)((uintptr_t)entries[used - 1] | 1);
-    rows_m7_t rows = {words, planes, entry, (1 << 24) / (int32_t)norm, set->header.count};
+    rows_m7_t rows = {
+        words, planes, entry, (1 << MOTEYE_SET_NORM_SHIFT) / (int32_t)norm, set->header.count};
     match_rows(&rows);
     return true;
 }

@@ -2,7 +2,8 @@
 
 A convolution's channel with all-zero weights is a constant, and a depthwise convolution keeps it
 one: everywhere when the constant is the zero point (padding looks the same) or nothing is padded.
-What reads it is a constant too, and moves into the next convolution's bias.
+What reads it is a constant too, and moves into the next convolution's bias. A channel that the next
+convolution has no weight for goes as well.
 """
 
 import struct
@@ -73,14 +74,20 @@ def _through_depthwise(layer: _Layer, constants: dict[int, int]) -> dict[int, in
 
 
 def _into_bias(layer: _Layer, constants: dict[int, int]) -> dict[int, NDArray[np.int64]]:
-    """What each constant input channel adds to every sum, where that is the same everywhere."""
+    """What an input channel adds to every sum, where that is the same for every input and place.
+
+    That is so for constants, and for channels that have no weight here, whatever they hold.
+    """
     filters = layer.weights.filter.astype(np.int64)
     result = {}
-    for channel, value in constants.items():
-        offset = value - layer.in_zero_point
+    for channel in range(filters.shape[-1]):
         weights = filters[..., channel]
-        if offset == 0 or not layer.padded or not weights.any():
-            result[channel] = weights.sum((1, 2)) * offset
+        if not weights.any():
+            result[channel] = np.zeros(len(filters), np.int64)
+        elif channel in constants:
+            offset = constants[channel] - layer.in_zero_point
+            if offset == 0 or not layer.padded:
+                result[channel] = weights.sum((1, 2)) * offset
     return result
 
 
@@ -173,5 +180,5 @@ def remove_dead_channels(graph: Graph) -> list[str]:
             continue
         _remove(graph, layers, [k for k in range(channels) if k not in removed], extra)
         name = graph.tensors[op.outputs[0]].name
-        lines.append(f"{op.kind} {name!r}: {len(removed)} of {channels} channels are constant")
+        lines.append(f"{op.kind} {name!r}: {len(removed)} of {channels} channels go")
     return lines

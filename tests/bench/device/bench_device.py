@@ -153,11 +153,12 @@ class Bench:
             "frame": frame.tobytes(),
             "tensor": (box_resize_rgb565(frame, 96, 96) ^ 0x80).tobytes(),
         }
-        numbers = image.run(M7, image.build(M7, "scoring", "bench_scoring.c", blobs))
-        for name, ticks in numbers.items():
-            count = image.instructions(M7, ticks[0])
-            conditions = f"random content; output equal to the definition; {M7.machine}, ±40"
-            self.add(Row(f"m7.{name}", count, "instructions", conditions))
+        for core in CORES:
+            numbers = image.run(core, image.build(core, "scoring", "bench_scoring.c", blobs))
+            for name, ticks in numbers.items():
+                count = image.instructions(core, ticks[0])
+                conditions = f"random content; output equal to the definition; {core.machine}"
+                self.add(Row(f"{core.name}.{name}", count, "instructions", conditions))
 
     def x86(self) -> None:
         """Time of the MobileNetV2 anchor on this machine over LiteRT's XNNPACK, turn by turn."""

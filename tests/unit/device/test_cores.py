@@ -12,7 +12,7 @@ from moteye.compiler import ModelError, compile_model
 from moteye.core.scoring import Scorer
 from moteye_protocol import wire
 from random_nets import random_net
-from reference import Reference
+from reference import Reference, box_resize_rgb565
 from support.sets import random_codebook
 from test_scoring import DIMS, Parts
 
@@ -25,6 +25,7 @@ NETS = int(os.environ.get("MOTEYE_NETS", "120"))
 FIRST = 1000
 MATCHES = 200
 CODEBOOKS = 50
+FRAMES = 30
 IMAGE_BYTES = 1_800_000
 
 
@@ -117,3 +118,25 @@ def test_codebooks_on_the_emulated_core_equal_the_hosts(core: image.Core) -> Non
     blob = b"".join(_codebook_case(seed) for seed in range(CODEBOOKS)) + bytes(16)
     elf = image.build(core, "codebooks", "check_matches.c", {"cases": blob})
     assert image.run(core, elf) == {"cases": [CODEBOOKS]}
+
+
+def _frame_case(seed: int) -> bytes:
+    """Mostly a frame made smaller, as cameras have it; every fifth made larger."""
+    rng = np.random.default_rng(seed)
+    width, height = (int(side) for side in rng.integers(1, 200 if seed % 6 else 700, 2))
+    largest = (width, height) if seed % 5 else (300, 40)
+    columns, rows = (int(rng.integers(max(1, side // 9), side + 1)) for side in largest)
+    height, rows = min(height, 60), min(rows, 60)
+    frame = rng.integers(0, 65536, (height, width), dtype=np.uint16)
+    if seed % 7 == 0:
+        frame[:] = 65535
+    out = box_resize_rgb565(frame, columns, rows)
+    sides = struct.pack("<4I", width, height, columns, rows)
+    return sides + _padded(frame.tobytes()) + _padded(out.tobytes())
+
+
+@pytest.mark.parametrize("core", image.CORES, ids=lambda core: core.name)
+def test_frames_on_the_emulated_core_equal_definition(core: image.Core) -> None:
+    blob = b"".join(_frame_case(seed) for seed in range(FRAMES)) + bytes(16)
+    elf = image.build(core, "frames", "check_frames.c", {"cases": blob})
+    assert image.run(core, elf) == {"cases": [FRAMES]}
