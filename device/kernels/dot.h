@@ -6,11 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "m55/target_m55.h"
-
-#if MOTEYE_M55
-#include <arm_mve.h>
-#endif
+#include "m55/dot_m55.h"
 
 // int8 to int16 with the zero point taken off: -255..255.
 static inline void widen(
@@ -52,14 +48,7 @@ static inline void dot_4(
 static inline int32_t dot_offset(
     const int8_t *restrict a, const int8_t *restrict b, size_t n, int32_t zero_point) {
 #if MOTEYE_M55
-    int32_t acc = 0, sum = 0;
-    for (size_t i = 0; i < n; i += 16) {
-        mve_pred16_t active = vctp8q((uint32_t)(n - i));
-        int8x16_t y = vldrbq_z_s8(b + i, active);
-        acc = vmladavaq_s8(acc, vldrbq_z_s8(a + i, active), y);
-        sum = vaddvaq_s8(sum, y);
-    }
-    return acc - zero_point * sum;
+    return m55_dot_offset(a, b, (uint32_t)n, zero_point);
 #else
     int32_t acc = 0;
     for (size_t i = 0; i < n; i++) {
