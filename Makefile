@@ -23,6 +23,9 @@ firmware: $(STAMP) ## build MicroPython with the C module `vision` (cached); POR
 	@$(if $(filter qemu-%,$(PORT)),$(MAKE) --no-print-directory arm-tools)
 	@$(MAKE) --no-print-directory -C device/ports/$(PORT)
 
+mip: $(STAMP) ## the firmware as a package for MicroPython's mip, in build/mip (device/mip/README.md)
+	@$(BIN)/python device/mip/make_package.py build/mip
+
 arm-tools:
 	@scripts/need arm-none-eabi-gcc=gcc-arm-none-eabi $(NEWLIB)=libnewlib-arm-none-eabi \
 		qemu-system-arm=qemu-system-arm

@@ -42,10 +42,12 @@ class StreamCamera:
         self.buffer = memoryview(self._storage)
         self.id = self.width = self.height = 0
         self.age_ms = 0
+        self.tries = 0  # to get a frame; the watchdog wants this to rise
 
     # Waits for a frame, as long as it takes; buffer, id, width, height and age_ms tell of it.
     async def capture(self):
         while True:
+            self.tries += 1
             try:
                 if self._line is None:
                     self._line = open_line(self._config, "camera")

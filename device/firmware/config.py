@@ -80,6 +80,8 @@ _KEYS = {
     "max_set_bytes": (MAX_SET_BYTES, _integer(1024, MAX_SET_BYTES)),
     "trial_s": (30, _integer(1, 3600)),
     "keys": ([], _KEYS_OF_DEVICE),
+    "watchdog_s": (30, _integer(0, 3600)),
+    "max_handshakes": (10, _integer(1, 1000)),
     "stdin": (True, _SWITCH),
 }
 

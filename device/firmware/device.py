@@ -19,22 +19,37 @@ from slots import flash_bytes
 from store import Store
 from stream import open_stream, tls_context
 from swap import Swap
+from watchdog import (
+    CAMERA,
+    COMMAND,
+    ENCODE,
+    HANDSHAKES,
+    LINK,
+    LOOP,
+    MATCH,
+    PUBLISH,
+    SWAP,
+    WatchedFlash,
+)
 
 _FIRMWARE = "0.1.0"
 _FIRST_FRAME_MS = const(1000)
 _GOODBYE_MS = const(3000)
-_SWAP_TICK_MS = const(100)
+_TURN_MS = const(100)
 _TRIAL_INTERVAL_MS = const(100)
 
 
 class Device:
-    # config: see config.py.   eye: see eye.py.
-    def __init__(self, config, eye):
+    # config: see config.py.   eye: see eye.py.   watchdog: see watchdog.py.
+    def __init__(self, config, eye, watchdog):
         self.failed = False
         self._config = config
         self._eye = eye
+        self._watchdog = watchdog
         self._had_rows = False
-        self._stop = asyncio.Event()
+        self._stopping = False
+        if watchdog.stage:
+            log("device: the watchdog ended the run before in stage %s" % watchdog.stage)
         store = Store(config["data_dir"])
         session = store.next_session(unix_ms())
         log("device: %s, session %d" % (config["id"], session))
@@ -58,7 +73,7 @@ class Device:
         context = tls_context(config) if config["broker.tls"] else None
         client = Client(
             config["id"],
-            lambda: open_stream(config, context),
+            lambda: self._open_stream(context),
             (topics["status"], self._messages.status("offline")),
             (
                 (topics["command"], 1, True),
@@ -75,11 +90,20 @@ class Device:
         client.healthy_ms = config["healthy_s"] * 1000
         return client
 
+    # A name server that does not answer holds up everything.
+    def _open_stream(self, context):
+        before = self._watchdog.enter(LINK)
+        try:
+            return open_stream(self._config, context)
+        finally:
+            self._watchdog.enter(before)
+
     def _make_swap(self):
         config = self._config
         most = config["max_set_bytes"]
         path = config["data_dir"] + "/flash.bin"
         flash, lasting = open_flash(path, flash_bytes(most, SECTOR_BYTES))
+        flash = WatchedFlash(flash, self._watchdog)
         trial_ms = config["trial_s"] * 1000
         swap = self._swap = Swap(
             flash, lasting, self._eye.hash, config["dim"], most, trial_ms, self._publish_set_state
@@ -94,6 +118,7 @@ class Device:
 
     # Until stop(); says goodbye before it returns. self.failed tells whether it ended by itself.
     async def run(self):
+        self._watchdog.enter(LOOP)
         seeing = asyncio.create_task(self._see_until_failure())
         for _ in range(_FIRST_FRAME_MS // 20):
             await asyncio.sleep_ms(20)
@@ -101,15 +126,49 @@ class Device:
                 break
         self._derive_keepalive()
         linking = asyncio.create_task(self._client.run())
-        swapping = asyncio.create_task(self._watch_swap())
-        await self._stop.wait()
-        swapping.cancel()
+        self._watch()
+        await self._turn_until_stopped()
         seeing.cancel()
         await self.goodbye()
         linking.cancel()
 
     def stop(self):
-        self._stop.set()
+        self._stopping = True
+
+    # What has to get on, or the watchdog is not fed: beside the waits that are known each gets
+    # watchdog_s. A camera that is away is asked again and again, a broker too.
+    def _watch(self):
+        config, camera, client = self._config, self._camera, self._client
+        most_ms = config["watchdog_s"] * 1000
+        look_ms = config["interval_ms"] + config["camera.timeout_ms"] + most_ms
+        now = self._uptime.ms()
+        self._watchdog.watch(CAMERA, look_ms, lambda: camera.tries, now)
+        self._watchdog.watch(LINK, most_ms, lambda: client.turns, now)
+
+    # The main loop: it alone feeds the watchdog.
+    async def _turn_until_stopped(self):
+        try:
+            while not self._stopping:
+                self._turn()
+                await asyncio.sleep_ms(_TURN_MS)
+        except Exception as error:
+            self._fail(error)
+
+    def _turn(self):
+        now = self._uptime.ms()
+        self._watchdog.enter(SWAP)
+        self._swap.tick(now)
+        self._watchdog.enter(LOOP)
+        if self._client.failed_handshakes >= self._config["max_handshakes"]:
+            self._client.failed_handshakes = 0
+            self._watchdog.restart(HANDSHAKES)
+        self._watchdog.feed(now)
+
+    def _fail(self, error):
+        sys.print_exception(error)
+        log("device: FAILED: %r" % error)
+        self.failed = True
+        self.stop()
 
     # A clean DISCONNECT makes the broker forget the will, so the last word is said before (T02).
     async def goodbye(self):
@@ -120,20 +179,12 @@ class Device:
         await self._client.disconnect()
         log("device: stopped%s" % ("" if told else "; the broker did not acknowledge it"))
 
-    async def _watch_swap(self):
-        while True:
-            await asyncio.sleep_ms(_SWAP_TICK_MS)
-            self._swap.tick(self._uptime.ms())
-
     async def _see_until_failure(self):
         try:
             while True:
                 await self._see()
         except Exception as error:
-            sys.print_exception(error)
-            log("device: FAILED: %r" % error)
-            self.failed = True
-            self.stop()
+            self._fail(error)
 
     async def _see(self):
         started = self._uptime.ms()
@@ -150,15 +201,20 @@ class Device:
         at = max(0, self._uptime.ms() - camera.age_ms)
         if (camera.width, camera.height) != (width, height) and self._client.is_online():
             self._publish_birth()
+        self._watchdog.enter(ENCODE)
         eye.encode(camera.buffer, camera.width, camera.height)
+        self._watchdog.enter(MATCH)
         self._swap.looked(eye.embedding)
+        self._watchdog.enter(LOOP)
         await asyncio.sleep_ms(0)
         sim = eye.similarity_q8()
         why = self._gate.decide(sim, self._uptime.ms())
         if why:
+            self._watchdog.enter(PUBLISH)
             self._tell(why, 0 if why == "first" else sim, at)
             eye.keep()
             gc.collect()
+            self._watchdog.enter(LOOP)
         self._derive_keepalive()
         interval = self._config["interval_ms"]
         if self._swap.on_trial():
@@ -189,7 +245,9 @@ class Device:
         )
         if active is None:
             return
+        self._watchdog.enter(MATCH)
         rows = eye.rows(active)
+        self._watchdog.enter(PUBLISH)
         # An empty list is told once, so that a host sees them go.
         if rows or self._had_rows:
             fields = {"frame": frame, "at": at, "set": active.hash, "dim": self._config["dim"]}
@@ -212,8 +270,10 @@ class Device:
         self._publish_state()
 
     def _receive(self, topic, payload, retain, dup):
-        if not self._stop.is_set():
+        if not self._stopping:
+            self._watchdog.enter(COMMAND)
             self._inbox.take(topic, payload, retain)
+            self._watchdog.enter(LOOP)
 
     def _publish_state(self):
         self._publish_birth()
@@ -236,6 +296,8 @@ class Device:
                 "keys": len(self._config["keys"]),
                 "ops": OPERATIONS,
                 "interval": self._config["interval_ms"],
+                "reset": self._watchdog.reset,
+                "stage": self._watchdog.stage,
             },
         )
 

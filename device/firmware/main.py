@@ -9,6 +9,7 @@ import sys
 import config
 from eye import open_eye
 from log import log
+from watchdog import Watchdog
 
 from device import Device
 
@@ -43,11 +44,12 @@ def main():
     except config.ConfigError as error:
         print("moteye: %s" % error)
         return 2
+    watchdog = Watchdog(settings["watchdog_s"] * 1000)
     eye = open_eye(settings["encoder"], settings["dim"])
     if eye is None:
         return 2
     try:
-        device = Device(settings, eye)
+        device = Device(settings, eye, watchdog)
     except (OSError, ValueError) as error:
         print("moteye: %s: %s" % (sys.argv[1], error))
         return 2

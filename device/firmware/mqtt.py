@@ -17,7 +17,7 @@ from clock import ticks_diff, ticks_ms
 from log import log
 from micropython import const
 from mqtt_outbox import ACKED, SENT, WAITING, Message, Outbox
-from stream import tls_failure
+from stream import handshake_failed, tls_failure
 
 _HANDSHAKE_MS = const(10000)
 _WRITE_MS = const(10000)
@@ -26,6 +26,7 @@ _GRACE_MS = const(20)
 _SHORT_SESSION_MS = const(10000)
 _SHORT_SESSIONS = const(3)
 _TWIN_WAIT_MS = const(30000)
+_WAIT_STEP_MS = const(500)
 _ROOMY = const(4)  # messages under way that leave room for a large transfer's next
 
 # phases
@@ -56,6 +57,8 @@ class Client:
         self.keepalive_s = 60  # counts from the next connect on
         self.healthy_ms = 300000
         self.connects = self.losses = self.oversize = 0
+        self.turns = 0  # of its loops; the watchdog wants this to rise
+        self.failed_handshakes = 0  # of TLS, in a row
         self.outbox = Outbox()
         self._open_stream = open_stream
         self._will = will
@@ -108,6 +111,8 @@ class Client:
             except Exception as error:
                 reached = self._phase
                 early = self.secure and reached == _CONNECTING
+                if early and handshake_failed(error):
+                    self.failed_handshakes += 1
                 known = str(error) if isinstance(error, Lost) else tls_failure(error, early)
                 log("mqtt: lost: %s" % (known or repr(error)))
             finally:
@@ -123,7 +128,13 @@ class Client:
                 self._short_sessions = 0  # the broker was away: no twin is to blame
             wait_ms = backoff.next_ms() + (_TWIN_WAIT_MS if twin else 0)
             log("mqtt: next try in %d ms" % wait_ms)
-            await asyncio.sleep_ms(wait_ms)
+            await self._wait(wait_ms)
+
+    async def _wait(self, ms):
+        start = ticks_ms()
+        while ticks_diff(ticks_ms(), start) < ms:
+            self.turns += 1
+            await asyncio.sleep_ms(min(_WAIT_STEP_MS, ms))
 
     # Two clients of one id throw each other out for ever, as both are accepted (T04): after some
     # short sessions without a healthy one between, every try waits long.
@@ -184,6 +195,7 @@ class Client:
     async def _watch(self):
         tick_ms = min(100, self._half_ms // 10)
         while self._failure is None:
+            self.turns += 1
             await asyncio.sleep_ms(tick_ms)
             if self._failure is None and self._overdue():
                 await asyncio.sleep_ms(_GRACE_MS)
@@ -297,6 +309,7 @@ class Client:
             raise Lost("packet %d is out of place" % kind)
 
     def _connack(self, packet):
+        self.failed_handshakes = 0
         if packet.code:
             code = packet.code
             raise Lost("refused: %s" % (packets.REFUSALS[code] if code < 6 else "code %d" % code))

@@ -208,16 +208,14 @@ class Slots:
     def transfer(self):
         return None if self.open is None else self.slots[self.open]
 
-    # Makes the slot that is not in use ready for a set. It is erased before it is said to be
-    # receiving, so that no mark of an older set can pass for one of this.
+    # Makes the slot that is not in use ready for a set. Its marks are erased before it is said to
+    # be receiving, so that none of an older set can pass for one of this; put() erases the rest,
+    # a sector at a time, since the whole slot at once would take seconds (T65).
     def begin(self, sha256, size):
         index = 0 if self.active is None else 1 - self.active
         start = self._slot_at(index)
-        chunks = _chunk_count(size)
-        for at in range(0, _round_up(chunks * _WORD, self._sector), self._sector):
+        for at in range(0, _round_up(_chunk_count(size) * _WORD, self._sector), self._sector):
             self._flash.erase(start + at)
-        for at in range(0, _round_up(size, self._sector), self._sector):
-            self._flash.erase(start + self._marks_bytes + at)
         slot = self.slots[index]
         slot.state = RECEIVING
         slot.size = size
@@ -240,8 +238,13 @@ class Slots:
             found[index] = struct.unpack("<I", mark)[0] == binascii.crc32(view)
         return found
 
-    # Stores one chunk, then its mark.
-    def put(self, index, data):
+    # Stores one chunk, then its mark. seen: flags of all chunks; the first of a sector erases it.
+    def put(self, index, data, seen):
+        each = max(1, self._sector // CHUNK_BYTES)  # chunks in a sector
+        first = index // each * each
+        if not any(seen[first : first + each]):
+            for at in range(0, CHUNK_BYTES, self._sector):
+                self._flash.erase(self._data_at(self.open) + first * CHUNK_BYTES + at)
         mark = struct.pack("<I", binascii.crc32(data))
         rest = len(data) % _WORD
         if rest:

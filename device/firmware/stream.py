@@ -138,6 +138,21 @@ def tls_failure(error, early):
     return None
 
 
+# Whether this side could not do a handshake, for want of memory or in its TLS (T61). A verdict on a
+# certificate, a refusal by the broker, and a broker that is away are no such thing.
+def handshake_failed(error):
+    if isinstance(error, MemoryError):
+        return True
+    if not isinstance(error, OSError):
+        return False
+    if error.args[0] == errno.ENOMEM:
+        return True
+    text = str(error)
+    told = len(error.args) > 1 and "SSL" in str(error.args[1])
+    return told and not any(sign in text for sign in _REFUSALS)
+
+
+_REFUSALS = ("FATAL_ALERT", "fatal alert", "INVALID_RECORD", "invalid SSL record")
 _HUNG_UP = (32, errno.ECONNRESET)  # EPIPE, which MicroPython has no name for
 
 

@@ -237,7 +237,8 @@ class Swap:
         try:
             for index in range(self._of):
                 if not self._seen[index]:
-                    self._slots.put(index, made[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES])
+                    chunk = made[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES]
+                    self._slots.put(index, chunk, self._seen)
                     self._seen[index] = 1
                     self._got += 1
         except (OSError, SlotsError) as error:
@@ -290,7 +291,7 @@ class Swap:
         if self._seen[index]:
             return "ok"
         try:
-            self._slots.put(index, data)
+            self._slots.put(index, data, self._seen)
         except (OSError, SlotsError) as error:
             self._storage_failed(error)
             return "internal"
@@ -360,7 +361,7 @@ class Swap:
     def _confirm(self):
         try:
             self._slots.confirm()
-        except (OSError, SlotsError) as error:
+        except (OSError, SlotsError, MemoryError) as error:
             log("swap: %r" % error)
             self._slots.reload()
             self._revert("internal", False)

@@ -68,7 +68,11 @@ class DeviceMessage(Message):
 
 
 class Birth(DeviceMessage):
-    """Who a device is. Sent retained at every connect. `keys`: how many it checks with."""
+    """Who a device is. Sent retained at every connect.
+
+    `keys`: how many it checks with. `reset`: why it started (watchdog, power, …); `stage`: where
+    the run before stood still; both "" where the device does not say.
+    """
 
     topic = "birth"
     fw: str
@@ -83,6 +87,8 @@ class Birth(DeviceMessage):
     keys: Counter = 0
     ops: list[str]
     interval: Counter
+    reset: Annotated[str, StringConstraints(max_length=32)] = ""
+    stage: Annotated[str, StringConstraints(max_length=32)] = ""
 
 
 def _boxes(data: bytes) -> bytes:

@@ -62,7 +62,7 @@ from mqtt_outbox import ACKED, SENT  # noqa: E402
 # a full collection of CPython at each trial would take most of the time of the proof
 swap.gc = types.SimpleNamespace(collect=lambda: None)
 
-SECTOR = 1024
+SECTOR = 2048  # two chunks
 MAX_BYTES = 8192
 TRIAL_MS = 5000
 

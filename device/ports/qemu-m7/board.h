@@ -3,6 +3,8 @@
 #define BOARD_CPU "Cortex-M7"
 #define BOARD_CLOCK_HZ 25000000
 #define BOARD_FPGAIO 0x40028000
+#define BOARD_WATCHDOG 0x40008000
+#define BOARD_WATCHDOG_HZ BOARD_CLOCK_HZ
 #define BOARD_UARTS                                                                                \
     {(cmsdk_uart_t *)0x40004000, (cmsdk_uart_t *)0x40005000, (cmsdk_uart_t *)0x40006000}
 #define BOARD_UART_IRQS {0, 1, 2, 3, 4, 5} // receive and send, one after the other

@@ -5,6 +5,7 @@
 #include "board.h"
 #include "clock.h"
 #include "registers.h"
+#include "restart.h"
 #include "semihost.h"
 #include "uart.h"
 
@@ -32,6 +33,7 @@ __attribute__((noreturn, used)) void start_c(void) {
     __asm volatile("dsb\nisb" ::: "memory");
     memcpy(&data_start, &data_load, (uintptr_t)&data_end - (uintptr_t)&data_start);
     memset(&bss_start, 0, (uintptr_t)&bss_end - (uintptr_t)&bss_start);
+    restart_prepare();
     clock_start();
     uart_start();
     semihost_exit(main());
@@ -61,9 +63,13 @@ __attribute__((naked)) static void fault_handler(void) {
                    "b tell_fault\n");
 }
 
+// The watchdog was not called in time. A second round would reset the board too.
+static void nmi_handler(void) {
+    restart_now(RESTART_WATCHDOG);
+}
+
 __attribute__((section(".vectors"), used)) const handler_t vectors[16 + EXTERNAL_INTERRUPTS] = {
-    (handler_t)&stack_end, reset_handler,
-    fault_handler, // NMI
+    (handler_t)&stack_end, reset_handler, nmi_handler,
     fault_handler, // hard
     fault_handler, // memory
     fault_handler, // bus

@@ -23,7 +23,7 @@ hash_of_tools() {
 }
 
 hash_of_sources() {
-    cat "$port/manifest.py" "$device"/modules/vision/* "$device"/kernels/*.[ch] "$device"/kernels/*/*.[ch]
+    cat "$port/manifest.py" "$device"/modules/*/* "$device"/kernels/*.[ch] "$device"/kernels/*/*.[ch]
 }
 
 lock
@@ -44,7 +44,7 @@ say "building MicroPython with the module vision, about a minute"
 fresh_objects
 build_or_show_log port_make -C "$source/ports/unix" VARIANT=standard BUILD="$objects/port" \
     MICROPY_PY_BTREE=0 MICROPY_PY_FFI=0 MICROPY_SSL_AXTLS=0 MICROPY_SSL_MBEDTLS=1 \
-    FROZEN_MANIFEST="$port/manifest.py" USER_C_MODULES="$device/modules" \
+    FROZEN_MANIFEST="$port/manifest.py" USER_C_MODULES="$device/modules" RESTART=unix \
     VISION_KERNEL_FLAGS="$kernel_flags" CFLAGS_EXTRA="$extra_flags"
 cp "$objects/port/micropython" "$out/micropython.new"
 mv "$out/micropython.new" "$out/micropython"

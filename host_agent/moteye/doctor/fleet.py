@@ -14,7 +14,7 @@ from moteye.config import DEFAULT_FILE, Settings
 from moteye.doctor.finding import Finding, fail, ok, warn
 from moteye.errors import ConfigError, MoteyeError
 from moteye.keys import FleetKeys, load_keys
-from moteye.link.devices import Device, Devices
+from moteye.link.devices import OWN_RESETS, Device, Devices
 from moteye.text.space import load_space
 
 SETTLE_S = 1.5  # retained messages come at once
@@ -108,6 +108,9 @@ class Fleet:
             yield warn(f"{name}: uses prototype set {used}, not the agent's", todo)
         else:
             yield ok(f"{name}: firmware {birth.fw}, encoder {encoder.hex()}, its set is right")
+        if birth.reset in OWN_RESETS:
+            stage = f" when it stood still at stage {birth.stage}" if birth.stage else ""
+            yield warn(f"{name}: was reset by {OWN_RESETS[birth.reset]}{stage}", "see its log")
         yield await self._clock(device)
 
     async def _clock(self, device: Device) -> Finding:

@@ -25,6 +25,7 @@ PICTURE_TIMEOUT_S = 10.0
 TWIN_BACKS = 3  # older sessions that speak after newer ones, before two devices are suspected
 MAX_DEVICES = 16_384
 _PATHS = {path for path, _, _, _ in wire.TOPICS.values()}
+OWN_RESETS = {"watchdog": "its watchdog", "handshakes": "itself, as TLS failed again and again"}
 RESYNC_MS = 10_000  # a device is asked for its state at most so often
 Publish = Callable[[str, bytes], Awaitable[None]]
 KeyOf = Callable[[str], bytes]
@@ -249,6 +250,7 @@ class Devices:
     def _take(self, device: Device, message: models.Message) -> None:
         match message:
             case models.Birth():
+                _tell_reset(device, message)
                 device.birth = message
             case models.SetState():
                 device.set_state = message
@@ -278,3 +280,14 @@ class Devices:
         self.counters[f"{kind}.{code}"] += 1
         if self.counters[f"{kind}.{code}"] == 1:
             log.warning("message refused", topic=topic, reason=reason)
+
+
+def _tell_reset(device: Device, birth: models.Birth) -> None:
+    """Say once a session that a device was reset for a reason that somebody should look into."""
+    if birth.reset in OWN_RESETS and (device.birth is None or device.birth.s != birth.s):
+        log.warning(
+            f"device was reset by {OWN_RESETS[birth.reset]}",
+            device=device.id,
+            session=birth.s,
+            stage=birth.stage or "?",
+        )

@@ -15,6 +15,7 @@ from moteye_protocol.prototype_set import decode, set_hash
 from PIL import Image
 from support.live import listening
 from system.device.device_bench import hosting, late_status, prototype_set, until
+from system.device.stalling import BREAKAGES, StallingBoard
 from system.ports.board_bench import BUILD_S, Album, grey, make_device
 
 pytestmark = pytest.mark.timeout(BUILD_S + 150)
@@ -199,6 +200,30 @@ def test_demo_with_an_arm_core_ends_with_one_alert_and_its_picture(port):
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count(" ALERT ") == 1
     assert ".png" in done.stdout.rpartition("the picture that decided: ")[2]
+
+
+async def test_t65_the_boards_own_watchdog_resets_it_and_the_stage_is_told(
+    port, mosquitto, tmp_path
+):
+    album = Album([grey(level) for level in range(0, 250, 10)])
+    album.opened.set()
+    device = StallingBoard(
+        port,
+        device_id=port,
+        broker_host="127.0.0.1",
+        broker_port=mosquitto.port,
+        camera_spec=album,
+        data_dir=tmp_path / "flash",
+        camera_size=(32, 24),  # a UART that is emulated slowly must carry it
+        settings={"watchdog_s": 8, "change_below_q8": 257},
+    )
+    device.breakage = BREAKAGES["encode"]
+    async with hosting(mosquitto.port, port) as host, device:
+        await device.wait_for_line("stands still", DEADLINE_S)
+        birth = await host.next("birth", lambda told: told.reset == "watchdog", DEADLINE_S)
+        assert birth.stage == "encode"
+        after = len(host.of("embedding"))
+        await until(lambda: len(host.of("embedding")) > after, "another embedding", DEADLINE_S)
 
 
 def test_image_fits_a_real_board(port):

@@ -12,6 +12,8 @@ from structlog.testing import capture_logs
 
 TOPIC = {name: models.topic("cam", name) for name in ("status", "birth", "set_state", "reply")}
 
+STOOD_STILL = {"reset": "watchdog", "stage": "encode"}
+
 
 class Line:
     """Devices with `resync`, and what they published; `answer` makes the reply."""
@@ -191,3 +193,13 @@ async def test_t04_a_device_that_restarts_often_is_no_twin():
             line.hear(birth(0, session=session))
             line.hear(state(1, session=session))
     assert [each for each in logs if each["log_level"] == "error"] == []
+
+
+async def test_t65_a_reset_by_the_watchdog_is_told_once_a_session():
+    line = Line()
+    with capture_logs() as logs:
+        for number in (0, 1):
+            line.hear(birth(number, session=4).model_copy(update=STOOD_STILL))
+        line.hear(birth(0, session=5).model_copy(update={"reset": "power"}))
+    told = [entry for entry in logs if "reset" in entry["event"]]
+    assert [(entry["session"], entry["stage"]) for entry in told] == [(4, "encode")]

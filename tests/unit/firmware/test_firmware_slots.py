@@ -19,17 +19,24 @@ def content(seed, size=3000):
     return bytes((seed * 7 + index * index) & 255 for index in range(size))
 
 
+def put(slots, data, indices):
+    seen = slots.seen()
+    for index in indices:
+        slots.put(index, data[index * 1024 : index * 1024 + 1024], seen)
+        seen[index] = 1
+
+
 def store(slots, data, epoch=0):
     slots.begin(sha(data), len(data))
-    for index in range(-(-len(data) // 1024)):
-        slots.put(index, data[index * 1024 : index * 1024 + 1024])
+    put(slots, data, range(-(-len(data) // 1024)))
     slots.begin_trial(epoch)
     slots.confirm()
 
 
-@pytest.fixture
-def flash():
-    return SimulatedFlash(flash_bytes(MAX, SECTOR), SECTOR)
+@pytest.fixture(params=[512, SECTOR, 4096])
+def flash(request):
+    """Sectors of half a chunk, of one, and of four."""
+    return SimulatedFlash(flash_bytes(MAX, request.param), request.param)
 
 
 def read(slots, index):
@@ -67,9 +74,28 @@ def test_t31_chunks_are_remembered_over_a_restart(flash):
     data = content(4, 4000)
     slots = Slots(flash, MAX)
     slots.begin(sha(data), len(data))
-    for index in (0, 3):
-        slots.put(index, data[index * 1024 : index * 1024 + 1024])
+    put(slots, data, (0, 3))
     assert list(Slots(flash, MAX).seen()) == [1, 0, 0, 1]
+
+
+def test_t65_no_step_of_a_transfer_erases_more_than_a_sector_or_a_chunk(flash):
+    """A slot that is erased at once takes seconds, and trips the watchdog of a real board."""
+    erased = []
+    plain = flash.erase
+    flash.erase = lambda offset: (erased.append(offset), plain(offset))
+    slots = Slots(flash, MAX)
+    for seed in (1, 2, 3):
+        data = content(seed, MAX)
+        slots.begin(sha(data), len(data))
+        seen = slots.seen()
+        for index in range(8):
+            del erased[:]
+            slots.put(index, data[index * 1024 : index * 1024 + 1024], seen)
+            seen[index] = 1
+            assert len(erased) * flash.sector_bytes <= max(1024, flash.sector_bytes)
+        slots.begin_trial(0)
+        slots.confirm()
+        assert read(Slots(flash, MAX), slots.active) == data
 
 
 def test_log_goes_on_over_many_sectors(flash):
@@ -104,7 +130,7 @@ def test_flash_that_does_not_take_a_word_is_noticed(flash):
     slots.begin(sha(content(1)), 3000)
     flash.program = lambda offset, data: None
     with pytest.raises(SlotsError, match="does not hold what was written"):
-        slots.put(0, content(1, 1024))
+        slots.put(0, content(1, 1024), slots.seen())
 
 
 def test_file_flash_keeps_what_it_holds(tmp_path):
