@@ -11,8 +11,9 @@ import delta
 import vision
 from log import log
 from micropython import const
-from moteye_protocol.wire import CHUNK_BYTES, SET_HEADER_BYTES, SET_MAGIC
+from moteye_protocol.wire import CHUNK_BYTES, SET_HEADER_BYTES
 from mqtt_outbox import ACKED
+from set_refusal import refusal
 from slots import Slots, SlotsError
 from swap_states import next_state
 from trial import sample_rows, self_test
@@ -132,11 +133,9 @@ class Swap:
         try:
             found = ActiveSet(data, digest, self._encoder_hash, self._dim)
         except ValueError as error:
-            log("swap: set refused: %s" % error)
-            if len(data) >= SET_HEADER_BYTES and data[:4] == SET_MAGIC:
-                if bytes(data[8:16]) != self._encoder_hash:
-                    return "wrong_encoder", None
-            return "bad_set", None
+            code = refusal(data, self._encoder_hash, self._dim)
+            log("swap: set refused: %s: %s" % (code, error))
+            return code, None
         code = self.fits(self._encoder_hash, found.epoch)
         return code, found if code == "ok" else None
 

@@ -12,6 +12,7 @@ from moteye_protocol import wire
 
 HEADER = struct.Struct("<4sBBBB8sIIHhIIII5sBB13x")
 Canaries = tuple[tuple[int, bytes], ...]
+_RESERVED_AT = 51
 _BITS = {wire.SET_FORMAT: wire.SET_BITS, wire.SET_CODEBOOK_FORMAT: wire.SET_CODEBOOK_BITS}
 
 
@@ -130,6 +131,8 @@ def read_header(data: bytes, fmt: int | None = None) -> Header:
         raise PrototypeSetError("CRC-32 differs: the file is damaged", 40)
     if max(shift[:planes]) > 63:
         raise PrototypeSetError("shift out of range", 44)
+    if any(data[_RESERVED_AT : wire.SET_HEADER_BYTES]):
+        raise PrototypeSetError("what is zero in this format is not", _RESERVED_AT)
     if (parts > 0) != (found == wire.SET_CODEBOOK_FORMAT) or parts > wire.SET_MAX_PARTS:
         raise PrototypeSetError(f"{parts} parts in format {found}", 50)
     shifts = tuple(shift[:planes])

@@ -198,7 +198,7 @@ class ScriptedSwap:
                 return "bad_hash"
             found = decode(data)
         except PrototypeSetError:
-            return "bad_set"
+            return "bad_crc"  # the kit damages nothing else
         if found.encoder_hash != self.encoder and self.fault != "takes_wrong_encoder":
             return "wrong_encoder"
         return "rollback" if found.epoch < self.floor else "ok"

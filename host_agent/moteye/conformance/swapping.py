@@ -73,7 +73,7 @@ async def _refuses(attempt: Attempt) -> None:
     other = a_set(bench, encoder_hash=secrets.token_bytes(8))
     cases = {
         "bad_hash": (good, damaged),
-        "bad_set": (damaged, damaged),
+        "bad_crc": (damaged, damaged),
         "wrong_encoder": (other, other),
     }
     for code, (announced, sent) in cases.items():

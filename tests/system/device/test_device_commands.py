@@ -250,21 +250,22 @@ def damaged(data):
     return bytes(found)
 
 
-@pytest.mark.parametrize("fault", ["bad_hash", "bad_set", "wrong_encoder", "format", "short"])
+@pytest.mark.parametrize(
+    "fault", ["bad_hash", "bad_crc", "wrong_encoder", "bad_format", "bad_size"]
+)
 async def test_set_with_a_fault_is_refused_and_the_old_one_stays(
     host, make_device, encoder_hash, fault
 ):
     good = prototype_set(encoder_hash)
     bad = prototype_set(encoder_hash, seed=7, rows=60)
-    code = fault
     if fault == "wrong_encoder":
         bad = prototype_set(bytes(8), seed=7)
-    elif fault == "bad_set":
+    elif fault == "bad_crc":
         bad = damaged(bad)
-    elif fault == "format":
-        bad, code = b"MEPS\x09" + bad[5:], "bad_set"
-    elif fault == "short":
-        bad, code = bad[:-1], "bad_set"
+    elif fault == "bad_format":
+        bad = b"MEPS\x09" + bad[5:]
+    elif fault == "bad_size":
+        bad = bad[:-1]
     async with make_device() as device:
         await host.next("birth")
         await swapped(host, good)
@@ -272,7 +273,7 @@ async def test_set_with_a_fault_is_refused_and_the_old_one_stays(
         sent = damaged(bad) if fault == "bad_hash" else bad
         await host.send_chunks(sent, name=set_hash(bad))
         state = await host.next("set_state", lambda state: state.state == "refused")
-        assert (state.code, state.set) == (code, set_hash(good))
+        assert (state.code, state.set) == (fault, set_hash(good))
         last = host.of("embedding")[-1].n
         assert (await host.next("embedding", lambda e: e.n > last)).set == set_hash(good)
         await device.restart()

@@ -1,6 +1,8 @@
 """The swap on the device: every (state, event), the gate on every way in, the trial."""
 
 import hashlib
+import struct
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -8,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from moteye_protocol.set_delta import encode_delta
+from set_refusal import refusal
 from support.firmware_host import TRIAL_MS, Device, Factory, flash_size
 from support.flash_simulator import SimulatedFlash
-from support.sets import random_set
+from support.sets import random_codebook, random_set
 from swap_states import EVENTS, TABLE, WrongEvent, next_state
 
 STATES = ("idle", "receiving", "verified", "trial", "confirmed", "refused", "reverted")
@@ -163,19 +166,80 @@ def test_t29_lower_epoch_is_refused_on_every_way(flash, way, epoch):
     assert device.swap.fields()["floor"] == epoch
 
 
-@pytest.mark.parametrize(
-    ("fault", "code"),
-    [
-        (lambda d: d[:99] + b"\0" + d[100:], "bad_set"),
-        (lambda d: d[:8] + bytes(8) + d[16:], "wrong_encoder"),
-    ],
-)
-def test_t30_set_that_does_not_fit_is_refused(device, fault, code):
-    old = built(1)
+# offset, type, wrong value, code: what a header of 20 rows, 3 planes and 2 canaries must not say
+FIELDS = [
+    (0, "4s", b"MEPT", "bad_magic"),
+    (4, "B", 9, "bad_format"),
+    (4, "B", 2, "bad_bits"),  # that of a codebook
+    (5, "B", 3, "bad_bits"),
+    (6, "B", 0, "bad_planes"),
+    (6, "B", 6, "bad_planes"),
+    (7, "B", 2, "bad_preprocessing"),
+    (8, "8s", b"encodeR8", "wrong_encoder"),
+    (16, "I", 0, "rollback"),
+    (24, "H", 0, "bad_rows"),
+    (24, "H", 19, "bad_rows"),
+    (24, "H", 20000, "bad_rows"),
+    (28, "I", 5000, "bad_size"),
+    (32, "I", 64, "bad_names"),
+    (36, "I", 7, "bad_names"),
+    (40, "I", 7, "bad_crc"),
+    (45, "B", 64, "bad_shift"),
+    (49, "B", 1, "bad_canaries"),
+    (49, "B", 9, "bad_canaries"),
+    (50, "B", 1, "bad_parts"),
+    (60, "B", 1, "bad_reserved"),
+]
+
+
+@pytest.mark.parametrize(("offset", "kind", "value", "code"), FIELDS)
+def test_t30_each_field_of_the_header_is_refused_with_its_own_code(
+    device, offset, kind, value, code
+):
+    canaries = tuple((row, bytes(64)) for row in (0, 1))
+    old, good = built(1), built(2, canaries=canaries)
     install(device, old)
-    receive(device, fault(built(2)))
+    bad = bytearray(good)
+    struct.pack_into("<" + kind, bad, offset, value)
+    receive(device, bytes(bad))
     assert device.state == ("refused", code)
     assert device.used == sha(old)[:8]
+
+
+def test_t30_every_field_is_tried():
+    tried = {offset for offset, *_ in FIELDS}
+    header = {0, 4, 5, 6, 7, 8, 16, 20, 24, 26, 28, 32, 36, 40, 44, 49, 50}  # of SPEC.md
+    assert header - tried == {20, 26, 44}  # number and margin_q8 have no wrong value
+    assert 45 in tried  # for 44: one of five shifts
+
+
+def test_t30_set_of_other_dimensions_is_refused(flash):
+    device = Device(flash, ENCODER, dim=128)
+    receive(device, built(2))
+    assert device.state == ("refused", "wrong_dim")
+
+
+@pytest.mark.parametrize(("offset", "value", "code"), [(5, 4, "bad_bits"), (50, 33, "bad_parts")])
+def test_t30_header_of_a_codebook_is_refused_with_its_code(offset, value, code):
+    bad = bytearray(replace(random_codebook(20, 64, 1), encoder_hash=ENCODER).encode())
+    bad[offset] = value
+    assert refusal(bytes(bad), ENCODER, 64) == code
+    bad[offset] = 8
+    assert refusal(bytes(bad), ENCODER, 64) == "bad_set"  # nothing in the header
+    assert refusal(bytes(bad), ENCODER, 32) == "wrong_dim"
+
+
+def test_t30_damaged_set_is_refused(device):
+    data = bytearray(built(2))
+    data[99] ^= 1
+    receive(device, bytes(data))
+    assert device.state == ("refused", "bad_crc")
+    names = struct.unpack_from("<I", data, 32)[0]
+    data = bytearray(built(2))
+    data[names + 1] = 0xFF  # no UTF-8
+    struct.pack_into("<I", data, 40, zlib.crc32(data[64:]))
+    receive(device, bytes(data))
+    assert device.state == ("refused", "bad_set")
 
 
 def test_t31_transfer_goes_on_after_a_restart(flash):
