@@ -355,6 +355,27 @@ async def test_t64_folder_that_cannot_be_written_is_survived(
             await later.next("embedding", lambda e: e.set is None)
 
 
+async def test_t64_full_file_system_is_survived_and_named(
+    host, make_device, tmp_path, encoder_hash
+):
+    """Every write meets ENOSPC, as in /dev/full; the factory's set serves, a new one from memory."""
+    folder = tmp_path / "full"
+    folder.mkdir()
+    for name in ("session.new", "flash.bin"):
+        (folder / name).symlink_to("/dev/full")
+    factory = prototype_set(encoder_hash, number=3)
+    (tmp_path / "factory.meps").write_bytes(factory)
+    settings = {"factory_set": str(tmp_path / "factory.meps")}
+    async with make_device(data_dir=folder, settings=settings) as device:
+        birth = await host.next("birth")
+        assert birth.set == set_hash(factory)
+        assert birth.s > 1_700_000_000_000  # no count could be kept: unix time
+        for text in ("session cannot be written", "flash.bin cannot be used"):
+            await device.wait_for_line(text)
+        await swapped(host, prototype_set(encoder_hash, seed=2))
+        await device.wait_for_line("will be forgotten at the next start")
+
+
 async def test_t62_memory_is_stable_over_frames(host, make_device, encoder_hash):
     async with make_device(interval_ms=0, settings={"heartbeat_ms": 100}):
         await host.next("birth")

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import os
 import signal
 from itertools import pairwise
 
@@ -10,9 +11,10 @@ from moteye.camera.simulate import SimulationError
 from moteye_protocol import models
 from system.device.device_bench import hosting, late_status, until
 
-CYCLES = 5
+CYCLES = 100 if os.environ.get("MOTEYE_SWEEP") == "all" else 5
 
 
+@pytest.mark.timeout(30 + 15 * CYCLES)
 async def test_t01_killed_device_is_offline_and_restarted_one_online(broker, make_device):
     async with make_device() as device:
         session = (await late_status(broker.port, "online")).s

@@ -252,10 +252,17 @@ async def test_t33_live_swap_on_the_board_mixes_no_table(port, mosquitto, tmp_pa
     album = Album([grey(level) for level in range(0, 250, 2)])
     album.opened.set()
     settings = {"keepalive_s": 60, "change_below_q8": 257}
+    size = (32, 24)  # a UART that is emulated slowly must carry three within the trial
     async with (
         hosting(mosquitto.port, port) as host,
         make_device(
-            port, mosquitto.port, album, tmp_path / "flash", settings=settings, interval_ms=200
+            port,
+            mosquitto.port,
+            album,
+            tmp_path / "flash",
+            settings=settings,
+            interval_ms=200,
+            camera_size=size,
         ) as device,
     ):
         await device.wait_for_line("device: online", DEADLINE_S)
