@@ -1,6 +1,7 @@
-# Run by MicroPython: the firmware's MQTT client, whose broker falls silent at random moments, so that
-# its deadlines end one connection after the other (T63). The clock is virtual: where every task
-# waits, it is put forward. Prints what was seen; an assertion that fails ends it with a traceback.
+# Run by MicroPython: the firmware's MQTT client, whose broker falls silent at random moments, so
+# that its deadlines end one connection after the other (T63). The clock is virtual: where every
+# task waits, it is put forward. Prints what was seen; an assertion that fails ends it with a
+# traceback.
 #
 #   micropython -X heapsize=400k device_timeouts.py TIMEOUTS SEED
 import asyncio

@@ -358,7 +358,7 @@ async def test_t64_folder_that_cannot_be_written_is_survived(
 async def test_t64_full_file_system_is_survived_and_named(
     host, make_device, tmp_path, encoder_hash
 ):
-    """Every write meets ENOSPC, as in /dev/full; the factory's set serves, a new one from memory."""
+    """Every write meets ENOSPC, as in /dev/full; the factory's set serves, and a new one."""
     folder = tmp_path / "full"
     folder.mkdir()
     for name in ("session.new", "flash.bin"):
