@@ -93,9 +93,9 @@ async def test_t65_a_device_that_gets_on_is_left_alone_and_says_how_it_started(
     device = make_stalling("none", "pass", interval_ms=0)
     async with hosting(broker.port, device.id) as host, device:
         assert (await host.next("birth")).reset == "power"
+        heard = len(device.lines)
         await device._camera.__aexit__(None, None, None)
         await broker.stop()
-        heard = len(device.lines)
         await device.wait_for_line("camera: no frames", DEADLINE_S, after=heard)
         await asyncio.sleep(3 * LIMIT_S)
         await broker.start()
