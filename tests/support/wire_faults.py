@@ -54,7 +54,7 @@ FAULTS = {
     "same_frame_again": "wire-embedding-001",
     "worst_first": "wire-detections-001",
     "worst_box_first": "wire-boxes-001",
-    "box_beyond_the_picture": "wire-boxes-001",
+    "box_beyond_the_picture": "wire-msg-001",
     "off_by_one": "score-001",
     "takes_wrong_encoder": "wire-set-001",
     "takes_wrong_hash": "wire-set-001",

@@ -201,7 +201,7 @@ async def _rows(attempt: Attempt) -> None:
             raise Failed("a row came twice")
 
 
-@check("wire-boxes-001", "boxes stand best first, within the picture, at most sixteen")
+@check("wire-boxes-001", "boxes are those of a set and stand best first")
 async def _boxes(attempt: Attempt) -> None:
     for fields in attempt.bench.fields("embedding"):
         told = fields.get("boxes")
@@ -210,11 +210,9 @@ async def _boxes(attempt: Attempt) -> None:
         if fields.get("set") is None:
             raise Failed("boxes without a set whose rows they could be")
         try:
-            boxes = unpack_boxes(told) if isinstance(told, bytes) else None
-        except ValueError as error:
-            raise Failed(str(error)) from error
-        if boxes is None or len(boxes) > wire.MAX_BOXES:
-            raise Failed(f"{told!r:.80} is not bytes of {wire.MAX_BOXES} boxes at most")
+            boxes = unpack_boxes(told if isinstance(told, bytes) else b"?")
+        except ValueError:
+            continue  # wire-msg-001
         margins = [box.margin_q8 for box in boxes]
         if margins != sorted(margins, reverse=True):
             raise Failed(f"margins in the order {margins[:SHOWN]}")
