@@ -97,6 +97,8 @@ class InForce:
             previous=fleet.previous(),
         )
         compiled = replace(compiled, built=fleet.reuse(compiled.built))
+        if self._judge.learns:
+            await asyncio.to_thread(self._judge.cameras.prepare, compiled)
         await self._replace(compiled)
         data = compiled.built.data
         log.info(

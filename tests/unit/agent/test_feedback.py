@@ -37,8 +37,8 @@ def compiled(space):
 class Watched:
     """An agent without a broker that is handed the frames of one camera."""
 
-    def __init__(self, folder, space, compiled):
-        self.url = f"sqlite:///{folder / 'moteye.db'}"
+    def __init__(self, folder, space, compiled, url=""):
+        self.url = url or f"sqlite:///{folder / 'moteye.db'}"
         settings = load_settings(policies=folder, listen="127.0.0.1:1", store=self.url)
         self.agent = Agent(settings)
         self.agent.in_force.space = space
@@ -127,8 +127,12 @@ async def test_a_name_is_kept_by_memory_and_survives_a_restart(watched, views, s
     await again.agent.ledger.close()
 
 
-async def test_t45_a_camera_is_calibrated_to_what_it_usually_shows(watched, views, space, compiled):
+async def test_t45_a_camera_is_calibrated_to_what_it_usually_shows(
+    tmp_path, store_url, views, space, compiled
+):
     empty, other, _ = views
+    watched = Watched(tmp_path, space, compiled, store_url)
+    await watched.begin()
     for _ in range(LEAST_FRAMES // 20 + 1):
         await watched.look(empty, 10)
         await watched.look(other, 10)
@@ -138,7 +142,8 @@ async def test_t45_a_camera_is_calibrated_to_what_it_usually_shows(watched, view
     (row,) = store.backgrounds(space.encoder_hash).values()
     assert row.seen == LEAST_FRAMES
     assert [e.kind for e in store.events() if e.kind in "ck"] == ["c"]
-    again = Watched(watched.agent.settings.policies, space, compiled)
+    await watched.agent.ledger.close()
+    again = Watched(tmp_path, space, compiled, store_url)
     await again.begin()
     assert again.agent.engine.calibrations.all["cam"].maps == calibration.maps
     assert store.standing_at(2 * START_MS)[-1].device == "cam"

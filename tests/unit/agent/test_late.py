@@ -83,9 +83,8 @@ class Hearing:
 
 
 @pytest.fixture
-async def hearing(tmp_path):
-    url = f"sqlite:///{tmp_path / 'moteye.db'}"
-    flags = {"policies": tmp_path, "listen": "127.0.0.1:1", "store": url}
+async def hearing(tmp_path, store_url):
+    flags = {"policies": tmp_path, "listen": "127.0.0.1:1", "store": store_url}
     agent = Agent(load_settings(**flags, camera_background=False))
     agent.in_force.space = SimpleNamespace(encoder_hash=ENCODER)
     agent.devices._resync = False

@@ -35,9 +35,9 @@ def look(ledger: Ledger, state: Engine, number: int, margin: int) -> list[Decisi
     return state.observe(seen, np.array([margin], np.int16))
 
 
-async def test_the_next_run_knows_twins_cooldowns_and_clock(tmp_path):
+async def test_the_next_run_knows_twins_cooldowns_and_clock(store_url):
     first = engine()
-    book = ledger(tmp_path / "s.db", first)
+    book = ledger(store_url, first)
     await book.open()
     presence = Presence(session=1)
     assert book.time_of("cam", presence, 100, 5100) == 5100
@@ -46,7 +46,7 @@ async def test_the_next_run_knows_twins_cooldowns_and_clock(tmp_path):
     await book.commit(decisions)
     await book.close()
     second = engine()
-    book = ledger(tmp_path / "s.db", second)
+    book = ledger(store_url, second)
     await book.open()
     assert list(book.clock_offsets()) == [("cam", 1, 5000)]
     presence = Presence(session=1)
@@ -210,13 +210,13 @@ async def test_t53_a_store_that_breaks_under_way_is_begun_anew_with_all_tracks(t
     assert list(tmp_path.glob("s.db.corrupt-*"))
 
 
-async def test_an_alert_that_nobody_got_is_recorded_for_the_replay(tmp_path):
+async def test_an_alert_that_nobody_got_is_recorded_for_the_replay(store_url):
     state = engine()
-    book = ledger(tmp_path / "s.db", state)
+    book = ledger(store_url, state)
     await book.open()
     decisions = [d for n in (1, 2) for d in look(book, state, n, 900)]
     book.release("p", "cam", decisions[0].time_ms)
     await book.close()
-    store = Store(str(tmp_path / "s.db"))
+    store = Store(store_url)
     assert [event.kind for event in store.events()] == ["s", "p", "e", "e", "r"]
     assert store.tracks()["f", "cam"].fired_ms is None
