@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import cache
 
 from moteye.core.look import Look
 from moteye.core.novelty import News
@@ -116,13 +117,12 @@ def gates_of(
     gates = [_margin_gate(look, hits=hits)]
     if calibration:
         gates.append(Gate("calibration", True, calibration))
-    gates += [Gate(*extra) for extra in look.extra]
+    if look.extra:
+        gates += [Gate(*extra) for extra in look.extra]
     if rule.contrasts:
         gates += _contrast_gates(look)
     needed = rule.frames_needed
-    verb = "absent" if policy.gone_s else "seen"
-    frames = f"{verb} in {min(hits, needed)} of {needed} frame{'s' if needed > 1 else ''}"
-    gates.append(Gate("frames", hits >= needed, frames))
+    gates.append(_frames_gate(min(hits, needed), needed, policy.gone_s > 0))
     if rule.hold_ms:
         word, wanted = ("gone for" if policy.gone_s else "held"), rule.hold_ms
         text = f"{word} {held_ms / 1000:.1f} of {wanted / 1000:.1f} s"
@@ -148,16 +148,24 @@ def gates_of(
     return tuple(gates)
 
 
+@cache
+def _frames_gate(hits: int, needed: int, gone: bool) -> Gate:
+    text = f"{'absent' if gone else 'seen'} in {hits} of {needed} frame{'s' if needed > 1 else ''}"
+    return Gate("frames", hits >= needed, text)
+
+
+_NO_COOLDOWN = Gate("cooldown", True, "no cooldown")
+
+
 def _cooldown_gate(look: Look, track: Track, time_ms: int, shared: Shared | None) -> Gate:
     cooldown = look.compiled.policy.cooldown
     last_ms = track.fired_ms
     if shared is not None and "site" in cooldown.per:
         last_ms = shared.site_ms
     if last_ms is None:
-        return Gate("cooldown", True, "no cooldown")
+        return _NO_COOLDOWN
     left_s = cooldown.for_s - max(0, time_ms - last_ms) / 1000
-    text = f"cooldown: {left_s:.0f} s left" if left_s > 0 else "no cooldown"
-    return Gate("cooldown", left_s <= 0, text)
+    return Gate("cooldown", False, f"cooldown: {left_s:.0f} s left") if left_s > 0 else _NO_COOLDOWN
 
 
 def _margin_gate(look: Look, *, hits: int) -> Gate:
@@ -166,7 +174,7 @@ def _margin_gate(look: Look, *, hits: int) -> Gate:
     if look.compiled.policy.changes is not None:
         times, wanted = margin_q8 / 256, threshold_q8 / 256
         return Gate("change", passed, f"changed {times:.1f} times the usual, wanted {wanted:.0f}")
-    blocker = look.blocker()
+    blocker = "" if look.compiled.only_any else look.blocker()
     if blocker and passed is (look.compiled.policy.gone_s > 0):
         return Gate("margin", passed, blocker)
     relation = "below" if margin_q8 < threshold_q8 else "at or above"

@@ -180,8 +180,9 @@ class Engine(Episodes):
             scope = view.scope
             wanted = scope.watched.intersection(shown[row]) if shown[row] else set()
             if wanted or view.active or view.fresh or scope.needs_all:
-                # What there is no track of, and by this camera's own margins shows nothing.
-                sure = set(view.active).union(scope.always, scope.apart)
+                sure = set(view.active)
+                if scope.needs_all:
+                    sure.update(scope.always, scope.apart)
                 if view.fresh:
                     sure |= scope.first.intersection(view.fresh)
                 margins = margins_q8[row]
@@ -202,17 +203,21 @@ class Engine(Episodes):
         where they show it nothing.
         """
         scope, decisions = view.scope, []
-        apart = {index: self._look_apart(index, seen, len(margins_q8)) for index in scope.apart}
+        apart: dict[int, Look] = {}
+        if scope.apart:
+            width = len(margins_q8)
+            apart = {index: self._look_apart(index, seen, width) for index in scope.apart}
+        rules = self._rules
         for index in wanted:
-            rule = self._rules[index]
-            look = apart.get(index) or Look.at(rule, margins_q8)
+            rule = rules[index]
+            look = (apart.get(index) if apart else None) or Look.at(rule, margins_q8)
             if look.over < 0 and index not in sure:
                 continue
             track = self.views.track(view, index, seen.device)
-            steady = track.present and not (track.fresh or track.misses) and look.hits(track)
-            rising = rule.upgrade_q8 is not None and track.rises >= 0
-            if steady and not rising and index not in scope.always:
-                continue  # the usual frame of an episode changes nothing
+            if track.present and not (track.fresh or track.misses) and look.hits(track):
+                rising = rule.upgrade_q8 is not None and track.rises >= 0
+                if not rising and index not in scope.always:
+                    continue  # the usual frame of an episode changes nothing
             lasting = track.lasting
             decision = self.step(track, look, seen)
             if lasting or track.lasting:

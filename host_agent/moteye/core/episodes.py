@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 
 from moteye.core.background import Calibrations
 from moteye.core.decisions import Decision, Ending, Gate, decision_id, gates_of
-from moteye.core.language import New
 from moteye.core.layout import CompiledPolicy
 from moteye.core.look import Look
 from moteye.core.marks import Marks
@@ -62,7 +61,7 @@ class Episodes:
         """Every gate between this look and an alert."""
         rule = look.compiled
         closed = ""
-        if rule.policy.hours is not None or rule.schedule is not None:
+        if rule.waits:
             if rule.schedule is not None:
                 closed = rule.schedule.closed(seen.time_ms + self.ahead_ms)
             closed = self.standing.closed(rule.policy, seen.device) or closed
@@ -85,8 +84,8 @@ class Episodes:
         """Take one look into a track."""
         rule = look.compiled
         fresh, track.fresh = track.fresh, False
-        new = rule.policy.new
-        if isinstance(new, New):
+        new = rule.remembers
+        if new is not None:
             self.novelty.memory(rule, seen)
         if not look.hits(track):
             return self._missed(track, look, seen)
@@ -106,7 +105,7 @@ class Episodes:
             if best is None or look.margin_q8 > best.margin_q8:
                 track.peak = Peak(*look.found, seen.frame, seen.session, seen.time_ms)
             return None
-        news = self.novelty.judge(new, look, seen) if isinstance(new, New) else None
+        news = self.novelty.judge(new, look, seen) if new is not None else None
         decision = self._decided(track, look, seen, held_ms, news)
         self._begin_episode(track, rule, decision)
         return decision
@@ -115,8 +114,8 @@ class Episodes:
         self, track: Track, look: Look, seen: Observation, *, fresh: bool
     ) -> Decision | None:
         """With `new: instance`: something may have come to what the episode is about."""
-        new = look.compiled.policy.new
-        if not (isinstance(new, New) and new.of == "instance"):
+        new = look.compiled.remembers
+        if new is None or new.of != "instance":
             return None
         news = self.novelty.during(new, look, seen, fresh=fresh)
         if news is None:
@@ -133,8 +132,8 @@ class Episodes:
         """The decision of an episode that begins with this frame, or of what came to one."""
         rule, policy = look.compiled, look.compiled.policy
         gates = self.gates(look, track, seen, track.hits, held_ms, news)
-        if news is not None and isinstance(policy.new, New):
-            self.novelty.learn(policy.new, look, seen, news)
+        if news is not None and rule.remembers is not None:
+            self.novelty.learn(rule.remembers, look, seen, news)
         failed = next((gate for gate in gates if not gate.passed), None)
         due_ms, reason = 0, failed.text if failed else "seen"
         if failed is not None and failed.name == "while" and policy.defer and rule.schedule:
@@ -197,8 +196,8 @@ class Episodes:
         was_present = track.present
         if was_present:
             self._missing(track, look, seen)
-        new = look.compiled.policy.new
-        if isinstance(new, New):
+        new = look.compiled.remembers
+        if new is not None:
             self.novelty.absent(new, look, seen, ended=was_present and not track.present)
         if was_present:
             return None

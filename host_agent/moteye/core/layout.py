@@ -79,6 +79,16 @@ class CompiledPolicy:
         return self.only_any and not (self.policy.gone_s or self.apart)
 
     @cached_property
+    def remembers(self) -> New | None:
+        """The `new:` of a policy with a memory."""
+        return self.policy.new if isinstance(self.policy.new, New) else None
+
+    @cached_property
+    def waits(self) -> bool:
+        """Whether it alerts only while something holds."""
+        return self.policy.hours is not None or self.schedule is not None
+
+    @cached_property
     def contrasts(self) -> bool:
         """Whether what is seen is held against what it is easily taken for."""
         return bool(self.policy.unlike)

@@ -37,8 +37,7 @@ class Look:
         """The look of a policy whose margins int16[K] tell; `over` is what `Layout.over` says."""
         look = cls(compiled, 0, margins_q8)
         if compiled.only_any:
-            _, margin_q8, threshold_q8 = look._found = best_of(compiled, margins_q8)
-            over = margin_q8 - threshold_q8
+            over, look._found = best_of(compiled, margins_q8)
         else:
             over = over_of(compiled, margins_q8)
         look.over = -1 - over if compiled.policy.gone_s else over
@@ -79,7 +78,7 @@ class Look:
         """All three."""
         if self._found is None:
             assert self._margins_q8 is not None
-            self._found = best_of(self.compiled, self._margins_q8)
+            _, self._found = best_of(self.compiled, self._margins_q8)
         return self._found
 
     def contrast(self) -> tuple[str, int] | None:
@@ -108,8 +107,11 @@ class Look:
         return ""
 
 
-def best_of(compiled: CompiledPolicy, margins_q8: npt.NDArray[np.int16]) -> Found:
-    """The phrase of `any` that stands highest above its threshold; else of `all` the lowest."""
+def best_of(compiled: CompiledPolicy, margins_q8: npt.NDArray[np.int16]) -> tuple[int, Found]:
+    """The phrase of `any` that stands highest above its threshold, and by how much.
+
+    Without `any` the one of `all` that stands lowest.
+    """
     # Plain integers: for a handful of phrases an array costs more than it saves.
     margin_of, sign = margins_q8.item, 1 if compiled.takes_best else -1
     best, found = -2 * NEVER, ("", 0, 0)
@@ -118,7 +120,7 @@ def best_of(compiled: CompiledPolicy, margins_q8: npt.NDArray[np.int16]) -> Foun
         over = sign * (margin - needed)
         if over > best:
             best, found = over, (phrase, margin, needed)
-    return found
+    return sign * best, found
 
 
 def over_of(compiled: CompiledPolicy, margins_q8: npt.NDArray[np.int16]) -> int:
