@@ -5,11 +5,11 @@ input and output, and its flash a folder of this machine, by semihosting (`devic
 """
 
 import shutil
-from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Unpack
 
-from moteye.camera.process import DeviceProcess, SimulationError, open_camera
-from moteye.camera.sources import FrameSource, Resized, Size
+from moteye.camera.process import DeviceOptions, DeviceProcess, SimulationError, open_camera
+from moteye.camera.sources import Resized, Size
 
 QEMU = "qemu-system-arm"
 MACHINES = {"qemu-m7": "mps2-an500", "qemu-m55": "mps3-an547"}
@@ -30,36 +30,21 @@ class EmulatedDevice(DeviceProcess):
         self,
         port: str,
         *,
-        device_id: str,
-        broker_host: str,
-        broker_port: int,
-        camera_spec: str | FrameSource,
-        data_dir: Path,
-        frames: bool = False,
-        interval_ms: int = 500,
-        dim: int = 64,
         camera_size: Size = SMALL_SIZE,
-        settings: Mapping[str, object] | None = None,
         firmware: Path | None = None,
-        on_line: Callable[[str], None] | None = None,
+        **options: Unpack[DeviceOptions],
     ) -> None:
         super().__init__(
-            camera=Resized(open_camera(camera_spec, camera_size), camera_size),
-            data_dir=data_dir,
-            on_line=on_line,
+            options,
+            camera=Resized(open_camera(options["camera_spec"], camera_size), camera_size),
             settings={
-                "id": device_id,
                 "broker": {"uart": 1},
                 "encoder": None,
-                "frames": frames,
-                "interval_ms": interval_ms,
-                "dim": dim,
                 "max_set_bytes": MAX_SET_BYTES,
-                **(settings or {}),
             },
         )
         self._port = port
-        self._broker = broker_host, broker_port
+        self._broker = options["broker_host"], options["broker_port"]
         self._firmware = firmware or self._root / "build/firmware" / port / "firmware.elf"
 
     def _check(self) -> None:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Required, Self, TypedDict
 
 import structlog
 
@@ -33,28 +33,50 @@ def open_camera(camera: str | FrameSource, size: Size) -> FrameSource:
     return parse_camera_spec(camera, size=size) if isinstance(camera, str) else camera
 
 
+class DeviceOptions(TypedDict, total=False):
+    """What any device is told.
+
+    `camera_spec` is a spec or a source of the caller's own. `data_dir` is its flash: prototype set
+    and session counter stay there between starts. `settings` are further keys of its configuration
+    (`device/firmware/README.md`), as {"heartbeat_ms": 1000}. `on_line` gets each line of its log.
+    """
+
+    device_id: Required[str]
+    broker_host: Required[str]
+    broker_port: Required[int]
+    camera_spec: Required[str | FrameSource]
+    data_dir: Required[Path]
+    frames: bool  # false unless said
+    interval_ms: int  # 500
+    dim: int  # 64
+    settings: Mapping[str, object] | None
+    on_line: Callable[[str], None] | None
+
+
 class DeviceProcess(ABC):
     """One device and its camera, from `async with` on until the end of the block.
 
-    `data_dir` is its flash: prototype set and session counter stay there between starts.
-    `settings` are keys of its configuration (`device/firmware/README.md`).
+    `settings` are what this kind of device needs; those among the options count more.
     """
 
     def __init__(
-        self,
-        *,
-        camera: FrameSource,
-        data_dir: Path,
-        settings: Mapping[str, object],
-        on_line: Callable[[str], None] | None,
+        self, options: DeviceOptions, *, camera: FrameSource, settings: Mapping[str, object]
     ) -> None:
         self._root = checkout()
         self._camera = CameraServer(camera)
-        self._data_dir = data_dir.resolve()
-        self._config: dict[str, object] = {"data_dir": str(self._data_dir), **settings}
-        self.id = str(settings["id"])
+        self._data_dir = options["data_dir"].resolve()
+        self._config: dict[str, object] = {
+            "data_dir": str(self._data_dir),
+            "id": options["device_id"],
+            "frames": options.get("frames", False),
+            "interval_ms": options.get("interval_ms", 500),
+            "dim": options.get("dim", 64),
+            **settings,
+            **(options.get("settings") or {}),
+        }
+        self.id = options["device_id"]
         self.lines: deque[str] = deque(maxlen=KEPT_LINES)
-        self._on_line = on_line
+        self._on_line = options.get("on_line")
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._spoke = asyncio.Event()

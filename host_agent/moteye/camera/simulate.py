@@ -1,11 +1,12 @@
 """A simulated device: the real firmware in MicroPython's unix port, with a frame source."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Unpack
 
-from moteye.camera.process import DeviceProcess, SimulationError, open_camera
-from moteye.camera.sources import DEFAULT_SIZE, FrameSource, Size
+from moteye.camera.process import DeviceOptions, DeviceProcess, SimulationError, open_camera
+from moteye.camera.sources import DEFAULT_SIZE, Size
 from moteye.resources import model_dir
 
 HEAP = "8m"
@@ -16,44 +17,28 @@ __all__ = ["SimulatedDevice", "SimulationError"]
 class SimulatedDevice(DeviceProcess):
     """One device in MicroPython's unix port, and its camera (see DeviceProcess).
 
-    `heap` caps its memory, as MicroPython's `-X heapsize=` has it. `settings` are further
-    keys of its configuration (`device/firmware/README.md`), as
-    {"heartbeat_ms": 1000}. `micropython`, `firmware` and `encoder` default to what `make setup`
-    built and shipped.
+    `heap` caps its memory, as MicroPython's `-X heapsize=` has it; `broker` are more keys of its
+    `broker`. `micropython`, `firmware` and `encoder` default to what is built and shipped.
     """
 
     def __init__(
         self,
         *,
-        device_id: str,
-        broker_host: str,
-        broker_port: int,
-        camera_spec: str | FrameSource,
-        data_dir: Path,
-        frames: bool = False,
-        interval_ms: int = 500,
-        dim: int = 64,
         camera_size: Size = DEFAULT_SIZE,
         broker: Mapping[str, object] | None = None,
-        settings: Mapping[str, object] | None = None,
         micropython: Path | None = None,
         firmware: Path | None = None,
         encoder: Path | None = None,
         heap: str = HEAP,
-        on_line: Callable[[str], None] | None = None,
+        **options: Unpack[DeviceOptions],
     ) -> None:
+        address = {"host": options["broker_host"], "port": options["broker_port"]}
         super().__init__(
-            camera=open_camera(camera_spec, camera_size),
-            data_dir=data_dir,
-            on_line=on_line,
+            options,
+            camera=open_camera(options["camera_spec"], camera_size),
             settings={
-                "id": device_id,
-                "broker": {"host": broker_host, "port": broker_port, **(broker or {})},
+                "broker": {**address, **(broker or {})},
                 "encoder": str((encoder or model_dir("fast") / "encoder.mpk").resolve()),
-                "frames": frames,
-                "interval_ms": interval_ms,
-                "dim": dim,
-                **(settings or {}),
             },
         )
         self._heap = heap
