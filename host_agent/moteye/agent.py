@@ -232,6 +232,7 @@ class Agent:
             self.devices,
             self.connection,
             counters=self.counters,
+            outbox_counters=self.outbox.counters,
             acknowledge=self.acknowledge,
             feedback=self.feedback,
             ready=self.ready,
@@ -292,6 +293,10 @@ class Agent:
     async def asked_again(self) -> list[dict[str, Any]]:
         """Actions that a person asked to try again."""
         return await self.ledger.asked_again()
+
+    async def waiting(self) -> list[dict[str, Any]]:
+        """All actions on record that wait, oldest first. Raises StoreError."""
+        return await self.ledger.ask(lambda store: store.outbox(["wait"]))
 
     def policy(self, name: str) -> Policy | None:
         """The policy of that name, if it is in force."""

@@ -109,6 +109,8 @@ class Reception:
         match message:
             case models.Status():
                 log.info("device", device=device.id, state=message.state, session=message.s)
+            case models.Caption() if self._home is not None:
+                await self._home.captioned(device.id, message.frame, message.text)
             case models.Detections():
                 self._agreement.compare(device.id, message)
 

@@ -32,6 +32,7 @@ class AgentService:
         connection: Connection,
         *,
         counters: Mapping[str, int],
+        outbox_counters: Mapping[str, int],
         acknowledge: Callable[[str], Awaitable[list[str]]],
         feedback: Callable[[dict[str, str]], Awaitable[Mark]],
         ready: asyncio.Event,
@@ -43,6 +44,7 @@ class AgentService:
         self._devices = devices
         self._connection = connection
         self._counters = counters
+        self._outbox_counters = outbox_counters
         self._acknowledge = acknowledge
         self._feedback = feedback
         self._ready = ready
@@ -114,6 +116,7 @@ class AgentService:
             "devices": self._devices.counters,
             "judge": self._judge.counters,
             "ledger": self._ledger.counters,
+            "outbox": self._outbox_counters,
         }
 
     def gauges(self) -> Mapping[str, float]:

@@ -45,6 +45,9 @@ class Agent:
         again, self.again = getattr(self, "again", []), []
         return again
 
+    async def waiting(self):
+        return [dict(row) for row in self.written.values() if row["state"] == "wait"]
+
     def undelivered(self, *alert):
         self.released.append(alert)
 

@@ -14,7 +14,7 @@ import itertools
 import json
 import random
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Protocol, cast
@@ -25,7 +25,7 @@ from moteye.actions.alert import Alert
 from moteye.actions.rows import Row, is_escalation, is_main
 from moteye.actions.runner import ActionRunner
 from moteye.core.language import ACTIONS, Action, Policy
-from moteye.errors import ActionError, MoteyeError
+from moteye.errors import ActionError, MoteyeError, StoreError
 
 log = structlog.get_logger("moteye.outbox")
 RETRY_BASE_S = 2.0
@@ -35,6 +35,7 @@ AT_ONCE = 8  # jobs under way; one policy and camera has at most one
 LOOK_AGAIN_S = 2.0
 TURN_S = 10.0
 GRACE_S = 10.0
+MOST_OPEN = 5_000  # jobs in memory; more wait in the store alone
 AT_MOST_ONCE = ("notify", "command", "home_assistant")
 TRIED_ONCE = ("log", "save", "capture")
 PICTURES = ("save", "capture")
@@ -57,6 +58,9 @@ class Host(Protocol):
 
     async def asked_again(self) -> list[Row]:
         """Rows that a person asked to try again."""
+
+    async def waiting(self) -> list[Row]:
+        """All rows of the store that wait, oldest first. Raises StoreError."""
 
 
 class Outbox:
@@ -86,6 +90,9 @@ class Outbox:
         self._slots = asyncio.Semaphore(AT_ONCE)
         # Jobs that are not settled, by policy and camera, then by job.
         self._open: defaultdict[tuple[str, str], dict[str, list[Row]]] = defaultdict(dict)
+        self._left = False  # jobs were left in the store, for want of room
+        self._added: set[str] = set()  # jobs that came while the store was read
+        self.counters: Counter[str] = Counter()
 
     @property
     def waiting(self) -> int:
@@ -93,12 +100,18 @@ class Outbox:
         return sum(_waits(job) for _, _, job in self._heap)
 
     def add(self, rows: list[Row]) -> None:
-        """Take rows, of one or of many alerts."""
+        """Take rows, of one or of many alerts; beyond MOST_OPEN they are left in the store."""
         jobs: dict[str, list[Row]] = {}
         for row in rows:
             jobs.setdefault(row["job"], []).append(row)
-        for job in jobs.values():
-            self._push(job)
+        room = MOST_OPEN - sum(map(len, self._open.values()))
+        for number, (name, job) in enumerate(jobs.items()):
+            if number < room:
+                self._added.add(name)
+                self._push(job)
+            else:
+                self._left = True
+                self.counters["left_in_store"] += 1
 
     async def run(self) -> None:
         """Carry out what is due, until cancelled; what is under way then has GRACE_S to end."""
@@ -130,6 +143,16 @@ class Outbox:
         while True:
             await asyncio.sleep(LOOK_AGAIN_S)
             self.add(await self._host.asked_again())
+            if self._left and sum(map(len, self._open.values())) <= MOST_OPEN // 2:
+                with contextlib.suppress(StoreError):  # looked for again in a moment
+                    await self._fetch()
+
+    async def _fetch(self) -> None:
+        """Take what was left in the store, but nothing that is under way or was meanwhile."""
+        self._added = {name for jobs in self._open.values() for name in jobs}
+        found = await self._host.waiting()
+        known, self._left = set(self._added), False
+        self.add([row for row in found if row["job"] not in known])
 
     def _push(self, job: list[Row]) -> None:
         due_ms = min(row["due_ms"] for row in job if row["state"] == "wait")
@@ -240,7 +263,7 @@ class Outbox:
             row["attempts"] += 1
             if kind in AT_MOST_ONCE:
                 row["state"] = "begun"
-                await self._host.delivered([row])
+                await self._host.delivered(job)  # with what was done before it
             try:
                 alert = await self._runner.perform(alert, action_of(row))
             except MoteyeError as error:

@@ -68,7 +68,8 @@ class Bridge:
         self._again_at: float | None = None
         self._settled_at = float("inf")
         self._forgotten: set[str] = set()
-        self._last_alert: dict[str, str] = {}  # its id, by camera
+        self._last_alert: dict[str, dict[str, Any]] = {}  # by camera
+        self._captions: dict[str, tuple[int, str]] = {}  # the newest, with its frame, by camera
 
     @staticmethod
     def subscriptions(topics: Topics) -> list[tuple[str, int]]:
@@ -170,14 +171,27 @@ class Bridge:
     async def alerted(self, alert: dict[str, Any]) -> None:
         """Show an alert: an event, and the retained sensors for who was away. Raises LinkError."""
         camera = str(alert["camera"])
-        self._last_alert[camera] = str(alert["id"])
         if alert["event"] != "ended":
-            await self._publish(
-                self._topics.of(camera, "last"), payloads.last_of(alert).encode(), retain=True
-            )
+            self._last_alert[camera] = alert
+            await self._say_last(camera)
         await self._publish(
             self._topics.of(camera, "alert"), payloads.event_of(alert).encode(), retain=False
         )
+
+    async def captioned(self, camera: str, frame: int, text: str) -> None:
+        """A device has said a frame in words, perhaps after the alert on that frame."""
+        self._captions[camera] = (frame, text)
+        alert = self._last_alert.get(camera)
+        if alert is not None and alert["frame"] == frame:
+            try:
+                await self._say_last(camera)
+            except LinkError as error:
+                log.warning("Home Assistant not told", reason=str(error))
+
+    async def _say_last(self, camera: str) -> None:
+        _, caption = self._captions.get(camera, (0, ""))
+        last = payloads.last_of(self._last_alert[camera], caption)
+        await self._publish(self._topics.of(camera, "last"), last.encode(), retain=True)
 
     async def receive(self, topic: str, payload: bytes, retain: bool) -> None:
         """Take Home Assistant's birth or a command."""
@@ -202,7 +216,7 @@ class Bridge:
             case {"op": "revert"}:
                 return self._house.revert()
             case {"op": "feedback", "said": str(said)}:
-                alert = str(command.get("id") or self._last_alert.get(device, ""))
+                alert = str(command.get("id") or self._last_alert.get(device, {}).get("id", ""))
                 return bool(alert) and await self._house.feedback(alert, said)
             case {"op": "on" | "off" as word, "policy": str(name)}:
                 return await self._house.switch(name, on=word == "on")

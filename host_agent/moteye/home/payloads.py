@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 STATE_CHARS = 255  # the longest state that Home Assistant takes (T50)
+NAME_CHARS = 64  # the longest name that feedback takes
 EVENT_TYPES = ("seen", "upgraded", "escalated", "ended", "digest")
 _JOINERS = ("\u200d", "\ufe0f", "\ufe0e")
 
@@ -114,6 +115,16 @@ def camera_config(view: CameraView, agent: AgentView, topics: Topics) -> dict[st
             "payload_press": json.dumps({"op": "feedback", "said": said}),
             "icon": "mdi:check" if said == "known" else "mdi:close",
         }
+    cmps["name"] = {
+        "p": "text",
+        "name": "Name what was seen last",
+        "unique_id": f"{uid}_name",
+        "command_topic": topics.of(view.id, "cmd"),
+        "command_template": '{"op": "feedback", "said": {{ value | tojson }}}',
+        "min": 1,
+        "max": NAME_CHARS,
+        "icon": "mdi:tag-outline",
+    }
     for policy in sorted(view.present):
         cmps[f"present_{policy}"] = {
             "p": "binary_sensor",
@@ -204,9 +215,10 @@ def event_of(alert: dict[str, Any]) -> str:
     return json.dumps({"event_type": alert["event"], **_attributes(alert)}, ensure_ascii=False)
 
 
-def last_of(alert: dict[str, Any]) -> str:
-    """An alert as the retained sensors take it."""
+def last_of(alert: dict[str, Any], caption: str = "") -> str:
+    """An alert as the retained sensors take it, with what the camera last said in words."""
     shown = {"shown": short_text(str(alert["phrase"])), **_attributes(alert)}
+    shown["caption"] = short_text(caption)
     return json.dumps(shown, ensure_ascii=False)
 
 

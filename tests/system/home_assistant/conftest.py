@@ -27,6 +27,15 @@ class HomeAssistant:
         async with asyncio.timeout(60):
             return json.loads(await self._process.stdout.readline())
 
+    async def notes(self, count: int) -> list[dict]:
+        """What the phone got, once that are so many; none more than that."""
+        for _ in range(150):
+            if len(found := await self.ask("notes")) >= count:
+                break
+            await asyncio.sleep(0.2)
+        assert len(found) == count, (found, await self.ask("log"))
+        return found
+
     async def until(self, condition, what: str, deadline_s: float = 90):
         """Wait until `condition(states)` holds; returns the states, by unique id."""
         states = {}
@@ -45,6 +54,7 @@ class HomeAssistant:
 
 @asynccontextmanager
 async def running_home_assistant(folder: Path, port: int) -> AsyncIterator[HomeAssistant]:
+    """Core with the configuration that lies in `folder`, and MQTT at `port`."""
     folder.mkdir(exist_ok=True)
     (folder / "configuration.yaml").touch()
     interpreter = await asyncio.to_thread(environment.python)

@@ -9,9 +9,10 @@ import logging
 import sys
 import threading
 
-from homeassistant import bootstrap, config_entries, loader
-from homeassistant.core import HomeAssistant, State
+from homeassistant import bootstrap, config, config_entries, loader
+from homeassistant.core import HomeAssistant, ServiceCall, State
 from homeassistant.helpers import device_registry, entity_registry
+from homeassistant.helpers.check_config import async_check_ha_config_file
 from homeassistant.setup import async_setup_component
 
 # Core's own loader, where the first entities of several kinds arrive at once; not about messages.
@@ -37,8 +38,32 @@ def shown(state: State) -> dict:
     }
 
 
-async def answer(hass: HomeAssistant, kept: Kept, asked: dict) -> object:
+class Phone:
+    """Takes what is sent to `notify.notify`, as the companion app would."""
+
+    def __init__(self) -> None:
+        self.notes: list[dict] = []
+
+    async def take(self, call: ServiceCall) -> None:
+        self.notes.append(json.loads(json.dumps(dict(call.data), default=str)))
+
+
+async def check(hass: HomeAssistant) -> list[str]:
+    """What the core's own check says against the configuration in its folder."""
+    found = await async_check_ha_config_file(hass)
+    wrong = [*found.errors, *found.warnings]
+    return [f"{one.domain}: {one.message}" for one in wrong]
+
+
+async def answer(hass: HomeAssistant, kept: Kept, phone: Phone, asked: dict) -> object:
     match asked["ask"]:
+        case "check":
+            return await check(hass)
+        case "notes":
+            return phone.notes
+        case "fire":
+            hass.bus.async_fire(asked["event"], asked["data"])
+            return "done"
         case "states":
             entities = entity_registry.async_get(hass).entities
             found = {}
@@ -69,8 +94,12 @@ async def main(folder: str, port: int, prefix: str) -> None:
     hass.config_entries = config_entries.ConfigEntries(hass, {})
     loader.async_setup(hass)
     await bootstrap.async_load_base_functionality(hass)
-    for name in ("homeassistant", "automation", "event", "sensor"):
-        assert await async_setup_component(hass, name, {}), name
+    phone = Phone()
+    hass.services.async_register("notify", "notify", phone.take)
+    written = await config.async_hass_config_yaml(hass)
+    for name in ("homeassistant", "automation", "event", "sensor", *written):
+        domain = name.partition(" ")[0]
+        assert await async_setup_component(hass, domain, written), name
     hass.config.components.update({"http", "file_upload"})  # its pages; MQTT works without them
     entry = config_entries.ConfigEntry(
         data={"broker": "127.0.0.1", "port": port, "protocol": "3.1.1"},
@@ -98,7 +127,7 @@ async def main(folder: str, port: int, prefix: str) -> None:
     threading.Thread(target=read, daemon=True).start()
     while line := await lines.get():
         try:
-            result = await answer(hass, kept, json.loads(line))
+            result = await answer(hass, kept, phone, json.loads(line))
         except Exception as error:  # noqa: BLE001  told to the test
             result = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(result), flush=True)

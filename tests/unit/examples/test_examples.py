@@ -2,8 +2,11 @@
 
 import asyncio
 import contextlib
+import json
 import os
+import re
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from moteye.actions.settings import WebhookSettings
 from moteye.actions.webhook import Webhook
 from moteye.core.language import parse_policy
 from moteye.errors import ActionError
+from moteye.topics import AGENT_TOPIC, FEEDBACK_TOPIC
 from ruamel.yaml import YAML
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -56,3 +60,28 @@ def test_the_blueprint_uses_each_of_its_inputs():
     for name in blueprint["blueprint"]["input"]:
         assert f"!input {name}" in text
     assert {"triggers", "conditions", "actions", "mode"} <= set(blueprint)
+
+
+def test_the_node_red_flow_is_whole():
+    """It was run in Node-RED 4.1; here its parts are held against each other and the wire."""
+    nodes = {node["id"]: node for node in json.loads((EXAMPLES / "node-red/flow.json").read_text())}
+    fields = {"id", "type", "x", "y", "wires", "z"}
+    for node in nodes.values():
+        if node["type"] in ("tab", "mqtt-broker"):
+            continue
+        assert fields <= set(node), node["id"]
+        assert nodes[node["z"]]["type"] == "tab"
+        assert len(node["wires"]) == node.get("outputs", len(node["wires"]))
+        for target in (to for wire in node["wires"] for to in wire):
+            assert nodes[target]["z"] == node["z"], f"{node['id']} leads to {target}"
+        if "broker" in node:
+            assert nodes[node["broker"]]["type"] == "mqtt-broker"
+    topics = {node["topic"] for node in nodes.values() if node["type"].startswith("mqtt ")}
+    assert {f"{AGENT_TOPIC}/alert", FEEDBACK_TOPIC} < topics
+    reached = {to for node in nodes.values() for wire in node.get("wires", []) for to in wire}
+    begins = {name for name, node in nodes.items() if node["type"] in ("mqtt in", "inject")}
+    assert reached | begins == {name for name, node in nodes.items() if "wires" in node}
+    used = set(re.findall(r"msg\.payload\.(\w+)", json.dumps(list(nodes.values()))))
+    assert used <= set(asdict(ALERT)), "what an alert has"
+    switch = nodes["moteye-begun"]
+    assert switch["property"] == "payload.event"
