@@ -6,6 +6,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from moteye.store import schema
+from support.canary import (  # noqa: F401  hooks and a fixture of the whole run (T59)
+    _canaries,
+    pytest_configure,
+    pytest_runtest_makereport,
+)
 from support.postgres import postgres_server
 
 

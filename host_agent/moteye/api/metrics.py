@@ -30,6 +30,7 @@ _GAUGES = {
     "inbox_waiting": "Embeddings that wait to be judged",
     "actions_waiting": "Alerts with actions to do",
     "connected": "Whether the broker is there",
+    "storage_written_bytes": "What the agent made the disk write since its start",
 }
 
 

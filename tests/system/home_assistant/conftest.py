@@ -53,13 +53,15 @@ class HomeAssistant:
 
 
 @asynccontextmanager
-async def running_home_assistant(folder: Path, port: int) -> AsyncIterator[HomeAssistant]:
+async def running_home_assistant(
+    folder: Path, port: int, **login: str
+) -> AsyncIterator[HomeAssistant]:
     """Core with the configuration that lies in `folder`, and MQTT at `port`."""
     folder.mkdir(exist_ok=True)
     (folder / "configuration.yaml").touch()
     interpreter = await asyncio.to_thread(environment.python)
     process = await asyncio.create_subprocess_exec(
-        *(interpreter, INSIDE, folder, str(port), "homeassistant"),
+        *(interpreter, INSIDE, folder, str(port), "homeassistant", json.dumps(login)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=2**22,

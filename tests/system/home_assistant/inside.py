@@ -86,7 +86,7 @@ async def answer(hass: HomeAssistant, kept: Kept, phone: Phone, asked: dict) -> 
     raise ValueError(asked)
 
 
-async def main(folder: str, port: int, prefix: str) -> None:
+async def main(folder: str, port: int, prefix: str, login: dict[str, str]) -> None:
     kept = Kept()
     logging.getLogger().addHandler(kept)
     hass = HomeAssistant(folder)
@@ -102,7 +102,7 @@ async def main(folder: str, port: int, prefix: str) -> None:
         assert await async_setup_component(hass, domain, written), name
     hass.config.components.update({"http", "file_upload"})  # its pages; MQTT works without them
     entry = config_entries.ConfigEntry(
-        data={"broker": "127.0.0.1", "port": port, "protocol": "3.1.1"},
+        data={"broker": "127.0.0.1", "port": port, "protocol": "3.1.1", **login},
         options={"discovery": True, "discovery_prefix": prefix},
         discovery_keys={},
         domain="mqtt",
@@ -135,4 +135,4 @@ async def main(folder: str, port: int, prefix: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3]))
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3], json.loads(sys.argv[4])))

@@ -3,6 +3,7 @@
 import base64
 import json
 import traceback
+from pathlib import Path
 
 import pytest
 from moteye.actions.alert import Alert
@@ -10,6 +11,7 @@ from moteye.actions.runner import ActionRunner
 from moteye.config import load_settings
 from moteye.core.language import parse_policy
 from moteye.errors import ActionError, ConfigError
+from support import canary
 from support.web import web_server
 
 CANARY = "CaNaRy59"
@@ -79,3 +81,20 @@ def test_t59_a_complaint_about_the_configuration_does_not_repeat_it(wrong):
     with pytest.raises(ConfigError) as caught:
         load_settings(actions=wrong)
     assert not told("".join(traceback.format_exception(caught.value)))
+
+
+def test_t59_the_watch_over_the_whole_run_notices_what_it_should(tmp_path):
+    found = load_settings().actions
+    assert "canary" in found.notify, "every agent of the run has the secrets"
+    assert found.home_assistant.token.get_secret_value().startswith(canary.CANARY)
+    assert found.webhook.secrets["canary"][0].get_secret_value() == canary.SIGNING
+    (tmp_path / "good").write_text("nothing")
+    (tmp_path / "dump").write_bytes(b"\x00" + canary.CANARY.upper().encode() + b"\x01")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "log").write_text(f"signed with {canary.SIGNING}")
+    try:
+        leaks = sorted(Path(leak.split()[-1]).name for leak in canary.leaking_files([tmp_path]))
+        assert leaks == ["dump", "log"]
+    finally:
+        for name in ("dump", "deep/log"):
+            (tmp_path / name).unlink()
