@@ -14,10 +14,10 @@ import pytest
 CANARY = "CaNaRy59wHoLeRuN"
 SIGNING = "whsec_" + base64.b64encode((CANARY * 2).encode()).decode()
 ENVIRONMENT = {
-    "MOTEYE_ACTIONS__NOTIFY": json.dumps({"canary": f"json://{CANARY}:{CANARY}@127.0.0.1:9/"}),
+    "MOTEYE_ACTIONS__NOTIFY": json.dumps({"planted": f"json://{CANARY}:{CANARY}@127.0.0.1:9/"}),
     "MOTEYE_ACTIONS__HOME_ASSISTANT__URL": "http://127.0.0.1:9",
     "MOTEYE_ACTIONS__HOME_ASSISTANT__TOKEN": f"{CANARY}-token",
-    "MOTEYE_ACTIONS__WEBHOOK__SECRETS": json.dumps({"canary": SIGNING}),
+    "MOTEYE_ACTIONS__WEBHOOK__SECRETS": json.dumps({"planted": SIGNING}),
 }
 MOST_BYTES = 64_000_000  # a larger file is a picture of a disk
 _NEEDLES = (CANARY.lower().encode(), SIGNING.removeprefix("whsec_").lower().encode())

@@ -3,16 +3,25 @@
 import asyncio
 import contextlib
 import json
+import os
 import sys
 from pathlib import Path
 
 import httpx
+import pytest
 from moteye.config import load_settings
 from support.live import free_port, write_policy
 
 MOTEYE = (sys.executable, "-c", "from moteye.cli import main; main()")
 LISTENS = "0A"  # TCP_LISTEN in /proc/net/tcp
 LOOPBACK = {"0100007F", "00000000000000000000000001000000"}
+
+
+@pytest.fixture
+def nothing_said(monkeypatch):
+    """No settings in the environment."""
+    for name in [name for name in os.environ if name.startswith("MOTEYE_")]:
+        monkeypatch.delenv(name)
 
 
 def listening(pid: int) -> dict[str, set[int]]:
@@ -32,7 +41,9 @@ def listening(pid: int) -> dict[str, set[int]]:
     return found
 
 
-async def test_t60_a_fresh_install_listens_on_loopback_alone_and_lets_nobody_in(tmp_path):
+async def test_t60_a_fresh_install_listens_on_loopback_alone_with_no_password(
+    tmp_path, nothing_said
+):
     """`moteye run` with the API on, and nothing else said."""
     write_policy(tmp_path / "policies", "cat", "see: a cat\nthen: [log]\n")
     broker, api = free_port(), free_port()
@@ -64,7 +75,7 @@ async def test_t60_a_fresh_install_listens_on_loopback_alone_and_lets_nobody_in(
     assert {broker, api} == {port for ports in found.values() for port in ports}
 
 
-def test_t60_without_being_asked_for_there_is_no_api():
+def test_t60_without_being_asked_for_there_is_no_api(nothing_said):
     settings = load_settings()
     assert settings.api is None
     assert settings.listen.startswith("127.0.0.1:")

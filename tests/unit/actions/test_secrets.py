@@ -85,9 +85,9 @@ def test_t59_a_complaint_about_the_configuration_does_not_repeat_it(wrong):
 
 def test_t59_the_watch_over_the_whole_run_notices_what_it_should(tmp_path):
     found = load_settings().actions
-    assert "canary" in found.notify, "every agent of the run has the secrets"
+    assert "planted" in found.notify, "every agent of the run has the secrets"
     assert found.home_assistant.token.get_secret_value().startswith(canary.CANARY)
-    assert found.webhook.secrets["canary"][0].get_secret_value() == canary.SIGNING
+    assert found.webhook.secrets["planted"][0].get_secret_value() == canary.SIGNING
     (tmp_path / "good").write_text("nothing")
     (tmp_path / "dump").write_bytes(b"\x00" + canary.CANARY.upper().encode() + b"\x01")
     (tmp_path / "deep").mkdir()
