@@ -4,8 +4,8 @@
 #include "m55/depthwise_conv_2d_s8_m55.h"
 #include "m7/depthwise_conv_2d_s8_m7.h"
 #include "x86/depthwise_conv_2d_s8_x86.h"
-#include "model_operator.h"
 #include "status.h"
+#include "window_record.h"
 
 #define CHANNEL_BLOCK 64
 
@@ -90,34 +90,24 @@ int depthwise_conv_2d_s8(const window_2d_t *w, const int8_t *input, const int8_t
     return MOTEYE_OK;
 }
 
-typedef struct {
-    window_2d_t window;
-    model_weights_t weights;
-} record_t;
-
-_Static_assert(sizeof(record_t) == 56, "record layout");
-
 static int check(const uint8_t *pack, const model_header_t *header, const model_op_t *op,
     model_footprint_t *out) {
-    const record_t *r = model_op_body(op);
+    const window_record_t *r = model_op_body(op);
     const window_2d_t *w = &r->window;
     int status = depthwise_conv_2d_s8_check(w, NULL);
     if (status != MOTEYE_OK) {
         return status;
     }
     uint64_t terms = (uint64_t)w->kernel_h * w->kernel_w;
-    out->input_bytes = window_2d_input_bytes(w);
-    out->output_bytes = window_2d_output_bytes(w);
-    out->macs = terms * out->output_bytes;
-    return model_weights_check(pack, header, &r->weights, terms * w->out_c, w->out_c);
+    return window_record_check(pack, header, r, terms, out);
 }
 
 static int run(const uint8_t *pack, const model_op_t *op, int8_t *arena) {
-    const record_t *r = model_op_body(op);
+    const window_record_t *r = model_op_body(op);
     channel_quant_t quant = model_quant(pack, &r->weights);
     return depthwise_conv_2d_s8(&r->window, arena + op->input,
         (const int8_t *)pack + r->weights.filter, &quant, arena + op->output);
 }
 
 const model_operator_t depthwise_conv_2d_operator = {
-    MODEL_OP_DEPTHWISE_CONV_2D, sizeof(model_op_t) + sizeof(record_t), check, run};
+    MODEL_OP_DEPTHWISE_CONV_2D, sizeof(model_op_t) + sizeof(window_record_t), check, run};

@@ -1,5 +1,4 @@
-#include <string.h>
-
+#include "../window_2d_gather.h"
 #include "conv_2d_s8_m55.h"
 #include "tile_m55.h"
 
@@ -16,27 +15,6 @@ static inline void copy_run(int8_t *to, const int8_t *from, uint32_t n) {
     for (uint32_t i = 0; i < n; i += 16) {
         mve_pred16_t active = vctp8q(n - i);
         vstrbq_p_s8(to + i, vldrbq_z_s8(from + i, active), active);
-    }
-}
-
-// One window as bytes, the zero point where there is no input.
-static void gather(
-    const window_2d_t *w, const window_place_t *place, const int8_t *input, int8_t *patch) {
-    uint32_t c = w->in_c, row_terms = w->kernel_w * c;
-    tap_range_t rows = place->rows, columns = place->columns;
-    if (rows.first > 0 || rows.end < w->kernel_h || columns.first > 0 ||
-        columns.end < w->kernel_w) {
-        memset(patch, w->in_zero_point, w->kernel_h * row_terms);
-        if (columns.first >= columns.end) {
-            return;
-        }
-    }
-    uint32_t run = w->dilation_w == 1 ? columns.end - columns.first : 1;
-    for (uint32_t ky = rows.first; ky < rows.end; ky++) {
-        for (uint32_t kx = columns.first; kx < columns.end; kx += run) {
-            copy_run(
-                patch + ky * row_terms + kx * c, window_2d_tap(w, place, input, ky, kx), run * c);
-        }
     }
 }
 
@@ -107,7 +85,7 @@ static void gather_block(
                 (uint32_t)w->stride_w * w->in_c, count, out);
         } else {
             window_place_t place = window_2d_place(w, y, x);
-            gather(w, &place, input, out);
+            window_2d_gather(w, &place, input, copy_run, out);
         }
         n -= count;
         out += count * terms;

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "../window_2d_gather.h"
 #include "conv_2d_s8_m7.h"
 #include "tile_m7.h"
 
@@ -23,28 +24,6 @@ static inline void copy_run(int8_t *to, const int8_t *from, uint32_t n) {
     }
     word = m7_load(from + n - 4);
     __builtin_memcpy(to + n - 4, &word, sizeof(word));
-}
-
-// One window as bytes, the zero point where there is no input.
-static void gather(
-    const window_2d_t *w, const window_place_t *place, const int8_t *input, int8_t *patch) {
-    uint32_t c = w->in_c, row_terms = w->kernel_w * c;
-    tap_range_t rows = place->rows, columns = place->columns;
-    bool whole = rows.first == 0 && rows.end == w->kernel_h && columns.first == 0 &&
-                 columns.end == w->kernel_w;
-    if (!whole) {
-        memset(patch, w->in_zero_point, w->kernel_h * row_terms);
-        if (columns.first >= columns.end) {
-            return;
-        }
-    }
-    uint32_t run = w->dilation_w == 1 ? columns.end - columns.first : 1;
-    for (uint32_t ky = rows.first; ky < rows.end; ky++) {
-        for (uint32_t kx = columns.first; kx < columns.end; kx += run) {
-            copy_run(
-                patch + ky * row_terms + kx * c, window_2d_tap(w, place, input, ky, kx), run * c);
-        }
-    }
 }
 
 static void zero_steps(uint32_t *out, uint32_t steps) {
@@ -132,7 +111,7 @@ static void widen_next(source_t *s, uint32_t *out) {
         if (s->by_rows) {
             widen_window(w, &place, s->input, s->minus, out);
         } else {
-            gather(w, &place, s->input, s->patch);
+            window_2d_gather(w, &place, s->input, copy_run, s->patch);
             tile_m7_pixel(s->patch, s->steps, s->minus, out);
         }
     }
