@@ -46,8 +46,17 @@ def list_devices(
     )
     devices = asyncio.run(_collect(settings.broker_url))
     table = Table()
-    for heading in ("device", "state", "firmware", "encoder", "dim", "set", "frames leave"):
-        table.add_column(heading, no_wrap=heading in ("device", "encoder", "set"))
+    for heading in (
+        "device",
+        "state",
+        "firmware",
+        "encoder",
+        "dim",
+        "set",
+        "frames leave",
+        "started by",
+    ):
+        table.add_column(heading, no_wrap=heading in ("device", "state", "encoder", "set"))
     for device in devices:
         table.add_row(*_cells(device))
     Console().print(table if devices else "no devices on this broker yet")
@@ -56,7 +65,7 @@ def list_devices(
 def _cells(device: Device) -> tuple[str, ...]:
     birth = device.birth
     if birth is None:
-        return device.id, device.presence.state, "?", "?", "?", "?", "?"
+        return device.id, device.presence.state, "?", "?", "?", "?", "?", "?"
     used = device.set_state.version if device.set_state else birth.set_version
     frames = "yes" if birth.frames else "no"
     return (
@@ -67,6 +76,7 @@ def _cells(device: Device) -> tuple[str, ...]:
         str(birth.dim),
         used or "-",
         frames,
+        f"{birth.reset} at {birth.stage}" if birth.stage else birth.reset or "?",
     )
 
 
@@ -90,8 +100,7 @@ async def _collect(url: BrokerUrl) -> list[Device]:
     )
     task = asyncio.create_task(connection.run())
     try:
-        async with asyncio.timeout(10):
-            await connection.connected.wait()
+        await connection.wait()
         await asyncio.sleep(SETTLE_S)
     finally:
         task.cancel()

@@ -155,8 +155,9 @@ def _print_status(found: dict[str, Any]) -> None:
         console.print("no set yet")
     else:
         pinned = "; kept until the next rollout, whatever policies say" if found["pinned"] else ""
+        classes = "1 class" if current["classes"] == 1 else f"{current['classes']:,} classes"
         console.print(
-            f"set {current['version']} from {current['origin']}: {current['classes']:,} classes, "
+            f"set {current['version']} from {current['origin']}: {classes}, "
             f"{current['size_bytes']:,} bytes{pinned}"
         )
     if moving is not None:
@@ -219,8 +220,7 @@ async def _ask_or_act(settings: Settings, op: str, args: dict[str, Any]) -> dict
     )
     task = asyncio.create_task(connection.run())
     try:
-        async with asyncio.timeout(10):
-            await connection.connected.wait()
+        await connection.wait()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(line.agent_online.wait(), SETTLE_S)
         if line.agent_online.is_set():

@@ -144,7 +144,7 @@ async def _watch(url: BrokerUrl, once: bool) -> None:
     task = asyncio.create_task(connection.run())
     try:
         if once:
-            await connection.connected.wait()
+            await connection.wait()
             await asyncio.sleep(2)
             Console().print(board.table())
             return

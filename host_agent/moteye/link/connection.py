@@ -32,6 +32,7 @@ KEEPALIVE_S = 15
 SHORT_SESSION_S = 10.0
 SHORT_SESSIONS = 3
 TWIN_WAIT_S = 30.0
+CONNECT_TIMEOUT_S = 10.0
 PUBLISH_TIMEOUT_S = 10.0
 INCOMING_LIMIT = 10_000
 Handler = Callable[[str, bytes, bool], Awaitable[None]]
@@ -193,6 +194,17 @@ class Connection:
                     hint="give each its own `client_id`",
                 )
         return self._short_sessions >= SHORT_SESSIONS
+
+    async def wait(self, timeout_s: float = CONNECT_TIMEOUT_S) -> None:
+        """Return once it is connected. Raises LinkError where that takes longer."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.connected.wait()
+        except TimeoutError as error:
+            raise LinkError(
+                f"no broker at {self._url!r} lets us in within {timeout_s:g} s: "
+                "is it running, and is the address right?"
+            ) from error
 
     async def publish(
         self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False

@@ -8,6 +8,8 @@ import sys
 import pytest
 from moteye.cli.app import app
 from moteye.cli.watch import Board
+from moteye.errors import LinkError
+from moteye.link.connection import BrokerUrl, Connection
 from moteye.link.devices import Devices
 from moteye.topics import AGENT_TOPIC
 from moteye_protocol import models
@@ -99,3 +101,14 @@ async def test_the_board_shows_devices_and_alerts_by_name():
     shown = console.export_text()
     for text in ("porch", "online", "0.86 a plant", "0.20 a cat", "new-plant"):
         assert text in shown
+
+
+async def test_a_broker_that_is_not_there_is_one_line_and_no_traceback():
+    async def receive(topic, payload, retain):
+        raise AssertionError("nobody speaks")
+
+    connection = Connection(
+        BrokerUrl("127.0.0.1", 1, tls=False), client_id="x", subscriptions=[], on_message=receive
+    )
+    with pytest.raises(LinkError, match=r"no broker at mqtt://127\.0\.0\.1:1 .* is it running"):
+        await connection.wait(0.05)
