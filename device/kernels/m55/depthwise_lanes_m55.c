@@ -158,8 +158,9 @@ static bool prepare_group(const window_2d_t *w, const int8_t *filter, const chan
     "vrshl.s32 " q ", " q ", q5\n"                                                                 \
     "vadd.i32 " q ", " q ", %[zero_point]\n"
 
-// One row of outputs; `out` is their first byte of these channels.
-static void run_row(
+// One row of outputs; `out` is their first byte of these channels. Within its caller the operands
+// would be more than there are registers, at -O3.
+__attribute__((noinline)) static void run_row(
     const plan_t *p, const group_t *g, const int8_t *row0, uint32_t lanes, int8_t *out) {
     const window_2d_t *w = p->w;
     const int8_t *row1 = row0 + p->columns * LANES, *row2 = row1 + p->columns * LANES;
