@@ -15,7 +15,7 @@ FRAMES_S = 150
 
 
 async def seen_by(port, broker, pictures, folder):
-    """What a device says about each picture: {frame: (embedding, similarity, rows)}."""
+    """What a device says about each picture: {frame: (embedding, similarity, boxes, rows)}."""
     folder.mkdir()
     encoder = hashlib.sha256((model_dir("fast") / "encoder.mpk").read_bytes()).digest()[:8]
     (folder / "factory.meps").write_bytes(prototype_set(encoder, rows=ROWS))
@@ -38,7 +38,7 @@ async def seen_by(port, broker, pictures, folder):
         )
         rows = {told.frame: told.rows for told in listener.of(port, "detections")}
         return {
-            told.frame: (told.e, told.sim, rows[told.frame])
+            told.frame: (told.e, told.sim, told.boxes, rows[told.frame])
             for told in listener.of(port, "embedding")
         }
 
@@ -51,6 +51,8 @@ async def test_embeddings_and_detections_are_those_of_the_unix_device(port, mosq
         seen_by(port, mosquitto, pictures, tmp_path / port),
     )
     assert sorted(here) == list(range(PICTURES))
-    assert len({embedding for embedding, _, _ in here.values()}) == PICTURES
-    assert all(rows for _, _, rows in here.values())
+    assert len({embedding for embedding, *_ in here.values()}) == PICTURES
+    assert all(boxes is not None for _, _, boxes, _ in here.values())
+    assert len({boxes for _, _, boxes, _ in here.values() if boxes}) > PICTURES // 2
+    assert all(rows for *_, rows in here.values())
     assert there == here
