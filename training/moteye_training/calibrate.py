@@ -38,9 +38,11 @@ def see_photos(photos: Sequence[Photo], encoder: Path, reference: bool = True) -
     return np.stack([runner(box_resize(np.asarray(open_photo(photo)))) for photo in photos])
 
 
-def encode_photos(photos: Sequence[Photo], encoder: Path) -> NDArray[np.int8]:
+def encode_photos(
+    photos: Sequence[Photo], encoder: Path, reference: bool = True
+) -> NDArray[np.int8]:
     """Embeddings int8[N, 256] as the device gives."""
-    return see_photos(photos, encoder)[:, :EMBEDDING]
+    return see_photos(photos, encoder, reference)[:, :EMBEDDING]
 
 
 def validation_pairs(photos: Sequence[Photo], cache: TextCache) -> tuple[F32, NDArray[np.int8]]:
@@ -90,6 +92,7 @@ def build_background(
     cache: TextCache,
     folder: Path,
     workers: int = 2,
+    reference: bool = True,
 ) -> dict[str, Any]:
     """Write `bank.npz` and `calibration.json`; returns the latter's content.
 
@@ -99,7 +102,7 @@ def build_background(
     chosen = choose_bank(photos)
     held = [i for i, photo in enumerate(photos) if is_validation(photo)]
     embeddings = split_work(
-        encode_photos, [photos[i] for i in chosen + held], encoder, workers=workers
+        encode_photos, [photos[i] for i in chosen + held], encoder, reference, workers=workers
     )
     bank = Bank(embeddings[: len(chosen)], to_int8(targets[chosen]))
     folder.mkdir(parents=True, exist_ok=True)

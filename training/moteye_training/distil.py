@@ -199,7 +199,11 @@ def embed(student: Student, pixels: Any, device: torch.device, batch: int = 256)
 def refresh_statistics(
     student: Student, rows: Rows, device: torch.device, count: int = 6144
 ) -> None:
-    """Set BN statistics of (averaged) weights from drawn training rows, jittered as in training."""
+    """Set BN statistics of (averaged) weights from drawn training rows, jittered as in training.
+
+    From `count` of them, or as many as there are.
+    """
+    count = max(1, min(count, len(rows.weight)) // 256) * 256
     rng = np.random.default_rng(0)
     student.train()
     # A frozen layer stays as it is: later layers were taught on what it gives.

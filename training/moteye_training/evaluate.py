@@ -54,7 +54,8 @@ def teacher_rows(photos: Sequence[Photo], models: Path) -> NDArray[np.float16]:
 
 def mean_ratio(above: dict[str, Measured], below: dict[str, Measured]) -> float:
     """Mean of the ratios of the four summary measures."""
-    return float(np.mean([above[name].value / below[name].value for name in RATIO_OF]))
+    pairs = [(above[name].value, below[name].value) for name in RATIO_OF]
+    return float(np.mean([one / other if other else np.nan for one, other in pairs]))
 
 
 def row(

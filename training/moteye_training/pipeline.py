@@ -302,6 +302,7 @@ def background(run: Run) -> None:
         run.text_cache,
         run.paths.space,
         run.plan.workers,
+        reference=not run.plan.smoke,
     )
     print(f"background: {json.dumps(result['dims'])} {json.dumps(result['exclusion'])}")
 
