@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from moteye.core.background import CameraCalibration
+from moteye.core.boxes import boxes_of
 from moteye.core.compile import CompiledSet
 from moteye.core.decisions import Decision, Gate
 from moteye.core.engine import Engine, Observation
@@ -46,11 +47,10 @@ class Replay:
     ) -> None:
         self._versions = versions or {}
         self.engine = Engine()
-        self.engine.replace(compiled.policies)
         self.seen = 0
         self.skipped = 0
         self._on_batch = on_batch
-        self._scorer = compiled.scorer
+        self._use(compiled)
         self._encoder_hash = encoder_hash
 
     def begin_at(self, store: Store, time_ms: int, *, remembers: bool = True) -> None:
@@ -78,9 +78,7 @@ class Replay:
             if event.kind == "s":
                 self.engine.start()
             elif event.kind == "p" and event.data in self._versions:
-                compiled = self._versions[event.data]
-                self._scorer = compiled.scorer
-                self.engine.replace(compiled.policies)
+                self._use(self._versions[event.data])
             elif event.kind == "r":
                 self.engine.release(event.data.decode(), event.device, event.time_ms)
             elif event.kind == "w":
@@ -101,27 +99,33 @@ class Replay:
         vectors = np.frombuffer(b"".join(event.data for event in events), np.int8)
         return self._scorer.margins_q8(vectors.reshape(len(events), -1))
 
+    def observation_of(self, event: RecordedEvent) -> Observation:
+        """What the engine gets to see of a recorded embedding."""
+        where = (event.device, event.session, event.number, event.frame)
+        return Observation(
+            *where,
+            event.time_ms,
+            event.kind == "l",
+            boxes_of(event.boxes, self._columns),
+            event.data,
+            is_infrared(event.colour),
+        )
+
+    def _use(self, compiled: CompiledSet) -> None:
+        self._scorer = compiled.scorer
+        names = compiled.built.prototypes.names
+        self._columns = {name: column for column, name in enumerate(names)}
+        self.engine.replace(compiled.policies)
+
     def _judge(self, events: list[RecordedEvent]) -> Iterator[Decision]:
         self.seen += len(events)
-        seen = [observation_of(event) for event in events]
+        seen = [self.observation_of(event) for event in events]
         margins_q8 = self.margins_q8(events)
         if self._on_batch is not None:
             self._on_batch(seen, self.engine.own_q8(seen, margins_q8))
         for found in self.engine.observe_batch(seen, margins_q8):
             yield from found
         self.engine.take_ended()
-
-
-def observation_of(event: RecordedEvent) -> Observation:
-    """What the engine gets to see of a recorded embedding."""
-    where = (event.device, event.session, event.number, event.frame)
-    return Observation(
-        *where,
-        event.time_ms,
-        late=event.kind == "l",
-        embedding=event.data,
-        infrared=is_infrared(event.colour),
-    )
 
 
 def recording_of(
@@ -241,7 +245,7 @@ def explain_at(
     found = []
     for _, index in sorted(last.items()):
         margins = replay.margins_q8([events[index]])[0]
-        seen = observation_of(events[index])
+        seen = replay.observation_of(events[index])
         look, gates = replay.engine.explain(chosen, seen, margins)
         probability = int(prob_q8(np.array([look.margin_q8], np.int16))[0]) / 255
         found.append(Explanation(policy, seen, look.phrase, probability, gates))

@@ -17,6 +17,7 @@ from moteye_protocol import models
 
 from moteye.actions.rows import rows_at_end, rows_for
 from moteye.core.background import CameraCalibration, Reservoir
+from moteye.core.boxes import boxes_text
 from moteye.core.cameras import Cameras
 from moteye.core.compile import CompiledSet
 from moteye.core.engine import Decision, Engine, Observation
@@ -133,10 +134,13 @@ class Judge:
         return decisions
 
     def _decide(self, items: list[Item]) -> list[Decision]:
-        for item in items:
-            message = item.message
-            self._ledger.saw(item.seen, message.encoder, message.e, message.colour)
         compiled = self.compiled
+        for item in items:
+            message, boxes = item.message, item.seen.boxes
+            told = None
+            if boxes is not None and compiled is not None:
+                told = boxes_text(boxes, compiled.built.prototypes.names)
+            self._ledger.saw(item.seen, message.encoder, message.e, message.colour, told)
         if compiled is None or not items:
             return []
         vectors = np.frombuffer(b"".join(item.message.e for item in items), np.int8)

@@ -123,7 +123,12 @@ class Ledger:
         return False
 
     def saw(
-        self, seen: Observation, encoder: bytes, embedding: bytes, colour: int | None = None
+        self,
+        seen: Observation,
+        encoder: bytes,
+        embedding: bytes,
+        colour: int | None = None,
+        boxes: bytes | None = None,
     ) -> None:
         """Record one event of the next batch, in the order in which the engine sees it."""
         self._batch.events.append(
@@ -137,6 +142,7 @@ class Ledger:
                 encoder,
                 embedding,
                 -1 if colour is None else colour,
+                boxes,
             )
         )
 

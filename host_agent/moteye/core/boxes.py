@@ -4,6 +4,8 @@ Positions come with an observation where the camera's encoder gives them. Where 
 policy with `in:` or `count:` never holds, and its gate says so.
 """
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +39,20 @@ class Box:
     def within(self, zone: Zone) -> bool:
         """Whether it stands in `zone`: by the middle of its lower edge."""
         return zone.holds((self.left + self.right) // 2, self.bottom)
+
+
+def boxes_text(boxes: tuple[Box, ...], names: Sequence[str]) -> bytes:
+    """For a recording: JSON, by the phrases `names` of the columns, which may be others later."""
+    rows = [(names[box.column], box.margin_q8, *box.edges) for box in boxes]
+    return json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def boxes_of(data: bytes | None, columns: Mapping[str, int]) -> tuple[Box, ...] | None:
+    """The boxes that `data` came from, those of phrases that still have a column."""
+    if data is None:
+        return None
+    rows = json.loads(data)
+    return tuple(Box(columns[row[0]], *row[1:]) for row in rows if row[0] in columns)
 
 
 def look_at_boxes(

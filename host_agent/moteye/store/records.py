@@ -21,7 +21,7 @@ class RecordedEvent:
 
     `data` is int8[256] as bytes for an embedding, the policy's name for a release, the message for
     a state, whose topic stands in `device`; how far the wall clock is ahead, in ms. `colour`
-    percent of the frame, -1 where the device did not say.
+    percent of the frame, -1 where the device did not say; `boxes` by their phrases.
     """
 
     kind: str
@@ -33,6 +33,7 @@ class RecordedEvent:
     encoder: bytes = b""
     data: bytes = b""
     colour: int = -1
+    boxes: bytes | None = None
 
     @property
     def is_embedding(self) -> bool:
@@ -70,7 +71,10 @@ class Batch:
         return any(vars(self).values())
 
 
-EVENT = ("kind", "device", "session", "number", "frame", "time_ms", "encoder", "data", "colour")
+EVENT = (
+    *("kind", "device", "session", "number", "frame", "time_ms"),
+    *("encoder", "data", "colour", "boxes"),
+)
 event_row = attrgetter(*EVENT)
 DECISION = (
     *("id", "policy", "device", "fired", "reason", "phrase", "margin_q8", "threshold_q8"),

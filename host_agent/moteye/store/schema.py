@@ -88,6 +88,7 @@ events = Table(
     Column("encoder", LargeBinary, nullable=False),
     Column("data", LargeBinary, nullable=False),  # int8[256]; "r": the policy, "f": the message
     Column("colour", SmallInteger, nullable=False, server_default="-1"),  # percent; -1: not told
+    Column("boxes", LargeBinary),  # core.boxes.boxes_text; NULL: no positions were told
     Index("events_time", "time_ms"),
     sqlite_autoincrement=True,
 )

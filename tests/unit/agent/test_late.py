@@ -38,7 +38,8 @@ def compiled_set(text="cooldown: 0s", schedule=None):
         report_q8=0,
     )
     found = CompiledPolicy(policy, np.array([0]), np.array([1], np.int32), "cat", schedule)
-    return SimpleNamespace(policies=(found,), scorer=Scorer(prototypes, 64))
+    built = SimpleNamespace(prototypes=prototypes)
+    return SimpleNamespace(policies=(found,), scorer=Scorer(prototypes, 64), built=built)
 
 
 class Hearing:
