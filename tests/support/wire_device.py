@@ -271,7 +271,7 @@ class WireDevice:
             "why": "because" if self.fault == "strange_why" and sometimes else "change",
             "sim": 0,
         }
-        if name is not None:
+        if fields["set"] is not None:
             fields["boxes"] = pack_boxes(self._boxes())
         self._say("embedding", fields)
         if self.swap.scorer is not None:
