@@ -104,6 +104,8 @@ class Outbox:
         jobs: dict[str, list[Row]] = {}
         for row in rows:
             jobs.setdefault(row["job"], []).append(row)
+        if not jobs:
+            return
         room = MOST_OPEN - sum(map(len, self._open.values()))
         for number, (name, job) in enumerate(jobs.items()):
             if number < room:

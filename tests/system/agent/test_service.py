@@ -52,11 +52,10 @@ class Manager:
         self._socket.close()
 
 
-@pytest.fixture(params=["path", "abstract"])
-def manager(request):
+@pytest.fixture
+def manager():
     with tempfile.TemporaryDirectory() as folder:  # a socket's path has at most 108 bytes
-        name = f"{folder}/n" if request.param == "path" else f"@moteye-{os.getpid()}-{id(request)}"
-        found = Manager(name)
+        found = Manager(f"{folder}/n")
         yield found
         found.close()
 
@@ -153,6 +152,14 @@ async def test_the_watchdog_is_not_fed_while_a_part_stands_still(part, tmp_path,
         await task
     assert parts.said[-2] == "STOPPING=1"
     await parts.ledger.close()
+
+
+def test_a_socket_of_the_abstract_namespace_is_told_too():
+    manager = Manager(f"@moteye-{os.getpid()}")
+    ServiceManager({"NOTIFY_SOCKET": manager.name}).tell("READY=1", "STATUS=at work")
+    assert manager.count("READY=1") == 1
+    assert manager.said[-1] == "STATUS=at work"
+    manager.close()
 
 
 def test_without_systemd_nothing_is_said_and_a_manager_that_left_is_no_error(tmp_path):
