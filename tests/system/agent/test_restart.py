@@ -169,6 +169,7 @@ async def test_what_comes_while_the_agent_is_away_is_judged_when_it_is_back(
     assert [d.reason for d in known] == ["known: it was there when watching began"]
 
 
+@pytest.mark.timeout(500)  # it has deadlines of its own
 @pytest.mark.parametrize("seed", [9])
 async def test_t53_killed_again_and_again_no_event_is_acted_on_twice(
     store_url, tmp_path, mosquitto, seed

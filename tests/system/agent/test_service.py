@@ -170,6 +170,7 @@ def test_without_systemd_nothing_is_said_and_a_manager_that_left_is_no_error(tmp
     assert ServiceManager({**other, "WATCHDOG_PID": str(os.getpid())}).watchdog_s == 1.0
 
 
+@pytest.mark.timeout(500)  # it has deadlines of its own
 async def test_ended_again_and_again_under_load_nothing_is_lost_doubled_or_unknown(
     mosquitto, tmp_path
 ):
