@@ -24,7 +24,7 @@ from moteye.store import MEMORY, Background, Batch, RecordedEvent, Store
 log = structlog.get_logger("moteye.ledger")
 T = TypeVar("T")
 HOUSEKEEPING_S = 600.0
-KEPT_ROWS = 10_000  # decisions and actions that wait for a store that fails
+KEPT_ROWS = 10_000  # events, decisions and actions that wait for a store that fails
 
 
 class Ledger:
@@ -277,7 +277,7 @@ class Ledger:
             store.commit(batch)
 
     def _keep(self, batch: Batch) -> None:
-        """State and decisions wait for the next batch; the recording has a gap."""
+        """All of it waits for the next batch; of what is too much the oldest events are a gap."""
         later = self._batch
         later.tracks = {**batch.tracks, **later.tracks}
         later.memories = {**batch.memories, **later.memories}
@@ -286,7 +286,9 @@ class Ledger:
         later.devices = {**batch.devices, **later.devices}
         later.decisions = (batch.decisions + later.decisions)[-KEPT_ROWS:]
         later.outbox = (batch.outbox + later.outbox)[-KEPT_ROWS:]
-        self.counters["events.not_recorded"] += len(batch.events)
+        events = batch.events + later.events
+        later.events = events[-KEPT_ROWS:]
+        self.counters["events.not_recorded"] += len(events) - len(later.events)
 
     def _degraded(self, error: StoreError) -> None:
         self.counters["store.failed"] += 1
