@@ -9,7 +9,7 @@ PORT = unix
 DEVICE = unix
 NEWLIB := /usr/lib/arm-none-eabi/newlib/nano.specs
 
-.PHONY: train-smoke help setup demo test arm-tools check fix generate firmware evaluate bench-device bench-host scenes nets powercut fuzz soak clean data-cc3m data-coco data-flowers102 data-food101
+.PHONY: train-smoke help setup demo test arm-tools check fix generate firmware evaluate evaluate-captions bench-device bench-host scenes nets powercut fuzz soak clean data-cc3m data-coco data-flowers102 data-food101
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
@@ -30,9 +30,9 @@ arm-tools:
 	@scripts/need arm-none-eabi-gcc=gcc-arm-none-eabi $(NEWLIB)=libnewlib-arm-none-eabi \
 		qemu-system-arm=qemu-system-arm
 
-demo: setup ## the main job: a plant arrives, one alert (ONCE=1 ends after it; DEVICE=qemu-m7: on an Arm core)
+demo: setup ## the main job: a plant arrives, one alert (ONCE=1 ends after it; DEVICE=qemu-m7: on an Arm core; CAPTIONS=1: in words, too)
 	@$(if $(filter-out unix,$(DEVICE)),$(MAKE) --no-print-directory firmware PORT=$(DEVICE))
-	@$(BIN)/python examples/demo/demo.py $(if $(ONCE),--once) --device $(DEVICE)
+	@$(BIN)/python examples/demo/demo.py $(if $(ONCE),--once) $(if $(CAPTIONS),--captions) --device $(DEVICE)
 
 test: setup arm-tools ## all tests
 	@scripts/need mosquitto=mosquitto initdb=postgresql $(CLANG)
@@ -84,6 +84,9 @@ train-smoke: $(STAMP) ## the whole training on a small part of the photos: every
 	@$(BIN)/python -m pip install -q -e '.[training]'
 	@rm -rf build/train/smoke
 	@time PYTHONPATH=training $(BIN)/python -m moteye_training all --smoke $(ARGS)
+
+evaluate-captions: $(STAMP) ## the captioner on coco-eval, from the committed weights; needs Java; writes build/bench/captioner.json
+	@PYTHONPATH=training $(BIN)/python -m moteye_training.captions evaluate $(ARGS)
 
 bench-device: $(STAMP) ## instructions, arena and flash of the device engine under QEMU (ARGS="--models DIR --profile")
 	@scripts/need arm-none-eabi-gcc=gcc-arm-none-eabi arm-none-eabi-gcc=libnewlib-arm-none-eabi qemu-system-arm=qemu-system-arm

@@ -69,6 +69,11 @@ _KEYS = {
     "encoder": (_REQUIRED, _MAYBE_TEXT),
     "data_dir": (_REQUIRED, _TEXT),
     "factory_set": (None, _MAYBE_TEXT),
+    "captions.enabled": (False, _SWITCH),
+    "captions.pack": (None, _MAYBE_TEXT),
+    "captions.beams": (3, _integer(1, 4)),
+    "captions.on_change": (True, _SWITCH),
+    "captions.every_s": (0, _integer(0, 86400)),
     "dim": (64, (lambda value: value in SET_DIMS and value is not True, "one of %s" % (SET_DIMS,))),
     "interval_ms": (500, _integer(0, 86400000)),
     "change_below_q8": (251, _integer(-256, 257)),
@@ -88,7 +93,15 @@ _KEYS = {
 # A line is a socket or a UART: what is needed for the one must not be there for the other.
 _SOCKET_KEYS = {"broker.uart": "broker.host", "camera.uart": "camera.port"}
 
-_PATHS = ("broker.ca", "broker.cert", "broker.key", "encoder", "data_dir", "factory_set")
+_PATHS = (
+    "broker.ca",
+    "broker.cert",
+    "broker.key",
+    "encoder",
+    "captions.pack",
+    "data_dir",
+    "factory_set",
+)
 
 
 # Text of the file -> flat dict with a value for each key above. Paths are made relative to
@@ -102,7 +115,7 @@ def parse(text, file, folder):
         raise ConfigError("%s: expected an object" % file)
     given = {}
     for key, value in root.items():
-        if key in ("broker", "camera"):
+        if key in ("broker", "camera", "captions"):
             if not isinstance(value, dict):
                 raise ConfigError("%s: %s: expected an object" % (file, key))
             for inner, inner_value in value.items():

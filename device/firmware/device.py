@@ -41,11 +41,14 @@ _TRIAL_INTERVAL_MS = const(100)
 
 class Device:
     # config: see config.py.   eye: see eye.py.   watchdog: see watchdog.py.
-    def __init__(self, config, eye, watchdog):
+    # narrator: see narrator.py; None for no captions.
+    def __init__(self, config, eye, watchdog, narrator=None):
         self.failed = False
         self._config = config
         self._eye = eye
         self._watchdog = watchdog
+        self._narrator = narrator
+        self._narrating = asyncio.Event()
         self._had_rows = False
         self._stopping = False
         if watchdog.stage:
@@ -64,7 +67,7 @@ class Device:
         self._make_swap()
         self._keys = tuple([bytes.fromhex(key) for key in config["keys"]])
         self._inbox = Inbox(
-            self._messages, self._swap, self._frames, eye, self._publish_state, self._keys
+            self._messages, self._swap, self._frames, eye, self._publish_state, self._keys, narrator
         )
 
     def _make_client(self):
@@ -119,7 +122,9 @@ class Device:
     # Until stop(); says goodbye before it returns. self.failed tells whether it ended by itself.
     async def run(self):
         self._watchdog.enter(LOOP)
-        seeing = asyncio.create_task(self._see_until_failure())
+        working = [asyncio.create_task(self._until_failure(self._see_on()))]
+        if self._narrator:
+            working.append(asyncio.create_task(self._until_failure(self._narrate())))
         for _ in range(_FIRST_FRAME_MS // 20):
             await asyncio.sleep_ms(20)
             if self._camera.width:
@@ -128,7 +133,8 @@ class Device:
         linking = asyncio.create_task(self._client.run())
         self._watch()
         await self._turn_until_stopped()
-        seeing.cancel()
+        for task in working:
+            task.cancel()
         await self.goodbye()
         linking.cancel()
 
@@ -179,10 +185,13 @@ class Device:
         await self._client.disconnect()
         log("device: stopped%s" % ("" if told else "; the broker did not acknowledge it"))
 
-    async def _see_until_failure(self):
+    async def _see_on(self):
+        while True:
+            await self._see()
+
+    async def _until_failure(self, work):
         try:
-            while True:
-                await self._see()
+            await work
         except Exception as error:
             self._fail(error)
 
@@ -209,6 +218,8 @@ class Device:
         await asyncio.sleep_ms(0)
         sim = eye.similarity_q8()
         why = self._gate.decide(sim, self._uptime.ms())
+        if self._narrator and self._narrator.looked(camera.id, at, why, self._uptime.ms()):
+            self._narrating.set()
         if why:
             self._watchdog.enter(PUBLISH)
             self._tell(why, 0 if why == "first" else sim, at)
@@ -220,6 +231,18 @@ class Device:
         if self._swap.on_trial():
             interval = min(interval, _TRIAL_INTERVAL_MS)
         await asyncio.sleep_ms(max(0, interval - (self._uptime.ms() - started)))
+
+    # The words of captions, in the time that everything else leaves. A frame, a message or a
+    # keepalive that comes meanwhile waits for one word at most.
+    async def _narrate(self):
+        while True:
+            await self._narrating.wait()
+            self._narrating.clear()
+            while self._narrator.busy:
+                fields = self._narrator.step()
+                if fields:
+                    self._messages.publish("caption", fields)
+                await asyncio.sleep_ms(0)
 
     def _tell(self, why, sim, at):
         eye = self._eye
@@ -294,12 +317,16 @@ class Device:
                 "frames": self._config["frames"],
                 "max_set": self._config["max_set_bytes"],
                 "keys": len(self._config["keys"]),
-                "ops": OPERATIONS,
+                "ops": self._operations(),
                 "interval": self._config["interval_ms"],
                 "reset": self._watchdog.reset,
                 "stage": self._watchdog.stage,
+                "captions": self._narrator.hash if self._narrator else None,
             },
         )
+
+    def _operations(self):
+        return [op for op in OPERATIONS if op != "describe" or self._narrator]
 
     def _publish_set_state(self):
         if self._client.is_online():

@@ -1,12 +1,12 @@
 # One frame: encode, compare with the last published one, match. Blocks for the time of an encode.
 import array
 import hashlib
-import os
 
 import vision
 from clock import ticks_diff, ticks_ms
 from log import log
 from moteye_protocol.wire import MAX_BOXES
+from reading import read_file
 
 _EMBEDDING_BYTES = 256
 _MAX_ROWS_TOLD = 16
@@ -14,20 +14,13 @@ _BOX_BYTES = 12
 _GREY = 128
 
 
-# The pack in the firmware's own image or in a ROMFS, in place; or another file, read into a buffer
-# of its size: reading without a size would need twice the memory.
+# The pack in the firmware's own image, in place; or a file.
 def _read(path):
     if path is None:
         import board
 
         return board.pack()
-    with open(path, "rb") as file:
-        try:
-            return memoryview(file)  # only files of a ROMFS have an address
-        except TypeError:
-            buffer = bytearray(os.stat(path)[6])
-            file.readinto(buffer)
-    return buffer
+    return read_file(path)
 
 
 class Eye:

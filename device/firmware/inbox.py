@@ -16,11 +16,13 @@ _REASSERT_MS = const(1000)
 class Inbox:
     # frames: a FrameRing, or None where pictures stay on the device.
     # publish_state(): publishes birth and set/state.
-    def __init__(self, messages, swap, frames, eye, publish_state, keys=()):
+    # narrator: None where this device makes no captions; it has no `describe` then.
+    def __init__(self, messages, swap, frames, eye, publish_state, keys=(), narrator=None):
         self._messages = messages
         self._swap = swap
         self._frames = frames
         self._eye = eye
+        self._narrator = narrator
         self._publish_state = publish_state
         self._keys = keys
         self._reasserted_ms = -_REASSERT_MS
@@ -31,6 +33,8 @@ class Inbox:
             "set.begin": self._set_begin,
             "set.abort": self._set_abort,
         }
+        if narrator:
+            operations["describe"] = self._describe
         self._commands = Commands(messages.session, operations, self._reply, unix_ms, keys)
 
     # One message. payload: a view, or None where it was too large; topic is None then.
@@ -99,6 +103,7 @@ class Inbox:
             "oversize": client.oversize,
             "malformed": self._commands.malformed,
             "encode_ms": self._eye.encode_ms,
+            "word_ms": self._narrator.word_ms if self._narrator else None,
             "stale_frames": self._eye.stale_frames,
             "memory": gc.mem_free(),
         }
@@ -106,6 +111,9 @@ class Inbox:
     def _report(self, args):
         self._tell_all()
         return "ok", {}
+
+    def _describe(self, args):
+        return ("ok" if self._narrator.ask() else "busy"), {}
 
     def _frame_get(self, args):
         if self._frames is None:

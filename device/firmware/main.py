@@ -9,6 +9,7 @@ import sys
 import config
 from eye import open_eye
 from log import log
+from narrator import open_narrator
 from watchdog import Watchdog
 
 from device import Device
@@ -48,8 +49,9 @@ def main():
     eye = open_eye(settings["encoder"], settings["dim"])
     if eye is None:
         return 2
+    narrator = open_narrator(settings, eye)
     try:
-        device = Device(settings, eye, watchdog)
+        device = Device(settings, eye, watchdog, narrator)
     except (OSError, ValueError) as error:
         print("moteye: %s: %s" % (sys.argv[1], error))
         return 2

@@ -50,11 +50,22 @@ void encode_centre(uint8_t *bytes, size_t count) {
     }
 }
 
-// The frame stands in the input, as bytes.
-static int run_prepared(const model_t *model, int8_t *arena, size_t arena_bytes, int8_t *out) {
+int encode_tapped(const model_t *model, const void *frame, frame_format_t format, uint32_t width,
+    uint32_t height, int8_t *arena, size_t arena_bytes, const model_tap_t *tap, int8_t *out) {
     const model_header_t *h = &model->header;
-    encode_centre((uint8_t *)arena + h->input.offset, (size_t)model_tensor_bytes(&h->input));
-    int status = model_run(model, arena, arena_bytes);
+    if (arena_bytes < h->arena_bytes) {
+        return MOTEYE_ERR_ARENA;
+    }
+    uint8_t *input = (uint8_t *)arena + h->input.offset;
+    uint16_t side_x = h->input.dims[2], side_y = h->input.dims[1];
+    int status = format == FRAME_RGB565
+                     ? box_resize_rgb565(frame, width, height, input, side_x, side_y)
+                     : box_resize(frame, width, height, input, side_x, side_y);
+    if (status != MOTEYE_OK) {
+        return status;
+    }
+    encode_centre(input, (size_t)model_tensor_bytes(&h->input));
+    status = model_run_tapped(model, arena, arena_bytes, tap);
     if (status == MOTEYE_OK) {
         memmove(out, arena + h->output.offset, h->output.dims[3]);
     }
@@ -63,22 +74,10 @@ static int run_prepared(const model_t *model, int8_t *arena, size_t arena_bytes,
 
 int encode(const model_t *model, const uint8_t *frame, uint32_t width, uint32_t height,
     int8_t *arena, size_t arena_bytes, int8_t *out) {
-    const model_header_t *h = &model->header;
-    if (arena_bytes < h->arena_bytes) {
-        return MOTEYE_ERR_ARENA;
-    }
-    uint8_t *input = (uint8_t *)arena + h->input.offset;
-    int status = box_resize(frame, width, height, input, h->input.dims[2], h->input.dims[1]);
-    return status == MOTEYE_OK ? run_prepared(model, arena, arena_bytes, out) : status;
+    return encode_tapped(model, frame, FRAME_RGB888, width, height, arena, arena_bytes, NULL, out);
 }
 
 int encode_rgb565(const model_t *model, const uint16_t *frame, uint32_t width, uint32_t height,
     int8_t *arena, size_t arena_bytes, int8_t *out) {
-    const model_header_t *h = &model->header;
-    if (arena_bytes < h->arena_bytes) {
-        return MOTEYE_ERR_ARENA;
-    }
-    uint8_t *input = (uint8_t *)arena + h->input.offset;
-    int status = box_resize_rgb565(frame, width, height, input, h->input.dims[2], h->input.dims[1]);
-    return status == MOTEYE_OK ? run_prepared(model, arena, arena_bytes, out) : status;
+    return encode_tapped(model, frame, FRAME_RGB565, width, height, arena, arena_bytes, NULL, out);
 }

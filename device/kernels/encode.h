@@ -33,6 +33,13 @@ int encode(const model_t *model, const uint8_t *frame, uint32_t width, uint32_t 
 int encode_rgb565(const model_t *model, const uint16_t *frame, uint32_t width, uint32_t height,
     int8_t *arena, size_t arena_bytes, int8_t *out);
 
+typedef enum { FRAME_RGB888, FRAME_RGB565 } frame_format_t;
+
+/* encode_tapped: as encode or encode_rgb565, by the format, with a copy of one operator's output;
+ * `tap` (model_tap) may be NULL. */
+int encode_tapped(const model_t *model, const void *frame, frame_format_t format, uint32_t width,
+    uint32_t height, int8_t *arena, size_t arena_bytes, const model_tap_t *tap, int8_t *out);
+
 /* encode_centre: bytes u to the int8 u - 128, in place. */
 void encode_centre(uint8_t *bytes, size_t count);
 

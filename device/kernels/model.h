@@ -54,6 +54,23 @@ int model_open(const void *pack, size_t size, model_t *model);
  * Returns MOTEYE_OK, or MOTEYE_ERR_ARENA with the arena left as it was. Allocates nothing. */
 int model_run(const model_t *model, int8_t *arena, size_t arena_bytes);
 
+// The output of one operator, to be copied out while the model runs.
+typedef struct {
+    uint32_t op; // its number
+    uint32_t bytes;
+    int8_t *out; // [bytes]
+} model_tap_t;
+
+/* model_tap: the tap of the operator that `before_end` others follow.
+ *   bytes  what its output must have      out  where the copy goes
+ * Returns MOTEYE_OK, or MOTEYE_ERR_SHAPE with *tap left as it was. */
+int model_tap(
+    const model_t *model, uint32_t before_end, uint32_t bytes, int8_t *out, model_tap_t *tap);
+
+/* model_run_tapped: as model_run; `tap` may be NULL. */
+int model_run_tapped(
+    const model_t *model, int8_t *arena, size_t arena_bytes, const model_tap_t *tap);
+
 /* model_tensor_bytes: elements of a tensor, which are bytes. */
 static inline uint64_t model_tensor_bytes(const model_tensor_t *tensor) {
     return (uint64_t)tensor->dims[0] * tensor->dims[1] *

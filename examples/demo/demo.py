@@ -72,6 +72,8 @@ class Show:
             self.line(f"the picture changes (frame {message.frame})")
         elif isinstance(message, models.Detections):
             self._scores(message)
+        elif isinstance(message, models.Caption):
+            self.line(f"in words (frame {message.frame}): [bold]{message.text}[/]")
 
     def _scores(self, message: models.Detections) -> None:
         if not message.rows or message.rows[0][0] >= len(self._names):
@@ -135,6 +137,7 @@ def make_device(args: argparse.Namespace, port: int, flash: Path) -> DeviceProce
         "data_dir": flash,
         "frames": True,
         "interval_ms": 250,
+        "settings": {"captions": {"enabled": True}} if args.captions else {},
     }
     if args.device == "unix":
         return SimulatedDevice(**options)
@@ -187,6 +190,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--once", action="store_true", help="end after the first alert")
     parser.add_argument("--device", choices=["unix", *MACHINES], default="unix")
+    parser.add_argument("--captions", action="store_true", help="the camera says what it sees")
     parser.add_argument("--scene", type=Path, default=HERE / "scene.yaml")
     parser.add_argument("--policies", type=Path, default=ROOT / "policies" / "new-plant.yaml")
     parser.add_argument("--dim", type=int, default=None, help="dimension that decisions use")

@@ -146,6 +146,14 @@ class Ledger:
             )
         )
 
+    def said(
+        self, device: str, session: int, number: int, frame: int, time_ms: int, model: bytes,
+        text: str,
+    ) -> None:  # fmt: skip
+        """Record a caption; it is written with the next batch, and decides nothing."""
+        where = (device, session, number, frame, time_ms)
+        self._batch.events.append(RecordedEvent("t", *where, model, text.encode()))
+
     def release(self, policy: str, device: str, fired_ms: int) -> None:
         """No action of an alert was delivered: give its cooldown back, and record that."""
         self._engine.release(policy, device, fired_ms)

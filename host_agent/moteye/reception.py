@@ -109,8 +109,12 @@ class Reception:
         match message:
             case models.Status():
                 log.info("device", device=device.id, state=message.state, session=message.s)
-            case models.Caption() if self._home is not None:
-                await self._home.captioned(device.id, message.frame, message.text)
+            case models.Caption():
+                time_ms = self._ledger.time_of(device.id, device.presence, message.at, arrival_ms)
+                where = (device.id, message.s, message.n, message.frame, time_ms)
+                self._ledger.said(*where, message.model, message.text)
+                if self._home is not None:
+                    await self._home.captioned(device.id, message.frame, message.text)
             case models.Detections():
                 self._agreement.compare(device.id, message)
 

@@ -89,6 +89,7 @@ class Birth(DeviceMessage):
     interval: Counter
     reset: Annotated[str, StringConstraints(max_length=32)] = ""
     stage: Annotated[str, StringConstraints(max_length=32)] = ""
+    captions: Hash8 | None = None
 
 
 def _boxes(data: bytes) -> bytes:
@@ -131,13 +132,26 @@ class Detections(DeviceMessage):
     rows: Annotated[list[Row], Field(max_length=16)]
 
 
+def _caption_text(text: str) -> str:
+    if len(text.encode()) > wire.MAX_CAPTION_BYTES:
+        raise ValueError(f"more than {wire.MAX_CAPTION_BYTES} bytes in UTF-8")
+    return text
+
+
 class Caption(DeviceMessage):
-    """Reserved."""
+    """A frame in words. `tokens` number the words in the list of the caption pack `model`.
+
+    `logp` is the natural logarithm of the sentence's probability x 1024.
+    """
 
     topic = "caption"
     frame: Counter
     at: Counter
-    text: Annotated[str, StringConstraints(max_length=255)]
+    text: Annotated[str, AfterValidator(_caption_text)]
+    tokens: Annotated[list[Annotated[int, Field(ge=0, le=65535)]], Field(max_length=64)]
+    logp: Annotated[int, Field(ge=-(1 << 31), le=1024)]
+    model: Hash8
+    why: Literal["asked", "change", "time"]
 
 
 class FrameChunk(DeviceMessage):

@@ -12,6 +12,7 @@ MAX_DELTA_BYTES = 3072  # bytes: largest delta; it travels inside `set.begin`
 MAX_CANARIES = 8  # embeddings: canaries of a prototype set
 MAX_BOXES = 16  # boxes: boxes in one `embedding`
 MAX_FRAME_BYTES = 921600  # bytes: largest picture a device hands over (640x480 RGB)
+MAX_CAPTION_BYTES = 255  # bytes: text of a caption in UTF-8: what a state of Home Assistant can be
 MAX_DEVICE_ID_CHARS = 64  # characters: device id: lower-case ASCII letters, digits, - and _
 COMMAND_TTL_MS = 10000  # ms: how long a command lives when its sender does not say
 MAX_FRAME_AGE_MS = 10000  # ms: age of a frame that a device still looks at, and of one whose message is sent
@@ -31,7 +32,7 @@ TOPICS = {
     "set_chunk": ("set/chunk", "host", 1, False),
 }
 
-OPERATIONS = ("ping", "report", "frame.get", "set.begin", "set.abort")
+OPERATIONS = ("ping", "report", "frame.get", "describe", "set.begin", "set.abort")
 
 CODES = {
     "ok": "done",

@@ -4,6 +4,8 @@
 
 #include "objects.h"
 
+#include "captioner.h"
+
 static void raise_text(const char *text) {
     mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%s"), text);
 }
@@ -27,10 +29,29 @@ static MP_DEFINE_CONST_DICT(prototypes_locals, prototypes_locals_table);
 static MP_DEFINE_CONST_OBJ_TYPE(vision_prototypes_type, MP_QSTR_Prototypes, MP_TYPE_FLAG_NONE,
     make_new, prototypes_make_new, attr, prototypes_attr, locals_dict, &prototypes_locals);
 
+static vision_encoder_t *encoder_of(mp_obj_t obj) {
+    if (!mp_obj_is_type(obj, &vision_encoder_type)) {
+        mp_raise_TypeError(MP_ERROR_TEXT("an Encoder"));
+    }
+    return MP_OBJ_TO_PTR(obj);
+}
+
+static const mp_rom_map_elem_t captioner_locals_table[] = {
+    {MP_ROM_QSTR(MP_QSTR_begin), MP_ROM_PTR(&captioner_begin_obj)},
+    {MP_ROM_QSTR(MP_QSTR_step), MP_ROM_PTR(&captioner_step_obj)},
+    {MP_ROM_QSTR(MP_QSTR_text), MP_ROM_PTR(&captioner_text_obj)},
+    {MP_ROM_QSTR(MP_QSTR_tokens), MP_ROM_PTR(&captioner_tokens_obj)},
+};
+static MP_DEFINE_CONST_DICT(captioner_locals, captioner_locals_table);
+
+static MP_DEFINE_CONST_OBJ_TYPE(vision_captioner_type, MP_QSTR_Captioner, MP_TYPE_FLAG_NONE,
+    make_new, captioner_make_new, attr, captioner_attr, locals_dict, &captioner_locals);
+
 static const mp_rom_map_elem_t vision_globals_table[] = {
     {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_vision)},
     {MP_ROM_QSTR(MP_QSTR_Encoder), MP_ROM_PTR(&vision_encoder_type)},
     {MP_ROM_QSTR(MP_QSTR_Prototypes), MP_ROM_PTR(&vision_prototypes_type)},
+    {MP_ROM_QSTR(MP_QSTR_Captioner), MP_ROM_PTR(&vision_captioner_type)},
     {MP_ROM_QSTR(MP_QSTR_prob_q8), MP_ROM_PTR(&vision_prob_q8_obj)},
     {MP_ROM_QSTR(MP_QSTR_similarity_q8), MP_ROM_PTR(&vision_similarity_q8_obj)},
     {MP_ROM_QSTR(MP_QSTR_box_resize), MP_ROM_PTR(&vision_box_resize_obj)},

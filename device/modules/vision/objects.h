@@ -35,6 +35,8 @@ typedef struct {
     held_buffer_t pack; // what model points into
     model_t model;
     int8_t *arena;
+    model_tap_t tap; // bytes 0: none
+    void *watcher;   // whose buffer the tap fills; kept from the garbage collector
 } vision_encoder_t;
 
 typedef struct {
@@ -104,6 +106,8 @@ static mp_obj_t encoder_make_new(
     self->pack = pack;
     self->model = model;
     self->arena = m_new(int8_t, model.header.arena_bytes);
+    self->tap = (model_tap_t){0};
+    self->watcher = NULL;
     return MP_OBJ_FROM_PTR(self);
 }
 
@@ -122,12 +126,9 @@ static mp_obj_t encoder_encode(size_t n_args, const mp_obj_t *args) {
     if (out.len != self->model.header.output.dims[3]) {
         mp_raise_ValueError(MP_ERROR_TEXT("out size"));
     }
-    size_t arena_bytes = self->model.header.arena_bytes;
-    int status =
-        rgb565 ? encode_rgb565(
-                     &self->model, frame.buf, width, height, self->arena, arena_bytes, out.buf)
-               : encode(&self->model, frame.buf, width, height, self->arena, arena_bytes, out.buf);
-    raise_unless_ok(status);
+    frame_format_t format = rgb565 ? FRAME_RGB565 : FRAME_RGB888;
+    raise_unless_ok(encode_tapped(&self->model, frame.buf, format, width, height, self->arena,
+        self->model.header.arena_bytes, self->tap.bytes > 0 ? &self->tap : NULL, out.buf));
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(encoder_encode_obj, 5, 5, encoder_encode);

@@ -12,17 +12,18 @@ ports=$(cd "$(dirname "$0")/.." && pwd)
 common=$ports/qemu
 board=$ports/$name
 pack=${PACK:-$device/models/fast/encoder.mpk}
+captions=${CAPTIONS:-$device/models/fast/captions.cpk}
 kernel_flags="-O3"
 
 hash_of_tools() {
-    echo "$kernel_flags" "$source" "$pack"
+    echo "$kernel_flags" "$source" "$pack" "$captions"
     cat "$common/build.sh" "$common/Makefile" "$board/board.mk" "$ports/lib.sh"
     arm-none-eabi-gcc --version
     cc --version
 }
 
 hash_of_sources() {
-    cat "$pack"
+    cat "$pack" "$captions"
     find "$common" "$board" "$device/modules" "$device/kernels" "$device/firmware" \
         "$root/protocol/moteye_protocol" -type f -not -name '*.pyc' | LC_ALL=C sort | xargs cat
 }
@@ -38,7 +39,7 @@ fetch_source
 say "building MicroPython for $name, about a minute"
 fresh_objects
 build_or_show_log port_make -C "$common" MPY_DIR="$source" BUILD="$objects/port" \
-    BOARD_FOLDER="$board" PACK="$pack" VISION_KERNEL_FLAGS="$kernel_flags"
+    BOARD_FOLDER="$board" PACK="$pack" CAPTIONS="$captions" VISION_KERNEL_FLAGS="$kernel_flags"
 arm-none-eabi-objcopy --strip-debug "$objects/port/firmware.elf" "$out/firmware.elf.new"
 mv "$out/firmware.elf.new" "$out/firmware.elf"
 built "$out/firmware.elf"

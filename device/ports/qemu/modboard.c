@@ -1,6 +1,7 @@
 // The module `board`, the firmware's way to what only a board has (device/ports/README.md):
 //   UART(number)   a byte stream that never waits; opening it forgets what came before
 //   pack()         the model pack in flash, a memoryview: read in place, never copied
+//   captions()      the caption pack in flash, likewise
 //   argument()     what the emulator was started with: a configuration file or a script
 //   exit(code)     the end
 #include <string.h>
@@ -14,7 +15,7 @@
 
 #define MAX_COMMAND_LINE 1024
 
-extern const uint8_t pack_start[], pack_end[]; // pack.S
+extern const uint8_t pack_start[], pack_end[], captions_start[], captions_end[]; // pack.S
 
 // ---- UART
 
@@ -105,6 +106,11 @@ static mp_obj_t board_pack(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(board_pack_obj, board_pack);
 
+static mp_obj_t board_captions(void) {
+    return mp_obj_new_memoryview('B', captions_end - captions_start, (void *)captions_start);
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(board_captions_obj, board_captions);
+
 // The command line behind the program's name: one argument, blanks and all.
 static mp_obj_t board_argument(void) {
     static char line[MAX_COMMAND_LINE];
@@ -126,6 +132,7 @@ static const mp_rom_map_elem_t board_globals_table[] = {
     {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_board)},
     {MP_ROM_QSTR(MP_QSTR_UART), MP_ROM_PTR(&board_uart_type)},
     {MP_ROM_QSTR(MP_QSTR_pack), MP_ROM_PTR(&board_pack_obj)},
+    {MP_ROM_QSTR(MP_QSTR_captions), MP_ROM_PTR(&board_captions_obj)},
     {MP_ROM_QSTR(MP_QSTR_argument), MP_ROM_PTR(&board_argument_obj)},
     {MP_ROM_QSTR(MP_QSTR_exit), MP_ROM_PTR(&board_exit_obj)},
 };

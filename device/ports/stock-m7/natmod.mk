@@ -5,7 +5,9 @@ ARCH = armv7emsp
 # For the 64-bit division.
 LINK_RUNTIME = 1
 VISION_DIR = $(DEVICE)/modules/vision
-SRC = $(VISION_DIR)/natmod.c $(wildcard $(DEVICE)/kernels/*.c $(DEVICE)/kernels/m7/*.c)
+# Without the captioner, which only a firmware with the module inside has.
+CAPTIONER = $(wildcard $(DEVICE)/kernels/caption*.c $(DEVICE)/kernels/*_q10.c) $(DEVICE)/kernels/selective_scan.c
+SRC = $(VISION_DIR)/natmod.c $(filter-out $(CAPTIONER),$(wildcard $(DEVICE)/kernels/*.c $(DEVICE)/kernels/m7/*.c))
 
 # Behind MicroPython's own flags: the M7's FPU, and fast code.
 CFLAGS_EXTRA = -std=c11 -mcpu=cortex-m7 -mfpu=fpv5-sp-d16 -O3 -I$(DEVICE)/kernels \

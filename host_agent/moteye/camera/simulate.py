@@ -14,6 +14,15 @@ HEAP = "8m"
 __all__ = ["SimulatedDevice", "SimulationError"]
 
 
+def _with_caption_pack(settings: Mapping[str, object]) -> dict[str, object]:
+    """The settings, captions made by the shipped pack where they name no other."""
+    captions = settings.get("captions")
+    if not isinstance(captions, Mapping):
+        return dict(settings)
+    pack = str((model_dir("fast") / "captions.cpk").resolve())
+    return {**settings, "captions": {"pack": pack, **captions}}
+
+
 class SimulatedDevice(DeviceProcess):
     """One device in MicroPython's unix port, and its camera (see DeviceProcess).
 
@@ -32,6 +41,7 @@ class SimulatedDevice(DeviceProcess):
         heap: str = HEAP,
         **options: Unpack[DeviceOptions],
     ) -> None:
+        options["settings"] = _with_caption_pack(options.get("settings") or {})
         address = {"host": options["broker_host"], "port": options["broker_port"]}
         super().__init__(
             options,

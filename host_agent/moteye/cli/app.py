@@ -21,6 +21,7 @@ from moteye.cli import (
     prototypes,
     run,
     score,
+    search,
     tokens,
     watch,
 )
@@ -37,6 +38,7 @@ app.command("run")(run.run)
 app.command("watch")(watch.watch)
 app.command("score")(score.score)
 app.command("ack")(ack.acknowledge)
+app.command("search")(search.search)
 app.command("feedback")(feedback.feedback)
 app.command("example")(example.example)
 app.command("why")(history.why)

@@ -170,6 +170,7 @@ def simulate(
     data_dir: Annotated[
         Path | None, typer.Option(help="the device's flash [default: a temporary folder]")
     ] = None,
+    captions: Annotated[bool, typer.Option(help="it says in words what it sees")] = False,
 ) -> None:
     """Run a real device program, MicroPython and the C module, that looks through CAMERA."""
     set_up_logs()
@@ -188,6 +189,7 @@ def simulate(
             frames=frames,
             interval_ms=interval_ms,
             dim=dim,
+            settings={"captions": {"enabled": True}} if captions else {},
             on_line=lambda line: print(line, flush=True),
         ) as device:
             print(f"{device_id} looks through {camera}; Ctrl-C ends it", flush=True)

@@ -13,6 +13,7 @@ import typer
 from moteye_protocol import models, wire
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -38,6 +39,7 @@ class _Row:
     last: float = 0.0
     why: str = ""
     best: str = ""
+    says: str = ""
 
 
 @dataclass
@@ -73,6 +75,9 @@ class Board:
                 for index, _, probability in message.rows[:3]
             )
 
+        elif isinstance(message, models.Caption):
+            row.says = message.text
+
     def _name(self, row: int) -> str:
         return self.names[row] if row < len(self.names) else f"row {row}"
 
@@ -87,6 +92,7 @@ class Board:
             "why",
             "prototype set",
             "best phrases",
+            "in words",
         ):
             table.add_column(heading)
         for name, device in sorted(self.devices.all.items()):
@@ -96,7 +102,8 @@ class Board:
             colour = "green" if state == "online" else "red" if state == "offline" else "yellow"
             used = device.set_state.version if device.set_state else "-"
             table.add_row(
-                name, f"[{colour}]{state}[/]", str(row.frames), ago, row.why, used, row.best
+                *(name, f"[{colour}]{state}[/]", str(row.frames), ago, row.why, used, row.best),
+                escape(row.says),
             )
         return Group(table, self._alert_table())
 

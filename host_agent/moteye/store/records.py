@@ -16,8 +16,9 @@ from moteye.core.track import Track
 class RecordedEvent:
     """One entry of the recording.
 
-    `kind` "e" embedding, "l" late one, "s" start, "r" release, "f" MQTT state, "c" calibration of a
-    camera, "k" mark, "w" the wall clock was set, "p" which policies are in force.
+    `kind` "e" embedding, "l" late one, "t" caption (`data` its text, `encoder` its pack's hash),
+    "s" start, "r" release, "f" MQTT state, "c" calibration of a camera, "k" mark, "w" the wall
+    clock was set, "p" which policies are in force.
 
     `data` is int8[256] as bytes for an embedding, the policy's name for a release, the message for
     a state, whose topic stands in `device`; how far the wall clock is ahead, in ms. `colour`

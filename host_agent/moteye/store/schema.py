@@ -71,7 +71,8 @@ devices = Table(
     sqlite_with_rowid=False,
 )
 
-# kind: "e" an embedding, "l" one that came too late to alert anybody, "s" the agent began, "r" an
+# kind: "e" an embedding, "l" one that came too late to alert anybody, "t" a caption (`encoder` is
+# its pack's hash, `data` the text), "s" the agent began, "r" an
 # alert of which no action was delivered, "f" a message on a topic that a `while:` asks for, "w" the
 # wall clock was set: `data` is how many ms it is ahead of the events' time since then, "p" these
 # policies are in force from here on.

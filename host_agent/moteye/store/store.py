@@ -232,6 +232,15 @@ class Store(Database):
         rows = self._all(query.limit(1))
         return RecordedEvent(*rows[0]) if rows else None
 
+    def captions(self, *, since_ms: int = 0, camera: str | None = None) -> list[RecordedEvent]:
+        """The captions on record (kind "t"), oldest first; `data` is the text."""
+        table = schema.events
+        columns = [table.c[name] for name in RecordedEvent.__dataclass_fields__]
+        query = sa.select(*columns).where(table.c.kind == "t", table.c.time_ms >= since_ms)
+        if camera is not None:
+            query = query.where(table.c.device == camera)
+        return [RecordedEvent(*row) for row in self._all(query.order_by(table.c.seq))]
+
     def frames_by_camera(self, *, since_ms: int = 0) -> dict[str, int]:
         """How many frames of each camera are recorded."""
         table = schema.events

@@ -18,17 +18,32 @@ SKLEARN = ("flower.jpg", "china.jpg")
 
 
 class Album:
-    """Each picture once, in order, one for each that a device asks for; none before `opened`."""
+    """Each picture once, in order, one for each that a device asks for; none before `opened`.
+
+    None behind the number of the latest `allow` either.
+    """
 
     def __init__(self, pictures: list[np.ndarray]) -> None:
         self.opened = asyncio.Event()
+        self._allowed = asyncio.Event()
+        self._last = len(pictures)
         self._pictures = pictures
+
+    def allow(self, last: int) -> None:
+        self._last = last
+        self._allowed.set()
+        self._allowed = asyncio.Event()
+
+    async def allowed(self, number: int) -> None:
+        while number > self._last:
+            await self._allowed.wait()
 
     async def next_frame(self, after: int) -> Frame | None:
         await self.opened.wait()
         number = after + 1
         if number >= len(self._pictures):
             return None
+        await self.allowed(number)
         return Frame(number, time.monotonic(), self._pictures[number])
 
     async def aclose(self) -> None:

@@ -33,7 +33,9 @@ EXAMPLES = [
     models.SetState(**ENVELOPE, state="idle", set=None, version="", dim=64),
     models.Command(tid="a", s=None, issued=1, op="ping"),
     models.SetChunk(set=HASH, i=0, data=b"x"),
-    models.Caption(**ENVELOPE, frame=1, at=1, text="a cat"),
+    models.Caption(
+        **ENVELOPE, frame=1, at=1, text="a cat", tokens=[2, 9], logp=-900, model=HASH, why="asked"
+    ),
 ]
 
 

@@ -1,0 +1,13 @@
+# A whole file: in place in a ROMFS, else in one buffer of its size, since reading without a size
+# would need twice the memory.
+import os
+
+
+def read_file(path):
+    with open(path, "rb") as file:
+        try:
+            return memoryview(file)  # only files of a ROMFS have an address
+        except TypeError:
+            buffer = bytearray(os.stat(path)[6])
+            file.readinto(buffer)
+    return buffer

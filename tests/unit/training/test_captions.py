@@ -1,0 +1,43 @@
+"""What the captioner's training counts and reads, without PyTorch."""
+
+import numpy as np
+import pytest
+from moteye_training.captions.cider import CiderD
+from moteye_training.captions.vocabulary import END, LONGEST, UNKNOWN, Vocabulary, words
+from pycocoevalcap.cider.cider import Cider
+
+
+def test_ciderd_is_pycocoevalcaps():
+    rng = np.random.default_rng(1)
+
+    def sentence() -> list[str]:
+        return [f"w{n}" for n in rng.zipf(1.6, int(rng.integers(3, 14))) % 30]
+
+    references = [[sentence() for _ in range(5)] for _ in range(40)]
+    said = [refs[0][:-1] + sentence()[:2] for refs in references]
+    ours = CiderD(references)
+    scores = [
+        ours.score(one, [ours.prepare(r) for r in refs])
+        for one, refs in zip(said, references, strict=True)
+    ]
+    joined = {at: [" ".join(r) for r in refs] for at, refs in enumerate(references)}
+    made = {at: [" ".join(one)] for at, one in enumerate(said)}
+    _, theirs = Cider().compute_score(joined, made)
+    np.testing.assert_allclose(scores, theirs, rtol=1e-9)
+    assert max(scores) > 1
+
+
+def test_vocabulary_keeps_what_was_seen_five_times():
+    said = ["A dog, sitting."] * 5 + ["a cat"] * 4
+    vocabulary = Vocabulary.of(said)
+    assert vocabulary.texts == ("", "", "a", "dog", "sitting")
+    assert vocabulary.encode("a cat sitting") == [2, UNKNOWN, 4]
+    assert vocabulary.decode([2, 3, END, 4]) == "a dog"
+    assert len(vocabulary.encode("dog " * 40)) == LONGEST
+    assert words("A man's hat; 2 dogs!") == ["a", "man's", "hat", "2", "dogs"]
+
+
+@pytest.mark.parametrize("texts", [[], ["", "", "a", "a"], ["a", "", "b"]])
+def test_list_that_is_no_vocabulary_is_refused(texts):
+    with pytest.raises(ValueError, match="two empty texts"):
+        Vocabulary(texts)

@@ -1,0 +1,1 @@
+"""The captioner: a decoder that says in words what the detection encoder's last map shows."""

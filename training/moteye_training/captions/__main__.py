@@ -1,0 +1,5 @@
+"""`python -m moteye_training.captions words --out build/captions`; see training/README.md."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,56 @@
+"""Command line of the captioner's training: `python -m moteye_training.captions all`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from ..data import data_root, models_root
+
+REPO = Path(__file__).resolve().parents[3]
+STEPS = ("pseudo", "words", "reward", "export")
+
+
+def parser() -> argparse.ArgumentParser:
+    """All options; the steps share them."""
+    p = argparse.ArgumentParser(prog="moteye_training.captions", description=__doc__)
+    p.add_argument("step", choices=("all", *STEPS, "evaluate"))
+    p.add_argument("--out", type=Path, default=Path("build/captions"), help="working folder")
+    p.add_argument("--data", help="shards; default MOTEYE_DATA or ../shared/data")
+    p.add_argument("--models", help="third-party models; default MOTEYE_MODELS or ../shared/models")
+    p.add_argument("--repo", type=Path, default=REPO, help="where delivered files are and go")
+    p.add_argument("--bench", type=Path, default=Path("build/bench/captioner.json"))
+    p.add_argument("--pretrain-steps", type=int, default=600)
+    p.add_argument("--steps", type=int, default=2000, help="batches of words given")
+    p.add_argument("--reward-steps", type=int, default=500, help="batches with CIDEr-D as reward")
+    p.add_argument("--batch", type=int, default=128)
+    p.add_argument("--share", type=float, default=1.0, help="of the captioned photos")
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--threads", type=int, default=1)
+    return p
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the steps asked for."""
+    a = parser().parse_args(arguments)
+    if a.step == "evaluate":
+        from .evaluate import write_rows
+
+        write_rows(data_root(a.data), models_root(a.models), a.out, a.repo, a.bench)
+        return
+    import torch
+
+    from . import stages
+
+    torch.set_num_threads(a.threads)
+    plan = stages.Plan(
+        pretrain_steps=a.pretrain_steps, steps=a.steps, reward_steps=a.reward_steps,
+        batch=a.batch, share=a.share, seed=a.seed,
+    )  # fmt: skip
+    work = stages.Work(data_root(a.data), models_root(a.models), a.out, a.repo, plan)
+    for step in STEPS if a.step == "all" else (a.step,):
+        print(f"== {step}", flush=True)
+        getattr(stages, step)(work)

@@ -1,0 +1,155 @@
+"""The captioner's figures on `coco-eval`, from the committed files: NumPy, LiteRT, pycocoevalcap.
+
+Nothing is chosen here. Sentences are made by the integer reference, which the device equals bit for
+bit. METEOR and the tokenizer of the scores need Java.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..data import Photo, evaluation_photos, is_validation, training_photos
+from .cider import CiderD
+from .integer import IntDecoder, caption
+from .maps import MapCache
+from .nearest import caption_embeddings, nearest, teacher_embeddings
+from .pack import CaptionPack
+from .sentences import PEOPLE
+from .tap import I8
+from .vocabulary import words
+
+BEAMS = 3
+SAMPLES = 30
+METRICS = ("CIDEr-D", "BLEU-4", "METEOR", "ROUGE-L")
+
+
+def scores(said: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
+    """Each metric x 100 of N sentences against their photos' references.
+
+    Raises RuntimeError where there is no Java.
+    """
+    if shutil.which("java") is None:
+        raise RuntimeError("scores need Java (Debian: default-jre-headless): tokenizer and METEOR")
+    from pycocoevalcap.bleu.bleu import Bleu
+    from pycocoevalcap.cider.cider import Cider
+    from pycocoevalcap.meteor.meteor import Meteor
+    from pycocoevalcap.rouge.rouge import Rouge
+    from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
+
+    tokenizer = PTBTokenizer()
+    given = tokenizer.tokenize(
+        {at: [{"caption": r} for r in several] for at, several in enumerate(references)}
+    )
+    made = tokenizer.tokenize({at: [{"caption": text}] for at, text in enumerate(said)})
+    cider, _ = Cider().compute_score(given, made)
+    bleu, _ = Bleu(4).compute_score(given, made, verbose=0)
+    meteor, _ = Meteor().compute_score(given, made)
+    rouge, _ = Rouge().compute_score(given, made)
+    values = (cider, bleu[3], meteor, rouge)
+    return {name: 100 * float(value) for name, value in zip(METRICS, values, strict=True)}
+
+
+def pack_captions(pack: CaptionPack, maps: I8, beams: int = BEAMS) -> list[str]:
+    """The sentence of each map int8[N, P, C]."""
+    from tqdm import tqdm
+
+    decoder = IntDecoder(pack)
+    return [
+        " ".join(pack.text(word) for word in caption(decoder, one, beams).words)
+        for one in tqdm(maps, unit="caption", mininterval=20)
+    ]
+
+
+def constant_caption(photos: Sequence[Photo], candidates: int = 400) -> str:
+    """The training caption with the best mean CIDEr-D on training photos with five captions."""
+    five = [p for p in photos if len(p.captions) >= 5]
+    references = [[words(text) for text in p.captions] for p in five]
+    cider = CiderD(references)
+    sample = np.random.default_rng(1).permutation(len(five))[:300]
+    prepared = [[cider.prepare(r) for r in references[at]] for at in sample]
+    # Long rare sentences cannot win: the candidates are those of the commonest words.
+    seen: dict[str, int] = {}
+    for several in references:
+        for said in several:
+            for word in said:
+                seen[word] = seen.get(word, 0) + 1
+    texts = sorted({t for p in five for t in p.captions})
+    texts.sort(key=lambda t: -np.mean([np.log(seen[w]) for w in words(t)] or [0]))
+    best = [
+        np.mean([cider.score(words(text), refs) for refs in prepared])
+        for text in texts[:candidates]
+    ]
+    return texts[int(np.argmax(best))]
+
+
+def evaluation(data: Path) -> list[Photo]:
+    """The photos of `coco-eval`, in order."""
+    return [p for p in evaluation_photos(data) if p.eval_set == "coco-eval"]
+
+
+def nearest_captions(photos: Sequence[Photo], data: Path, models: Path, repo: Path) -> list[str]:
+    """For each photo the training caption nearest to it by the teacher."""
+    learnt = [p for p in training_photos(data) if p.source in PEOPLE and not is_validation(p)]
+    texts = sorted({text for p in learnt for text in p.captions})
+    pictures = teacher_embeddings(photos, models, repo / "training/teacher/alignment.npz")
+    said = caption_embeddings(texts, repo / "host_agent/moteye/space/fast")
+    return [texts[row[0]] for row in nearest(pictures, said, 1)]
+
+
+def evaluate(data: Path, models: Path, out: Path, repo: Path) -> dict[str, Any]:
+    """All figures of the committed files; what needs PyTorch is read from `OUT/float.json`."""
+    folder = repo / "device/models/fast"
+    photos = evaluation(data)
+    maps, places = MapCache(out / "maps_eval", folder / "encoder.tflite").fill(
+        [(p, 0) for p in photos], reference=True
+    )
+    maps = np.stack([maps[places[p.key, 0]] for p in photos])
+    references = [p.captions for p in photos]
+    pack = CaptionPack.from_bytes((folder / "captions.cpk").read_bytes())
+    learnt = [p for p in training_photos(data) if p.source in PEOPLE and not is_validation(p)]
+    constant = constant_caption(learnt)
+    said = {
+        "nano, int8, beam 3": pack_captions(pack, maps),
+        f"always “{constant}”": [constant] * len(photos),
+        "nearest caption by the teacher": nearest_captions(photos, data, models, repo),
+    }
+    float_file = out / "float.json"
+    if float_file.exists():
+        said |= json.loads(float_file.read_text())
+    results = {name: scores(texts, references) for name, texts in said.items()}
+    for name, values in results.items():
+        print(f"{name:60}", " ".join(f"{m} {values[m]:5.1f}" for m in METRICS), flush=True)
+    chosen = np.random.default_rng(7).permutation(len(photos))[:SAMPLES]
+    samples = [
+        {"said": said["nano, int8, beam 3"][at], "person": references[at][0]} for at in chosen
+    ]
+    return {"photos": len(photos), "scores": results, "samples": samples}
+
+
+def write_rows(data: Path, models: Path, out: Path, repo: Path, bench: Path) -> None:
+    """Write `captioner.json`: rows with id, value, unit, target, rival; scores and samples."""
+    found = evaluate(data, models, out, repo)
+    nano, constant, teacher = list(found["scores"].values())[:3]
+    size = (repo / "device/models/fast/captions.cpk").stat().st_size
+    values = [
+        ("nano.ciderd", nano["CIDEr-D"], "CIDEr-D x 100", 45.0),
+        ("nano.bleu4", nano["BLEU-4"], "BLEU-4 x 100", None),
+        ("nano.over_constant", nano["CIDEr-D"] / constant["CIDEr-D"], "ratio", 1.5),
+        ("nano.over_nearest", nano["CIDEr-D"] / teacher["CIDEr-D"], "ratio", 1.1),
+        ("nano.weights_bytes", size, "bytes", None),
+    ]
+    conditions = f"coco-eval, {found['photos']} photos, 5 references, int8, beam {BEAMS}"
+    rows = [
+        {"id": i, "value": round(v, 4), "unit": unit, "target": target, "conditions": conditions}
+        for i, v, unit, target in values
+    ]
+    bench.parent.mkdir(parents=True, exist_ok=True)
+    bench.write_text(json.dumps({"rows": rows, **found}, indent=1, ensure_ascii=False) + "\n")
+    for row in rows:
+        print(f"{row['id']:24} {row['value']:>12} (target {row['target']})")

@@ -1,0 +1,300 @@
+"""Stages of the decoder's training on a frozen encoder: words given, then CIDEr-D as reward.
+
+Each stage writes `OUT/NAME.pt` (weights, averaged weights, optimiser, step) every so often and goes
+on from there; the same seed and step give the same batch.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from ..data import Photo, is_validation
+from .cider import CiderD
+from .decoder import AttSSM, DecoderSize, greedy, sample
+from .sentences import Sentences, batches
+from .tap import I8, Tap
+from .vocabulary import END, LONGEST, UNKNOWN, Vocabulary
+
+MAX_VIEWS = 8
+
+
+@dataclass
+class Maps:
+    """Maps of photos' views: rows int64[photos, MAX_VIEWS], `count` of them known each."""
+
+    maps: I8
+    tap: Tap
+    rows: np.ndarray
+    count: np.ndarray
+
+    @classmethod
+    def of(
+        cls, maps: I8, tap: Tap, places: dict[tuple[str, int], int], keys: Sequence[str]
+    ) -> Maps:
+        """Rows of the given photos, in their order."""
+        rows = np.zeros((len(keys), MAX_VIEWS), np.int64)
+        count = np.zeros(len(keys), np.int64)
+        for at, key in enumerate(keys):
+            found = [places[key, v] for v in range(MAX_VIEWS) if (key, v) in places]
+            rows[at, : len(found)], count[at] = found, len(found)
+        return cls(maps, tap, rows, count)
+
+    def take(self, photos: np.ndarray, rng: np.random.Generator | None) -> Tensor:
+        """float[B, P, C] of the photos: a view by chance, the whole photo without `rng`."""
+        view = 0 if rng is None else rng.integers(0, self.count[photos])
+        return real(self.maps[self.rows[photos, view]], self.tap)
+
+
+def real(maps: I8, tap: Tap) -> Tensor:
+    """What int8 maps stand for."""
+    values = torch.from_numpy(np.array(maps)).float()
+    return (values - tap.zero_point) * tap.scale
+
+
+@dataclass(frozen=True)
+class Options:
+    """One stage. `steps` batches; `smoothing` of the wanted words; `ema` of averaged weights."""
+
+    name: str
+    steps: int
+    batch: int = 128
+    rate: float = 2e-3
+    weight_decay: float = 0.02
+    smoothing: float = 0.1
+    dropout: float = 0.3
+    noise: float = 0.0
+    ema: float = 0.998
+    seed: int = 1
+    save_every: int = 200
+
+
+def word_vectors(vocabulary: Vocabulary, embed: np.ndarray, width: int) -> np.ndarray:
+    """float32[V, width]: the text tower's vectors of the words on their main axes, of length 1."""
+    centred = embed - embed.mean(0)
+    _, _, axes = np.linalg.svd(centred, full_matrices=False)
+    placed = centred @ axes[:width].T
+    placed = np.pad(placed, ((0, 0), (0, width - placed.shape[1])))
+    return (placed / np.linalg.norm(placed, axis=1, keepdims=True).clip(1e-6)).astype(np.float32)
+
+
+class HoldOut:
+    """Photos kept from training: loss of their captions, CIDEr-D where there are five."""
+
+    def __init__(
+        self, photos: Sequence[Photo], vocabulary: Vocabulary, maps: I8, tap: Tap,
+        places: dict[tuple[str, int], int],
+    ) -> None:  # fmt: skip
+        kept = [p for p in photos if is_validation(p) and p.captions]
+        self._maps = real(maps[[places[p.key, 0] for p in kept]], tap)
+        encoded = [[vocabulary.encode(text) for text in p.captions] for p in kept]
+        self._said = [(at, numbers) for at, several in enumerate(encoded) for numbers in several]
+        five = [
+            [vocabulary.encode(text) for text in p.captions] for p in photos if len(p.captions) >= 5
+        ]
+        self._cider = CiderD(five)
+        self._five = [
+            (at, [self._cider.prepare(n) for n in several])
+            for at, several in enumerate(encoded)
+            if len(several) >= 5
+        ]
+
+    @torch.no_grad()
+    def __call__(self, model: AttSSM) -> dict[str, float]:
+        """`loss` a word in nats, `ciderd` x 100 of the likeliest words."""
+        was = model.training
+        model.eval()
+        words = torch.zeros(len(self._said), LONGEST, dtype=torch.long)
+        length = torch.tensor([len(numbers) for _, numbers in self._said])
+        for at, (_, numbers) in enumerate(self._said):
+            words[at, : len(numbers)] = torch.tensor(numbers)
+        seen = self._maps[torch.tensor([at for at, _ in self._said])]
+        total = count = 0.0
+        for part in torch.arange(len(words)).split(256):
+            loss, several = caption_loss(model, seen[part], words[part], length[part], 0.0)
+            total += float(loss) * several
+            count += several
+        said = greedy(model, self._maps[torch.tensor([at for at, _ in self._five])], LONGEST)
+        scores = [
+            self._cider.score([w for w in row.tolist() if w != END], references)
+            for row, (_, references) in zip(said, self._five, strict=True)
+        ]
+        model.train(was)
+        return {"loss": total / count, "ciderd": 100 * float(np.mean(scores))}
+
+
+def caption_loss(
+    model: AttSSM, maps: Tensor, words: Tensor, length: Tensor, smoothing: float
+) -> tuple[Tensor, int]:
+    """Mean cross-entropy a word of words int[B, LONGEST], and how many words count."""
+    longest = min(int(length.max()) + 1, LONGEST)
+    wanted = words[:, :longest]
+    given = F.pad(wanted[:, :-1], (1, 0), value=END)
+    places = torch.arange(longest)[None]
+    counts = (places <= length[:, None]) & (wanted != UNKNOWN)
+    logits = model(maps, given)[counts]
+    loss = F.cross_entropy(logits, wanted[counts], label_smoothing=0.0, reduction="mean")
+    if smoothing:
+        # The unknown word's score is a constant -1e4: it takes no part in the smoothing.
+        logp = logits.log_softmax(1)
+        spread = (logp.sum(1) - logp[:, UNKNOWN]) / (logits.shape[1] - 1)
+        loss = (1 - smoothing) * loss - smoothing * spread.mean()
+    return loss, int(counts.sum())
+
+
+class Run:
+    """Model, averaged model and optimiser of one stage, stored and taken up again."""
+
+    def __init__(self, model: AttSSM, options: Options, folder: Path) -> None:
+        self.model, self.options, self.path = model, options, folder / f"{options.name}.pt"
+        self.average = copy.deepcopy(model).eval()
+        decayed = [p for p in model.parameters() if p.ndim == 2]
+        others = [p for p in model.parameters() if p.ndim != 2]
+        self.optimiser = torch.optim.AdamW(
+            [
+                {"params": decayed, "weight_decay": options.weight_decay},
+                {"params": others, "weight_decay": 0.0},
+            ],
+            lr=options.rate,
+        )
+        self.step = 0
+        if self.path.exists():
+            stored = torch.load(self.path, weights_only=True)
+            model.load_state_dict(stored["model"])
+            self.average.load_state_dict(stored["average"])
+            self.optimiser.load_state_dict(stored["optimiser"])
+            self.step = stored["step"]
+            print(f"{options.name}: goes on at step {self.step}", flush=True)
+
+    def save(self) -> None:
+        """Write beside, then rename."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        part = self.path.with_suffix(".part")
+        torch.save(
+            {
+                "model": self.model.state_dict(), "average": self.average.state_dict(),
+                "optimiser": self.optimiser.state_dict(), "step": self.step,
+                "size": self.model.size.as_dict(),
+            },
+            part,
+        )  # fmt: skip
+        part.replace(self.path)
+
+    def update(self, loss: Tensor) -> None:
+        """One step of the optimiser at the rate of this share of the stage."""
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"{self.options.name}: loss {loss.item()} at {self.step}")
+        progress = self.step / self.options.steps
+        factor = min(1.0, (self.step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * progress))
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.options.rate * factor
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimiser.step()
+        self.step += 1
+        decay = min(self.options.ema, (self.step + 1) / (self.step + 20))
+        with torch.no_grad():
+            for mean, value in zip(self.average.parameters(), self.model.parameters(), strict=True):
+                mean.lerp_(value, 1 - decay)
+
+    def tell(self, hold_out: HoldOut, started: float, note: str) -> None:
+        """Print the averaged model's figures, and store."""
+        self.save()
+        figures = " ".join(f"{name} {x:.3f}" for name, x in hold_out(self.average).items())
+        took = time.monotonic() - started
+        name = self.options.name
+        print(f"{name}: step {self.step} {took:.0f} s {note} | hold-out {figures}", flush=True)
+
+
+def teach_words(
+    model: AttSSM, sentences: Sentences, maps: Maps, hold_out: HoldOut, options: Options,
+    folder: Path,
+) -> AttSSM:  # fmt: skip
+    """Each next word, the right ones before it given; returns the averaged model."""
+    torch.manual_seed(options.seed)
+    run = Run(model, options, folder)
+    model.dropout = options.dropout
+    model.train()
+    source = batches(sentences, options.batch, options.seed * 1_000_003 + run.step)
+    rng = np.random.default_rng(options.seed + run.step)
+    started, mean = time.monotonic(), 0.0
+    while run.step < options.steps:
+        chosen = next(source)
+        seen = maps.take(sentences.photo[chosen], rng)
+        words = torch.from_numpy(sentences.words[chosen])
+        length = torch.from_numpy(sentences.length[chosen])
+        loss, _ = caption_loss(model, seen, words, length, options.smoothing)
+        run.update(loss)
+        mean = 0.98 * mean + 0.02 * float(loss)
+        if run.step % options.save_every == 0 or run.step == options.steps:
+            run.tell(hold_out, started, f"loss {mean / (1 - 0.98**run.step):.3f}")
+    return run.average
+
+
+def ended(said: list[int]) -> list[int]:
+    """A sentence up to and with its end: that it ends well is part of the reward."""
+    return said[: said.index(END) + 1] if END in said else said
+
+
+class Rewarded:
+    """Photos with five captions, prepared for the reward; `photos` are their places in `keys`."""
+
+    def __init__(
+        self, photos: Sequence[Photo], vocabulary: Vocabulary, keys: Sequence[str]
+    ) -> None:
+        place = {key: at for at, key in enumerate(keys)}
+        kept = [p for p in photos if len(p.captions) >= 5 and p.key in place]
+        said = [[[*vocabulary.encode(text), END] for text in p.captions] for p in kept]
+        self.cider = CiderD(said)
+        self.photos = np.array([place[p.key] for p in kept])
+        self.references = [[self.cider.prepare(n) for n in several] for several in said]
+
+
+def teach_reward(
+    model: AttSSM, rewarded: Rewarded, maps: Maps, hold_out: HoldOut, options: Options,
+    folder: Path, draws: int = 4,
+) -> AttSSM:  # fmt: skip
+    """Self-critical: a drawn sentence counts by its CIDEr-D above that of its photo's others."""
+    torch.manual_seed(options.seed)
+    run = Run(model, options, folder)
+    model.dropout = options.dropout
+    model.train()
+    rng = np.random.default_rng(options.seed + run.step)
+    generator = torch.Generator().manual_seed(options.seed + run.step)
+    started, mean = time.monotonic(), 0.0
+    photos = options.batch // draws
+    while run.step < options.steps:
+        chosen = rng.integers(0, len(rewarded.photos), photos)
+        seen = maps.take(rewarded.photos[chosen], rng).repeat_interleave(draws, 0)
+        said, logp = sample(model, seen, LONGEST, generator)
+        scores = np.array(
+            [
+                rewarded.cider.score(ended(row), rewarded.references[chosen[at // draws]])
+                for at, row in enumerate(said.tolist())
+            ]
+        ).reshape(photos, draws)
+        others = (scores.sum(1, keepdims=True) - scores) / (draws - 1)
+        advantage = torch.from_numpy((scores - others).reshape(-1)).float()
+        run.update(-(advantage * logp).mean())
+        mean = 0.98 * mean + 0.02 * float(scores.mean())
+        if run.step % options.save_every == 0 or run.step == options.steps:
+            run.tell(hold_out, started, f"reward {100 * mean / (1 - 0.98**run.step):.1f}")
+    return run.average
+
+
+def load_decoder(path: Path) -> AttSSM:
+    """The averaged decoder of a stage's file, in evaluation mode."""
+    stored = torch.load(path, weights_only=True)
+    model = AttSSM(DecoderSize(**stored["size"]))
+    model.load_state_dict(stored["average"])
+    return model.eval()
