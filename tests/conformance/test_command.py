@@ -38,7 +38,7 @@ async def test_a_device_on_a_broker_is_tried_without_power_over_it(tmp_path):
         results = {each["id"]: each for each in map(json.loads, lines)}
         assert code == 0, errors
         outcomes = [each["outcome"] for each in results.values()]
-        assert (outcomes.count("passed"), outcomes.count("failed")) == (34, 0)
+        assert (outcomes.count("passed"), outcomes.count("failed")) == (35, 0)
         assert "--simulate" in results["wire-presence-001"]["reason"]
         assert "--swap" in results["score-001"]["reason"]
         code, lines, _ = await moteye(

@@ -179,7 +179,8 @@ def test_t66_each_truncated_file_is_refused_by_name_and_nothing_is_started(board
     _, installed = package
     (board / "config.json").write_text("{}")
     code, text = start(board)
-    assert "config.json: id: missing" in text  # whole: the firmware itself speaks
+    assert text.startswith("moteye: config.json: ")  # whole: the firmware itself speaks
+    assert ": missing; " in text
     assert code == 2
     checked = [name for name in installed if name != "moteye_start.py"]
     (board / "try.py").write_text(
