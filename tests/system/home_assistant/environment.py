@@ -19,7 +19,9 @@ def python() -> Path:
         index = ["--index-strategy", "unsafe-best-match"]
         wanted = [f"homeassistant=={VERSION}", "paho-mqtt==2.1.0"]
         subprocess.run([*uv, "venv", "--clear", "-p", interpreter(), FOLDER], check=True)
-        subprocess.run([*uv, "pip", "install", "-p", found, *index, *wanted], check=True)
+        system = {**os.environ, "UV_NATIVE_TLS": "1", "UV_SYSTEM_CERTS": "1"}  # as pip does
+        install = [*uv, "pip", "install", "-p", found, *index, *wanted]
+        subprocess.run(install, env=system, check=True)
         complete.touch()
     return found
 

@@ -12,7 +12,7 @@ from system.ports.board_bench import BUILD_S, Album, make_device, photos
 PICTURES = 20
 SAID = 3
 ROWS = 40
-FRAMES_S = 150
+FRAMES_S = 600  # an emulated UART may carry no more than 8 KB a second
 
 
 async def seen_by(port, broker, pictures, folder):
