@@ -61,7 +61,8 @@ async def test_the_examples_are_valid_notify_once_and_an_answer_counts(
         )
         last = states["moteye_hall_last_alert"]["attributes"]
         assert last["caption"] == "", "nothing said in words yet"
-        words = {"frame": last["frame"], "at": 1, "text": CAPTION}
+        words = {"frame": last["frame"], "at": 1, "text": CAPTION, "tokens": [4, 9]}
+        words |= {"logp": -3500, "model": b"captions", "why": "change"}
         await script.say(models.Caption(**script.envelope(), **words))
         await home.until(
             lambda s: s["moteye_hall_last_alert"]["attributes"]["caption"] == CAPTION, "the caption"
