@@ -183,6 +183,8 @@ class Bench:
         """Flash of the runtime, and the deepest stack of all models."""
         flash = image.flash_bytes(M7)
         self.add(Row("flash.runtime", flash, "bytes", "M7, -O2, every kernel, no libc"))
+        captioner = image.flash_bytes(M7, captioner=True)
+        self.add(Row("flash.captioner", captioner, "bytes", "M7, -O2, its kernels alone"))
         if self.stack:
             worst = max(self.stack, key=lambda key: self.stack[key])
             self.add(Row("stack.max", self.stack[worst], "bytes", f"model_run, {worst}"))

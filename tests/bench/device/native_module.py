@@ -14,7 +14,7 @@ _FRAME = """
 import binascii, vision
 encoder = vision.Encoder(pack)
 frame = bytes(i * 7 & 255 for i in range(128 * 96 * 3))
-out = bytearray(encoder.dim)
+out = bytearray(encoder.out_bytes)
 encoder.encode(frame, 128, 96, out)
 start = ticks()
 encoder.encode(frame, 128, 96, out)
