@@ -18,8 +18,8 @@ from system.device.device_bench import hosting, late_status, prototype_set, unti
 from system.device.stalling import BREAKAGES, StallingBoard
 from system.ports.board_bench import BUILD_S, Album, grey, make_device
 
-pytestmark = pytest.mark.timeout(BUILD_S + 150)
-DEADLINE_S = 60
+pytestmark = pytest.mark.timeout(BUILD_S + 300)
+DEADLINE_S = 150
 
 
 def run_script(port, folder, text):
