@@ -47,7 +47,8 @@ def search(
 ) -> None:
     """Find captions and frames on record that are nearest to TEXT, best first."""
     settings = load_settings(config, store=store)
-    record, space = Store(settings.store or default_url(), read_only=True), load_space()
+    record = Store(settings.store or default_url(), read_only=True)
+    space = load_space(settings.space)
     since_ms = since_moment_ms(since)
     captions = record.captions(since_ms=since_ms, camera=camera)
     frames = (

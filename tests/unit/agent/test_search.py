@@ -65,6 +65,12 @@ def test_frames_are_found_without_a_caption(recorded):
     assert " 99 " in output.partition("frames nearest")[2]
 
 
+def test_space_of_the_configuration_is_searched(recorded, monkeypatch):
+    monkeypatch.setenv("MOTEYE_SPACE", "nowhere")
+    result = CliRunner().invoke(app, ["search", "a dog", "--store", recorded])
+    assert "nowhere" in str(result.exception)
+
+
 def test_moments_of_a_camera_are_apart():
     events = [caption("x", 0), caption("x", 0, "garden")]
     events += [RecordedEvent("t", "hall", 1, n, n, NOW_MS - 1000 * n, data=b"x") for n in range(90)]
