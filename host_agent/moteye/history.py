@@ -113,8 +113,7 @@ class Replay:
 
     def _use(self, compiled: CompiledSet) -> None:
         self._scorer = compiled.scorer
-        names = compiled.built.prototypes.names
-        self._columns = {name: column for column, name in enumerate(names)}
+        self._columns = compiled.columns
         self.engine.replace(compiled.policies)
 
     def _judge(self, events: list[RecordedEvent]) -> Iterator[Decision]:

@@ -7,7 +7,7 @@ All that arrived while the last transaction ran is the next batch.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,17 +147,19 @@ class Judge:
         margins = compiled.scorer.margins_q8(vectors.reshape(len(items), -1))
         found = self._engine.observe_batch([item.seen for item in items], margins)
         decisions = [decision for some in found for decision in some]
-        self._learn_backgrounds(items)
+        self._learn_backgrounds(items, compiled)
         return decisions
 
-    def _learn_backgrounds(self, items: list[Item]) -> None:
+    def _learn_backgrounds(self, items: list[Item], compiled: CompiledSet) -> None:
         """Each camera's frames are its background; now and then its calibration is fitted anew."""
         if not self.learns:
             return
         for item in items:
             self.cameras.saw(item.seen.device, item.message.e)
         # One a batch: a whole fleet's at once would hold up every alert.
-        self.calibrate(self.cameras.take_due())
+        due = self.cameras.take_due()
+        if due is not None:
+            self._calibrate(due, compiled)
 
     def restore(self, found: dict[str, Background]) -> None:
         """Go on with the backgrounds of an earlier run."""
@@ -179,19 +181,16 @@ class Judge:
             if calibration.phrases != names:
                 self.cameras.due[device] = None
 
-    def calibrate(self, devices: Iterable[str]) -> None:
-        """Fit the calibrations of some cameras to the phrases that there are."""
-        if self.compiled is None:
-            return
-        for device in sorted(devices):
-            before = self._engine.calibrations.all.get(device)
-            version = before.version + 1 if before else 1
-            fitted = self.cameras.fit(device, self.compiled, version)
-            reservoir = self.cameras.reservoirs[device]
-            frames, encoder = b"".join(reservoir.rows), self.compiled.built.prototypes.encoder_hash
-            row = Background(encoder, reservoir.seen, frames, fitted.json())
-            self._ledger.calibrate(fitted, row)
-            log.info("camera calibrated", camera=device, frames=fitted.frames, version=version)
+    def _calibrate(self, device: str, compiled: CompiledSet) -> None:
+        """Fit the calibration of a camera to the phrases that there are."""
+        before = self._engine.calibrations.all.get(device)
+        version = before.version + 1 if before else 1
+        fitted = self.cameras.fit(device, compiled, version)
+        reservoir = self.cameras.reservoirs[device]
+        frames, encoder = b"".join(reservoir.rows), compiled.built.prototypes.encoder_hash
+        row = Background(encoder, reservoir.seen, frames, fitted.json())
+        self._ledger.calibrate(fitted, row)
+        log.info("camera calibrated", camera=device, frames=fitted.frames, version=version)
 
     def _actions_of(self, decisions: list[Decision]) -> list[dict[str, Any]]:
         """Outbox rows of decisions, and of the episodes that ended with the same batch."""

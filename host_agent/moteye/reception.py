@@ -236,16 +236,15 @@ class Reception:
         A device that still uses an earlier set counts its rows by that.
         """
         earlier = self._form(message.set) if message.set else None
-        if message.boxes is None or earlier is None or self._judge.compiled is None:
+        compiled = self._judge.compiled
+        if message.boxes is None or earlier is None or compiled is None:
             return None
-        now, then = self._judge.compiled.built.prototypes.names, earlier.names
         # A set without names is one in force: only the newest are made so.
-        column = {name: at for at, name in enumerate(now)}
-        columns = [column.get(name, -1) for name in then] if then else list(range(len(now)))
+        names = earlier.names or compiled.built.prototypes.names
         return tuple(
-            Box(columns[box.row], *box[1:])
+            Box(compiled.columns[names[box.row]], *box[1:])
             for box in unpack_boxes(message.boxes)
-            if box.row < len(columns) and columns[box.row] >= 0
+            if box.row < len(names) and names[box.row] in compiled.columns
         )
 
     def _is_late(self, device: Device, age_s: float) -> bool:

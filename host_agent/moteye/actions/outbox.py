@@ -99,6 +99,11 @@ class Outbox:
         """How many alerts have actions to do later."""
         return sum(_waits(job) for _, _, job in self._heap)
 
+    @property
+    def _held(self) -> int:
+        """Jobs in memory."""
+        return sum(map(len, self._open.values()))
+
     def add(self, rows: list[Row]) -> None:
         """Take rows, of one or of many alerts; beyond MOST_OPEN they are left in the store."""
         jobs: dict[str, list[Row]] = {}
@@ -106,7 +111,7 @@ class Outbox:
             jobs.setdefault(row["job"], []).append(row)
         if not jobs:
             return
-        room = MOST_OPEN - sum(map(len, self._open.values()))
+        room = MOST_OPEN - self._held
         for number, (name, job) in enumerate(jobs.items()):
             if number < room:
                 self._added.add(name)
@@ -145,7 +150,7 @@ class Outbox:
         while True:
             await asyncio.sleep(LOOK_AGAIN_S)
             self.add(await self._host.asked_again())
-            if self._left and sum(map(len, self._open.values())) <= MOST_OPEN // 2:
+            if self._left and self._held <= MOST_OPEN // 2:
                 with contextlib.suppress(StoreError):  # looked for again in a moment
                     await self._fetch()
 

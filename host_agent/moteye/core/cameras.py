@@ -31,13 +31,12 @@ class Cameras:
             reservoir.rows.remove(embedding)
             self.due[device] = None
 
-    def take_due(self) -> list[str]:
-        """The camera that has waited longest to be fitted again; none where none waits."""
+    def take_due(self) -> str | None:
+        """The camera that has waited longest to be fitted again; None where none waits."""
         device = next(iter(self.due), None)
-        if device is None:
-            return []
-        del self.due[device]
-        return [device]
+        if device is not None:
+            del self.due[device]
+        return device
 
     def fit(self, device: str, compiled: CompiledSet, version: int) -> CameraCalibration:
         """The maps of all phrases for one camera."""

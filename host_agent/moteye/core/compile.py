@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,11 @@ class CompiledSet:
     built: BuiltSet
     scorer: Scorer
     thresholds: dict[str, tuple[Threshold, ...]]
+
+    @cached_property
+    def columns(self) -> dict[str, int]:
+        """Where each phrase stands in the margins."""
+        return {phrase: column for column, phrase in enumerate(self.built.prototypes.names)}
 
 
 def compile_policies(

@@ -174,7 +174,7 @@ def _margin_gate(look: Look, *, hits: int) -> Gate:
     if look.compiled.policy.changes is not None:
         times, wanted = margin_q8 / 256, threshold_q8 / 256
         return Gate("change", passed, f"changed {times:.1f} times the usual, wanted {wanted:.0f}")
-    blocker = "" if look.compiled.only_any else look.blocker()
+    blocker = look.blocker()
     if blocker and passed is (look.compiled.policy.gone_s > 0):
         return Gate("margin", passed, blocker)
     relation = "below" if margin_q8 < threshold_q8 else "at or above"

@@ -52,11 +52,11 @@ class Look:
         """Whether a phrase of `any`, or all of `all`, reach what an upgrade asks for."""
         if self.compiled.upgrade_q8 is None or self._margins_q8 is None or self.over < 0:
             return False
-        count = len(self.compiled.policy.any_of) or len(self.compiled.policy.all_of)
+        count = len(self.compiled.deciding)
         reached = (
             self._margins_q8[self.compiled.columns[:count]] >= self.compiled.upgrade_q8[:count]
         )
-        return bool(reached.any() if self.compiled.policy.any_of else reached.all())
+        return bool(reached.any() if self.compiled.takes_best else reached.all())
 
     @property
     def phrase(self) -> str:

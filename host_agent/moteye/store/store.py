@@ -205,9 +205,8 @@ class Store(Database):
     def events(self, *, since_ms: int = 0, until_ms: int | None = None) -> Iterator[RecordedEvent]:
         """The recording in the order in which the engine saw it, page by page (short reads)."""
         table, last = schema.events, 0
-        columns = _EVENT_COLUMNS
         while True:
-            query = sa.select(table.c.seq, *columns).where(table.c.seq > last)
+            query = sa.select(table.c.seq, *_EVENT_COLUMNS).where(table.c.seq > last)
             query = query.where(table.c.time_ms >= since_ms)
             if until_ms is not None:
                 query = query.where(table.c.time_ms <= until_ms)
@@ -221,8 +220,7 @@ class Store(Database):
     def frame_of(self, decision: Decision) -> RecordedEvent | None:
         """The recorded frame that a decision was made on, if it is still there."""
         table = schema.events
-        columns = _EVENT_COLUMNS
-        query = sa.select(*columns).where(
+        query = sa.select(*_EVENT_COLUMNS).where(
             table.c.kind.in_(("e", "l")),
             table.c.device == decision.device,
             table.c.session == decision.session,
@@ -235,8 +233,7 @@ class Store(Database):
     def captions(self, *, since_ms: int = 0, camera: str | None = None) -> list[RecordedEvent]:
         """The captions on record (kind "t"), oldest first; `data` is the text."""
         table = schema.events
-        columns = [table.c[name] for name in RecordedEvent.__dataclass_fields__]
-        query = sa.select(*columns).where(table.c.kind == "t", table.c.time_ms >= since_ms)
+        query = sa.select(*_EVENT_COLUMNS).where(table.c.kind == "t", table.c.time_ms >= since_ms)
         if camera is not None:
             query = query.where(table.c.device == camera)
         return [RecordedEvent(*row) for row in self._all(query.order_by(table.c.seq))]

@@ -7,6 +7,7 @@ import pytest
 from moteye.agent import Agent
 from moteye.config import load_settings
 from moteye.core.boxes import Box
+from moteye.core.compile import CompiledSet
 from moteye.core.engine import Engine, Observation
 from moteye.core.language import parse_policy
 from moteye.history import Replay
@@ -33,7 +34,7 @@ def reception(tmp_path):
 
     agent.in_force.fleet = SimpleNamespace(form=form)
     built = SimpleNamespace(prototypes=SimpleNamespace(names=forms[SET]))
-    agent.judge.compiled = SimpleNamespace(built=built)
+    agent.judge.compiled = CompiledSet((), built, scorer=None, thresholds={})
     return agent.reception
 
 
