@@ -8,6 +8,7 @@ import pytest
 from moteye.agent import Agent
 from moteye.clock import EventClock
 from moteye.config import load_settings
+from moteye.core.compile import CompiledSet
 from moteye.core.engine import CompiledPolicy
 from moteye.core.language import parse_policy
 from moteye.core.scoring import Scorer
@@ -39,7 +40,7 @@ def compiled_set(text="cooldown: 0s", schedule=None):
     )
     found = CompiledPolicy(policy, np.array([0]), np.array([1], np.int32), "cat", schedule)
     built = SimpleNamespace(prototypes=prototypes)
-    return SimpleNamespace(policies=(found,), scorer=Scorer(prototypes, 64), built=built)
+    return CompiledSet((found,), built, Scorer(prototypes, 64), thresholds={})
 
 
 class Hearing:
