@@ -237,7 +237,7 @@ bool depthwise_conv_2d_s8_m7(const window_2d_t *w, const int8_t *input, const in
                 a.plane = (const uint8_t *)(planes + i * p.plane_words);
                 a.row_end = a.plane + tiles;
                 a.out = output + (size_t)y * w->out_w * w->out_c + channel + i;
-                p.kernel->run(&a);
+                planar_m7(&a);
             }
         }
     }

@@ -124,76 +124,75 @@ _Static_assert(offsetof(planar_m7_t, plane) == 64, "layout that the assembly bel
     "asr r9, r6\n"                                                                                 \
     "ssat " acc ", #8, r9\n"
 
-// The fields of planar_m7_t wait in s0-s15, in their order.
-#define PLANAR(name, ROW)                                                                          \
-    __attribute__((naked)) static void name(const planar_m7_t *planar __attribute__((unused))) {   \
-        __asm__ volatile(".syntax unified\n"                                                       \
-                         "push {r4-r11, lr}\n"                                                     \
-                         "ldr r12, [r0, #64]\n"                                                    \
-                         "vldmia r0, {s0-s15}\n"                                                   \
-                         "vmov r10, s15\n"                                                         \
-                         "vmov lr, s7\n"                                                           \
-                         "1:\n"                                                                    \
-                         "vmov r0, r1, s0, s1\n"                                                   \
-                         "vmov r2, r3, s0, s1\n"                                                   \
-                         "vmov r4, s14\n"                                                          \
-                         "bx r4\n"                                                                 \
-                         ".balign 4\n"                                                             \
-                         ".global " #name "_rows\n" #name "_rows:\n" ROW ROW ROW ROW ROW ROW ROW   \
-                         "vmov r4, r5, s2, s3\n"                                                   \
-                         "vmov r6, r7, s4, s5\n"                                                   \
-                         "vmov r9, r11, s8, s9\n"                                                  \
-                         "sub r12, r9\n"                                                           \
-                         "vmov r8, lr, s6, s7\n" FINISH("r0") FINISH("r1") FINISH("r2")            \
-                             FINISH("r3") "strb r0, [r8]\n"                                        \
-                                          "cmp r12, r11\n"                                         \
-                                          "beq 2f\n"                                               \
-                                          "strb r1, [r8, r7]\n"                                    \
-                                          "add r8, r8, r7, lsl #1\n"                               \
-                                          "strb r2, [r8]\n"                                        \
-                                          "strb r3, [r8, r7]\n"                                    \
-                                          "add r8, r8, r7, lsl #1\n"                               \
-                                          "vmov s6, r8\n"                                          \
-                                          "b 1b\n"                                                 \
-                                          "2:\n"                                                   \
-                                          "add r8, r7\n"                                           \
-                                          "vmov r4, r5, s12, s13\n"                                \
-                                          "cmp r4, #2\n"                                           \
-                                          "blo 3f\n"                                               \
-                                          "strb r1, [r8]\n"                                        \
-                                          "add r8, r7\n"                                           \
-                                          "beq 3f\n"                                               \
-                                          "strb r2, [r8]\n"                                        \
-                                          "add r8, r7\n"                                           \
-                                          "cmp r4, #4\n"                                           \
-                                          "bne 3f\n"                                               \
-                                          "strb r3, [r8]\n"                                        \
-                                          "add r8, r7\n"                                           \
-                                          "3:\n"                                                   \
-                                          "vmov r6, r7, s10, s11\n"                                \
-                                          "add r12, r6\n"                                          \
-                                          "add r11, r7\n"                                          \
-                                          "vmov s9, r11\n"                                         \
-                                          "vmov s6, r8\n"                                          \
-                                          "subs r5, #1\n"                                          \
-                                          "vmov s13, r5\n"                                         \
-                                          "bne 1b\n"                                               \
-                                          "pop {r4-r11, pc}\n");                                   \
-    }                                                                                              \
-    extern const uint8_t name##_rows[]
+#define ROWS(name, ROW)                                                                            \
+    ".balign 4\n"                                                                                  \
+    ".global planar_m7_" name "\n"                                                                 \
+    "planar_m7_" name ":\n" ROW ROW ROW ROW ROW ROW ROW "b.w 4b\n"
 
-PLANAR(planar_m7_3_1, ROW_3_1);
-PLANAR(planar_m7_5_1, ROW_5_1);
-PLANAR(planar_m7_7_1, ROW_7_1);
-PLANAR(planar_m7_3_2, ROW_3_2);
-PLANAR(planar_m7_5_2, ROW_5_2);
-PLANAR(planar_m7_7_2, ROW_7_2);
+// The fields of planar_m7_t wait in s0-s15, in their order. The rows of each kernel stand behind
+// what all of them share: `entry` leads there, and they lead back to 4.
+__attribute__((naked)) void planar_m7(const planar_m7_t *planar __attribute__((unused))) {
+    __asm__ volatile(".syntax unified\n"
+                     "push {r4-r11, lr}\n"
+                     "ldr r12, [r0, #64]\n"
+                     "vldmia r0, {s0-s15}\n"
+                     "vmov r10, s15\n"
+                     "vmov lr, s7\n"
+                     "1:\n"
+                     "vmov r0, r1, s0, s1\n"
+                     "vmov r2, r3, s0, s1\n"
+                     "vmov r4, s14\n"
+                     "bx r4\n"
+                     "4:\n"
+                     "vmov r4, r5, s2, s3\n"
+                     "vmov r6, r7, s4, s5\n"
+                     "vmov r9, r11, s8, s9\n"
+                     "sub r12, r9\n"
+                     "vmov r8, lr, s6, s7\n" FINISH("r0") FINISH("r1") FINISH("r2")
+                         FINISH("r3") "strb r0, [r8]\n"
+                                      "cmp r12, r11\n"
+                                      "beq 2f\n"
+                                      "strb r1, [r8, r7]\n"
+                                      "add r8, r8, r7, lsl #1\n"
+                                      "strb r2, [r8]\n"
+                                      "strb r3, [r8, r7]\n"
+                                      "add r8, r8, r7, lsl #1\n"
+                                      "vmov s6, r8\n"
+                                      "b 1b\n"
+                                      "2:\n"
+                                      "add r8, r7\n"
+                                      "vmov r4, r5, s12, s13\n"
+                                      "cmp r4, #2\n"
+                                      "blo 3f\n"
+                                      "strb r1, [r8]\n"
+                                      "add r8, r7\n"
+                                      "beq 3f\n"
+                                      "strb r2, [r8]\n"
+                                      "add r8, r7\n"
+                                      "cmp r4, #4\n"
+                                      "bne 3f\n"
+                                      "strb r3, [r8]\n"
+                                      "add r8, r7\n"
+                                      "3:\n"
+                                      "vmov r6, r7, s10, s11\n"
+                                      "add r12, r6\n"
+                                      "add r11, r7\n"
+                                      "vmov s9, r11\n"
+                                      "vmov s6, r8\n"
+                                      "subs r5, #1\n"
+                                      "vmov s13, r5\n"
+                                      "bne 1b\n"
+                                      "pop {r4-r11, pc}\n" ROWS("3_1", ROW_3_1) ROWS("5_1", ROW_5_1)
+                                          ROWS("7_1", ROW_7_1) ROWS("3_2", ROW_3_2)
+                                              ROWS("5_2", ROW_5_2) ROWS("7_2", ROW_7_2));
+}
+
+extern const uint8_t planar_m7_3_1[], planar_m7_5_1[], planar_m7_7_1[], planar_m7_3_2[],
+    planar_m7_5_2[], planar_m7_7_2[];
 
 static const planar_m7_kernel_t kernels[2][3] = {
-    {{3, 1, planar_m7_3_1, planar_m7_3_1_rows, 44}, {5, 1, planar_m7_5_1, planar_m7_5_1_rows, 64},
-        {7, 1, planar_m7_7_1, planar_m7_7_1_rows, 84}},
-    {{3, 2, planar_m7_3_2, planar_m7_3_2_rows, 44}, {5, 2, planar_m7_5_2, planar_m7_5_2_rows, 68},
-        {7, 2, planar_m7_7_2, planar_m7_7_2_rows, 84}},
+    {{3, 1, planar_m7_3_1, 44}, {5, 1, planar_m7_5_1, 64}, {7, 1, planar_m7_7_1, 84}},
+    {{3, 2, planar_m7_3_2, 44}, {5, 2, planar_m7_5_2, 68}, {7, 2, planar_m7_7_2, 84}},
 };
 
 const planar_m7_kernel_t *planar_m7_kernel(uint32_t taps, uint32_t stride) {

@@ -33,10 +33,12 @@ typedef struct {
 
 typedef struct {
     uint32_t taps, stride; // 3, 5 or 7; 1 or 2
-    void (*run)(const planar_m7_t *planar);
-    const uint8_t *loop; // code of the unrolled rows
-    uint32_t row_code;   // bytes of code of one row
+    const uint8_t *loop;   // code of the unrolled rows
+    uint32_t row_code;     // bytes of code of one row
 } planar_m7_kernel_t;
+
+/* planar_m7: all output rows of one channel. */
+void planar_m7(const planar_m7_t *planar);
 
 /* planar_m7_kernel: for rows of `taps` <= 7 taps at stride 1 or 2. */
 const planar_m7_kernel_t *planar_m7_kernel(uint32_t taps, uint32_t stride);
