@@ -105,13 +105,9 @@ static uint32_t extend(caption_t *c, uint32_t most, candidate_t *found) {
         uint16_t last = sentence->count > 0 ? sentence->words[sentence->count - 1] : CAPTION_END;
         caption_advance(c, last, &c->states[0][beam]);
         caption_scores(c->pack, c->states[0][beam].hidden, c->scores);
-        int32_t norm = caption_log_sum(c->pack, c->scores);
-        uint16_t words[CAPTION_MAX_BEAMS];
-        uint32_t several = c->beams < c->pack->header.words ? c->beams : c->pack->header.words;
-        caption_best(c->pack, c->scores, words, several);
-        for (uint32_t i = 0; i < several; i++) {
-            int64_t logp = sentence->logp_q10 + c->scores[words[i]] - norm;
-            candidate_t one = {logp, words[i], (uint8_t)beam};
+        int64_t before = sentence->logp_q10 - caption_log_sum(c->pack, c->scores);
+        for (uint32_t word = 0; word < c->pack->header.words; word++) {
+            candidate_t one = {before + c->scores[word], (uint16_t)word, (uint8_t)beam};
             count = insert(found, count, most, one);
         }
     }

@@ -9,7 +9,7 @@ void caption_scores(const caption_pack_t *pack, const int8_t *hidden, int32_t *s
     const caption_header_t *h = &pack->header;
     const int8_t *row = pack->words;
     for (uint32_t word = 0; word < h->words; word++, row += h->width) {
-        int64_t acc = dot_s8(hidden, row, h->width);
+        int64_t acc = dot_offset(hidden, row, h->width, 0);
         int32_t gained = (int32_t)half_up_wide(acc * pack->gain[word], 15);
         scores[word] =
             (int32_t)scaled(gained, h->logit.multiplier, h->logit.shift) + pack->word_bias[word];
@@ -39,19 +39,4 @@ int32_t caption_log_sum(const caption_pack_t *pack, const int32_t *scores) {
     uint32_t fraction = (uint32_t)(((uint64_t)total << 8) >> top) & 255;
     int64_t log2_q12 = (int64_t)(top - 15) * 4096 + pack->log2[fraction];
     return best + (int32_t)((log2_q12 * LN2_Q16 + (1 << 17)) >> 18);
-}
-
-void caption_best(
-    const caption_pack_t *pack, const int32_t *scores, uint16_t *words, uint32_t most) {
-    uint32_t found = 0;
-    for (uint32_t word = 0; word < pack->header.words; word++) {
-        if (found == most && scores[word] <= scores[words[most - 1]]) {
-            continue;
-        }
-        uint32_t at = found < most ? found++ : most - 1;
-        for (; at > 0 && scores[words[at - 1]] < scores[word]; at--) {
-            words[at] = words[at - 1];
-        }
-        words[at] = (uint16_t)word;
-    }
 }

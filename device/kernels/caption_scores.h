@@ -10,9 +10,4 @@ void caption_scores(const caption_pack_t *pack, const int8_t *hidden, int32_t *s
 /* caption_log_sum: ln of the sum of exp(score), Q10. */
 int32_t caption_log_sum(const caption_pack_t *pack, const int32_t *scores);
 
-/* caption_best: the `most` words with the highest scores, best first, among equals the lower.
- *   words  out, uint16[most] */
-void caption_best(
-    const caption_pack_t *pack, const int32_t *scores, uint16_t *words, uint32_t most);
-
 #endif

@@ -59,13 +59,4 @@ static inline int32_t dot_offset(
 #endif
 }
 
-// int8 against int8.
-static inline int32_t dot_s8(const int8_t *restrict a, const int8_t *restrict b, size_t n) {
-    int32_t acc = 0;
-    for (size_t i = 0; i < n; i++) {
-        acc += (int32_t)a[i] * b[i];
-    }
-    return acc;
-}
-
 #endif

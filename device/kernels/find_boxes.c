@@ -53,12 +53,11 @@ static void read_direction(const prototype_set_t *set, uint32_t row, direction_t
     to->length = isqrt_64(square);
 }
 
-static int16_t cell_margin(const direction_t *row, const int8_t *cell) {
+static int16_t cell_margin(const direction_t *row, int64_t inverse, const int8_t *cell) {
     int32_t dot = 0;
     for (uint32_t i = 0; i < row->count; i++) {
         dot += row->entry[i] * cell[i];
     }
-    int64_t inverse = (1 << 28) / row->length;
     int64_t margin = ((16 * (int64_t)dot * inverse) >> 28) + 16 * cell[OBJECT];
     return (int16_t)(margin <= INT16_MIN ? INT16_MIN + 1 : margin > INT16_MAX ? INT16_MAX : margin);
 }
@@ -137,8 +136,9 @@ uint32_t find_boxes(const prototype_set_t *set, const int8_t *cells, uint32_t si
         if (direction.length == 0) {
             continue;
         }
+        int64_t inverse = (1 << 28) / direction.length;
         for (uint32_t i = 0; i < count; i++) {
-            margins[i] = cell_margin(&direction, cells + i * MOTEYE_CELL_BYTES);
+            margins[i] = cell_margin(&direction, inverse, cells + i * MOTEYE_CELL_BYTES);
         }
         found_box_t own[MOTEYE_MAX_BOXES];
         uint32_t kept = 0;

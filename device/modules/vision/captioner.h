@@ -44,7 +44,6 @@ static mp_obj_t captioner_make_new(
     self->begun = false;
     raise_unless_ok(
         model_tap(&encoder->model, pack.header.before_end, map_bytes, self->map, &encoder->tap));
-    encoder->watcher = self->map;
     caption_init(&self->pack, beams, self->work, &self->caption);
     return MP_OBJ_FROM_PTR(self);
 }
