@@ -58,9 +58,10 @@ int encode_tapped(const model_t *model, const void *frame, frame_format_t format
     }
     uint8_t *input = (uint8_t *)arena + h->input.offset;
     uint16_t side_x = h->input.dims[2], side_y = h->input.dims[1];
-    int status = format == FRAME_RGB565
-                     ? box_resize_rgb565(frame, width, height, input, side_x, side_y)
-                     : box_resize(frame, width, height, input, side_x, side_y);
+    int status =
+        format == FRAME_RGB565
+            ? box_resize_rgb565(frame, width, height, input, side_x, side_y)
+            : box_resize(frame, format == FRAME_GREY ? 1 : 3, width, height, input, side_x, side_y);
     if (status != MOTEYE_OK) {
         return status;
     }
@@ -75,9 +76,4 @@ int encode_tapped(const model_t *model, const void *frame, frame_format_t format
 int encode(const model_t *model, const uint8_t *frame, uint32_t width, uint32_t height,
     int8_t *arena, size_t arena_bytes, int8_t *out) {
     return encode_tapped(model, frame, FRAME_RGB888, width, height, arena, arena_bytes, NULL, out);
-}
-
-int encode_rgb565(const model_t *model, const uint16_t *frame, uint32_t width, uint32_t height,
-    int8_t *arena, size_t arena_bytes, int8_t *out) {
-    return encode_tapped(model, frame, FRAME_RGB565, width, height, arena, arena_bytes, NULL, out);
 }

@@ -29,14 +29,11 @@ int encoder_open(const void *pack, size_t size, model_t *model);
 int encode(const model_t *model, const uint8_t *frame, uint32_t width, uint32_t height,
     int8_t *arena, size_t arena_bytes, int8_t *out);
 
-/* encode_rgb565: as encode, from uint16[height][width] pixels (box_resize_rgb565.h). */
-int encode_rgb565(const model_t *model, const uint16_t *frame, uint32_t width, uint32_t height,
-    int8_t *arena, size_t arena_bytes, int8_t *out);
+// uint8[h][w][3]; uint16[h][w] (box_resize_rgb565.h); uint8[h][w]
+typedef enum { FRAME_RGB888, FRAME_RGB565, FRAME_GREY } frame_format_t;
 
-typedef enum { FRAME_RGB888, FRAME_RGB565 } frame_format_t;
-
-/* encode_tapped: as encode or encode_rgb565, by the format, with a copy of one operator's output;
- * `tap` (model_tap) may be NULL. */
+/* encode_tapped: as encode, of a frame of any format, with a copy of one operator's output; `tap`
+ * (model_tap) may be NULL. */
 int encode_tapped(const model_t *model, const void *frame, frame_format_t format, uint32_t width,
     uint32_t height, int8_t *arena, size_t arena_bytes, const model_tap_t *tap, int8_t *out);
 

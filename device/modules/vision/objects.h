@@ -35,8 +35,7 @@ typedef struct {
     held_buffer_t pack; // what model points into
     model_t model;
     int8_t *arena;
-    model_tap_t tap; // bytes 0: none
-    void *watcher;   // whose buffer the tap fills; kept from the garbage collector
+    model_tap_t tap; // bytes 0: none; its buffer is kept from the garbage collector by this
 } vision_encoder_t;
 
 typedef struct {
@@ -107,12 +106,24 @@ static mp_obj_t encoder_make_new(
     self->model = model;
     self->arena = m_new(int8_t, model.header.arena_bytes);
     self->tap = (model_tap_t){0};
-    self->watcher = NULL;
     return MP_OBJ_FROM_PTR(self);
 }
 
-// encode(frame, width, height, out): frame is bytes of RGB888, or an array("H") of RGB565; out is a
-// bytearray of .out_bytes: the embedding, and the cells behind it where .side is not 0.
+// The format of a frame that is an array("H"), or bytes of which there are one or three a pixel.
+static frame_format_t format_of(const mp_buffer_info_t *frame, mp_int_t width, mp_int_t height) {
+    if (frame->typecode == 'H') {
+        check_image(frame, width, height, 2);
+        return FRAME_RGB565;
+    }
+    if (frame->len == (uint64_t)width * (uint64_t)height) {
+        return FRAME_GREY;
+    }
+    check_image(frame, width, height, 3);
+    return FRAME_RGB888;
+}
+
+// encode(frame, width, height, out): frame is bytes of RGB888 or grey, or an array("H") of RGB565; out
+// is a bytearray of .out_bytes: the embedding, and the cells behind it where .side is not 0.
 static mp_obj_t encoder_encode(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     vision_encoder_t *self = MP_OBJ_TO_PTR(args[0]);
@@ -121,12 +132,10 @@ static mp_obj_t encoder_encode(size_t n_args, const mp_obj_t *args) {
     mp_int_t height = int_in_range(args[3], 1, 65535);
     mp_buffer_info_t out = write_buffer(args[4]);
     check_held(&self->pack);
-    bool rgb565 = frame.typecode == 'H';
-    check_image(&frame, width, height, rgb565 ? 2 : 3);
+    frame_format_t format = format_of(&frame, width, height);
     if (out.len != self->model.header.output.dims[3]) {
         mp_raise_ValueError(MP_ERROR_TEXT("out size"));
     }
-    frame_format_t format = rgb565 ? FRAME_RGB565 : FRAME_RGB888;
     raise_unless_ok(encode_tapped(&self->model, frame.buf, format, width, height, self->arena,
         self->model.header.arena_bytes, self->tap.bytes > 0 ? &self->tap : NULL, out.buf));
     return mp_const_none;
@@ -311,7 +320,7 @@ static mp_obj_t vision_box_resize(size_t n_args, const mp_obj_t *args) {
     mp_int_t dst_height = int_in_range(args[5], 1, 65535);
     check_image(&src, width, height, 3);
     check_image(&dst, dst_width, dst_height, 3);
-    raise_unless_ok(box_resize(src.buf, width, height, dst.buf, dst_width, dst_height));
+    raise_unless_ok(box_resize(src.buf, 3, width, height, dst.buf, dst_width, dst_height));
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(vision_box_resize_obj, 6, 6, vision_box_resize);

@@ -11,7 +11,8 @@ SIZES = [(1, 1), (2, 3), (7, 5), (96, 96), (97, 95), (160, 120), (191, 193), (32
 def resize(kernels: Kernels, image: np.ndarray, width: int, height: int) -> np.ndarray:
     out = np.zeros((height, width, 3), np.uint8)
     h, w = image.shape[:2]
-    kernels.check(kernels.c.box_resize(pointer(image), w, h, pointer(out), width, height))
+    channels = image.shape[2] if image.ndim == 3 else 1
+    kernels.check(kernels.c.box_resize(pointer(image), channels, w, h, pointer(out), width, height))
     return out
 
 
@@ -23,6 +24,17 @@ def test_box_resize_equals_definition(
     rng = np.random.default_rng(size[0] * 1000 + size[1])
     image = rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     np.testing.assert_array_equal(resize(kernels, image, *target), box_resize(image, *target))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("target", [(96, 96), (1, 1), (13, 31)])
+def test_box_resize_of_grey_equals_its_rgb888(
+    kernels: Kernels, size: tuple[int, int], target: tuple[int, int]
+) -> None:
+    rng = np.random.default_rng(size[0] * 1000 + size[1])
+    grey = rng.integers(0, 256, (size[1], size[0]), dtype=np.uint8)
+    wide = np.ascontiguousarray(np.repeat(grey[..., None], 3, axis=2))
+    np.testing.assert_array_equal(resize(kernels, grey, *target), box_resize(wide, *target))
 
 
 def test_box_resize_same_size_copies(kernels: Kernels) -> None:
@@ -51,8 +63,18 @@ def test_box_resize_bad_side_is_refused(kernels: Kernels, sides: tuple[int, int,
     width, height, dst_width, dst_height = sides
     with pytest.raises(KernelError, match="bad shape"):
         kernels.check(
-            kernels.c.box_resize(pointer(out), width, height, pointer(out), dst_width, dst_height)
+            kernels.c.box_resize(
+                pointer(out), 3, width, height, pointer(out), dst_width, dst_height
+            )
         )
+    assert np.all(out == 7)
+
+
+@pytest.mark.parametrize("channels", [0, 2, 4])
+def test_box_resize_other_channels_are_refused(kernels: Kernels, channels: int) -> None:
+    out = np.full(4, 7, np.uint8)
+    with pytest.raises(KernelError, match="bad shape"):
+        kernels.check(kernels.c.box_resize(pointer(out), channels, 1, 1, pointer(out), 1, 1))
     assert np.all(out == 7)
 
 

@@ -78,5 +78,5 @@ def test_resized_pictures_are_equal(kernels: Kernels, size: tuple[int, int]) -> 
     picture = rng.integers(0, 256, (*size, 3)).astype(np.uint8)
     theirs = np.zeros((96, 96, 3), np.uint8)
     height, width = size
-    kernels.check(kernels.c.box_resize(pointer(picture), width, height, pointer(theirs), 96, 96))
+    kernels.check(kernels.c.box_resize(pointer(picture), 3, width, height, pointer(theirs), 96, 96))
     assert np.array_equal(box_resize(picture, 96, 96), theirs)

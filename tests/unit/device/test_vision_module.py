@@ -212,6 +212,21 @@ print(json.dumps([a == b, max(a) > 0, refused(encoder.encode, pixels, 49, 40, a)
     assert run(script, pack=pack) == [True, True, "ValueError: image size"]
 
 
+def test_encode_grey_equals_the_same_frame_in_rgb888(run, pack: bytes) -> None:
+    script = """
+encoder = vision.Encoder(load("pack"))
+a, b = bytearray(256), bytearray(256)
+grey = bytes([(x * 7 + y * 3) % 256 for y in range(40) for x in range(50)])
+wide = bytearray()
+for v in grey:
+    wide.extend(bytes([v, v, v]))
+encoder.encode(grey, 50, 40, a)
+encoder.encode(wide, 50, 40, b)
+print(json.dumps([a == b, max(a) > 0, refused(encoder.encode, grey, 49, 40, a)]))
+"""
+    assert run(script, pack=pack) == [True, True, "ValueError: image size"]
+
+
 def test_wrong_arguments_are_value_errors(run, pack: bytes) -> None:
     parts = Parts(np.random.default_rng(4), 3)
     script = f"""
