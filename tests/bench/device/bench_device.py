@@ -28,7 +28,7 @@ from kernel_library import Kernels  # noqa: E402
 from moteye.compiler import compile_with_report  # noqa: E402
 from native_module import frame_instructions  # noqa: E402
 from records import expected_output, record_texts  # noqa: E402
-from reference import box_resize_rgb565  # noqa: E402
+from reference import box_resize, box_resize_rgb565  # noqa: E402
 from test_scoring import Parts  # noqa: E402
 from x86_time import ROUNDS, time_beside_xnnpack  # noqa: E402
 
@@ -58,6 +58,7 @@ GOALS: dict[str, tuple[int, int | None]] = {
     "arena.mbv2_035_96_cut": (65_536, 194_292),
     "flash.runtime": (32_768, 102_616),
 }
+DIMS = (16, 32, 64, 128, 256)
 FIXED = {*GOALS, "stack.max", "native_module.slowdown"}
 
 
@@ -101,6 +102,38 @@ def _tflite(name: str, models: Path | None) -> tuple[bytes, str]:
     return ANCHORS[name](), "seeded random weights in the anchor's shapes"
 
 
+def _match_blobs(rng: np.random.Generator) -> dict[str, bytes]:
+    """Sets, and the margins of one embedding against them at each dimension."""
+    embedding = rng.integers(-128, 128, 256, dtype=np.int8)
+    blobs = {"embedding": embedding.tobytes()}
+    for rows in (1, 10, 100, 1000):
+        parts = Parts(rng, rows)
+        parts.shift = [15] * len(DIMS)
+        blobs[f"set_{rows}"] = parts.file()
+        margins = [parts.margins(embedding, dim).tobytes() for dim in DIMS]
+        blobs[f"margins_{rows}"] = b"".join(margins)
+    return blobs
+
+
+def _frame_blobs(rng: np.random.Generator, width: int) -> dict[str, bytes]:
+    """A frame of each format, and what each becomes, in the order of frame_format_t."""
+    shape = (width * 3 // 4, width)
+    rgb888 = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    rgb565 = rng.integers(0, 65536, shape, dtype=np.uint16)
+    grey = rng.integers(0, 256, shape, dtype=np.uint8)
+    small = [
+        box_resize(rgb888, 96, 96),
+        box_resize_rgb565(rgb565, 96, 96),
+        box_resize(np.repeat(grey[..., None], 3, axis=2), 96, 96),
+    ]
+    return {
+        f"rgb888_{width}": rgb888.tobytes(),
+        f"rgb565_{width}": rgb565.tobytes(),
+        f"grey_{width}": grey.tobytes(),
+        f"tensor_{width}": (np.stack(small) ^ 0x80).tobytes(),
+    }
+
+
 class Bench:
     """Collects rows; models are compiled once."""
 
@@ -138,27 +171,17 @@ class Bench:
                 print(f"    {spent:>10,} {each} {text}")
 
     def scoring(self) -> None:
-        """Count a match against 100 prototypes at 64-d and 1,000 at 256-d, and a frame."""
+        """Count matches at every dimension, and frames of every format."""
         rng = np.random.default_rng(11)
-        embedding = rng.integers(-128, 128, 256, dtype=np.int8)
-        few, many = Parts(rng, 100), Parts(rng, 1000)
-        few.shift = many.shift = [15, 15, 15, 15, 15]
-        frame = rng.integers(0, 65536, (240, 320), dtype=np.uint16)
-        blobs = {
-            "set_64": few.file(),
-            "margins_64": few.margins(embedding, 64).tobytes(),
-            "set_256": many.file(),
-            "margins_256": many.margins(embedding, 256).tobytes(),
-            "embedding": embedding.tobytes(),
-            "frame": frame.tobytes(),
-            "tensor": (box_resize_rgb565(frame, 96, 96) ^ 0x80).tobytes(),
-        }
+        blobs = {**_match_blobs(rng), **_frame_blobs(rng, 160), **_frame_blobs(rng, 320)}
         for core in CORES:
             numbers = image.run(core, image.build(core, "scoring", "bench_scoring.c", blobs))
+            conditions = f"random content; output equal to the definition; {core.machine}"
             for name, ticks in numbers.items():
-                count = image.instructions(core, ticks[0])
-                conditions = f"random content; output equal to the definition; {core.machine}"
-                self.add(Row(f"{core.name}.{name}", count, "instructions", conditions))
+                ids = [f"{name}x{dim}" for dim in DIMS] if name.startswith("match") else [name]
+                for row_id, one in zip(ids, ticks, strict=True):
+                    count = image.instructions(core, one)
+                    self.add(Row(f"{core.name}.{row_id}", count, "instructions", conditions))
 
     def x86(self) -> None:
         """Time of the MobileNetV2 anchor on this machine over LiteRT's XNNPACK, turn by turn."""
