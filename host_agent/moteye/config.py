@@ -19,6 +19,7 @@ from moteye.core.rollout import Plan, parse_groups, parse_share
 from moteye.errors import ConfigError
 from moteye.link.connection import BrokerUrl
 from moteye.link.tls import NO_FILES, TlsFiles
+from moteye.resources import DEFAULT_MODEL
 from moteye.store import default_url
 
 _ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  compared with, never bound to
@@ -56,7 +57,9 @@ class Settings(BaseSettings):
     keys: Annotated[
         Path | None, Field(description="the fleet's keys, made by `moteye keys init`")
     ] = None
-    space: Annotated[str, Field(description="the embedding space, by its device model")] = "fast"
+    space: Annotated[str, Field(description="the embedding space, by its device model")] = (
+        DEFAULT_MODEL
+    )
     dim: Annotated[int, Field(description="dimension that decisions use")] = 64
     max_age_s: Annotated[
         float, Field(gt=0, description="frames that arrive later than this alert nobody")

@@ -5,6 +5,8 @@ from pathlib import Path
 from moteye.errors import ConfigError
 
 _PACKAGE = Path(__file__).parent
+DEFAULT_MODEL = "accurate"
+_WORDS = "fast"  # the folder that holds what all spaces share: 23 MB, kept once
 
 
 def checkout() -> Path:
@@ -22,11 +24,16 @@ def checkout() -> Path:
 
 
 def space_dir(name: str) -> Path:
-    """The folder of an embedding space: text tower, tokenizer, projection, bank, calibration."""
+    """The folder of an embedding space: bank, calibration."""
     return _existing(_PACKAGE / "space" / name, name)
 
 
-def model_dir(name: str) -> Path:
+def words_dir() -> Path:
+    """The folder of what all spaces share: text tower, tokenizer, projection."""
+    return space_dir(_WORDS)
+
+
+def model_dir(name: str = DEFAULT_MODEL) -> Path:
     """The folder of a device model: `encoder.tflite`, `encoder.mpk`, card."""
     packaged = _PACKAGE / "device_models" / name
     if packaged.is_dir():

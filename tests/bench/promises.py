@@ -2,7 +2,7 @@
 
 Every photo of that set has all of its boxes, so a phrase whose thing has no box in a photo is
 absent. With the bank alone, and as cameras that take their scores by their own background. Prints
-a table and puts the rows `fast.false_alarms.*` (measured over promised) into
+a table and puts the rows `accurate.false_alarms.*` (measured over promised) into
 build/bench/encoder.json.
 
 python tests/bench/promises.py [--data ../shared/data]
@@ -194,7 +194,7 @@ def main() -> None:
             )
             rows.append(
                 {
-                    "id": f"fast.false_alarms.{word}{suffix}",
+                    "id": f"accurate.false_alarms.{word}{suffix}",
                     "value": round(ratio, 2),
                     "unit": "ratio",
                     "target": TARGET,

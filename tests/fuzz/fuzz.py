@@ -73,7 +73,7 @@ def pack_seeds() -> list[bytes]:
 @functools.cache
 def set_seeds() -> list[bytes]:
     """The set of the ready-made policies, and sets of random numbers of every dimension."""
-    space = load_space("fast")
+    space = load_space()
     found = policies.load(ROOT / "policies")
     compiled = space.compile(found, number=1, dim=256, schedule_of=WhileSchedule, epoch=0)
     sets = [decode(compiled.built.data)]

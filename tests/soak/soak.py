@@ -211,7 +211,7 @@ def _sets(encoder_hash: bytes) -> list[bytes]:
 
 def _encoder(folder: Path, *, shipped: bool) -> Path:
     if shipped:
-        return model_dir("fast") / "encoder.mpk"
+        return model_dir() / "encoder.mpk"
     pack = folder / "small.mpk"
     pack.write_bytes(compile_model(tiny_encoder(3)))
     return pack

@@ -146,3 +146,20 @@ def box_resize(image: U8, side: int = 96) -> U8:
     )
     count = ((y1 - y0)[:, None] * (x1 - x0)[None])[..., None]
     return np.asarray((total + count // 2) // count, np.uint8)
+
+
+def area_shares(source: int, side: int) -> NDArray[np.float32]:
+    """float32[side, source]: how much each source pixel counts in each of fewer ones, by area."""
+    edges, at = np.arange(side + 1) * (source / side), np.arange(source)
+    covered = np.minimum(edges[1:, None], at + 1) - np.maximum(edges[:-1, None], at)
+    return (covered.clip(min=0) * (side / source)).astype(np.float32)
+
+
+def area_shrink(pixels: U8, side: int) -> U8:
+    """Square pictures uint8[N, S, S, 3] at side x side, each pixel the mean of what it covers."""
+    if pixels.shape[1] == side:
+        return pixels
+    share = area_shares(pixels.shape[1], side)
+    rows = np.einsum("ij,njkc->nikc", share, pixels.astype(np.float32), optimize=True)
+    small = np.einsum("ij,nkjc->nkic", share, rows, optimize=True)
+    return np.rint(small).astype(np.uint8)

@@ -35,7 +35,9 @@ HOME_PRIOR = 0.05
 def see_photos(photos: Sequence[Photo], encoder: Path, reference: bool = True) -> NDArray[np.int8]:
     """All that the device's encoder gives, int8[N, ...]: box average, reference kernels."""
     runner = Encoder(encoder, reference)
-    return np.stack([runner(box_resize(np.asarray(open_photo(photo)))) for photo in photos])
+    return np.stack(
+        [runner(box_resize(np.asarray(open_photo(photo)), runner.side)) for photo in photos]
+    )
 
 
 def encode_photos(

@@ -6,7 +6,10 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .pipeline import Paths
 
 MEASURES = (
     ("caltech_unseen100.top1", "caltech-unseen among 100 names"),
@@ -42,8 +45,8 @@ def at_dim(measure: str, dim: int) -> str:
     return f"{head}.d{dim}.{kind}"
 
 
-def table(rows: dict[str, dict[str, Any]]) -> list[str]:
-    """The main table in Markdown."""
+def table(rows: dict[str, dict[str, Any]], model: str) -> list[str]:
+    """The main table of a model in Markdown."""
     lines = [
         "| measure | n | chance | teacher | d16 | d64 | d256 | 95 % of d256 |",
         "|---|---|---|---|---|---|---|---|",
@@ -54,7 +57,7 @@ def table(rows: dict[str, dict[str, Any]]) -> list[str]:
         return f"{entry['value']:.3f}" if entry else "–"
 
     for measure, name in MEASURES:
-        entry = rows.get(f"fast.{measure}")
+        entry = rows.get(f"{model}.{measure}")
         if entry is None:
             continue
         n, interval, chance = parts(entry["conditions"])
@@ -63,22 +66,22 @@ def table(rows: dict[str, dict[str, Any]]) -> list[str]:
             n,
             chance,
             shown(f"teacher.{measure}"),
-            shown(f"fast.{at_dim(measure, 16)}"),
-            shown(f"fast.{at_dim(measure, 64)}"),
-            shown(f"fast.{measure}"),
+            shown(f"{model}.{at_dim(measure, 16)}"),
+            shown(f"{model}.{at_dim(measure, 64)}"),
+            shown(f"{model}.{measure}"),
             interval,
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
 
 
-def household_table(rows: dict[str, dict[str, Any]]) -> list[str]:
+def household_table(rows: dict[str, dict[str, Any]], model: str) -> list[str]:
     """AP of each household phrase beside chance and teacher."""
     lines = ["| phrase | chance | teacher | d256 |", "|---|---|---|---|"]
     for identity, entry in rows.items():
-        if identity.startswith("fast.household24.") and identity.endswith(".ap"):
+        if identity.startswith(f"{model}.household24.") and identity.endswith(".ap"):
             name = identity.split(".")[2].replace("_", " ")
-            teacher = rows.get(identity.replace("fast.", "teacher.", 1))
+            teacher = rows.get(identity.replace(model, "teacher", 1))
             other = f"{teacher['value']:.2f}" if teacher else "–"
             chance = parts(entry["conditions"])[2]
             lines.append(f"| {name} | {chance} | {other} | {entry['value']:.2f} |")
@@ -97,7 +100,7 @@ def single_rows(rows: dict[str, dict[str, Any]], identities: Sequence[str]) -> l
     return lines
 
 
-def boxes_table(rows: dict[str, dict[str, Any]]) -> list[str]:
+def boxes_table(rows: dict[str, dict[str, Any]], model: str) -> list[str]:
     """Centroid F1 and AP50 of each name, and their means."""
     lines = ["| name | centroid F1 | AP50 |", "|---|---|---|"]
     for identity, entry in rows.items():
@@ -110,46 +113,47 @@ def boxes_table(rows: dict[str, dict[str, Any]]) -> list[str]:
     return [*lines, f"| **mean** | {means[0]:.3f} | {means[1]:.3f} |"]
 
 
-def write_card(bench: Path, pack: Path, space: Path, template: Path) -> None:
-    """Fill the template's `{{...}}` places; write `CARD.md` and `metrics.json` in the pack."""
-    entries = json.loads(bench.read_text())
+SINGLE = (
+    "over_teacher", "d64_over_d256", "d16_over_d256", "int8_loss_points", "ece",
+)  # fmt: skip
+TEXT = (
+    "text.cosine", "text.cosine.words", "text.cosine.captions", "text.phrase_ms", "text.bytes",
+)  # fmt: skip
+PRESENCE = (
+    "household24.d64.map", "household24.cells.map", "household24.together.map", "plants.d64.auc",
+    "plants.cells.auc", "plants.together.auc",
+)  # fmt: skip
+
+
+def write_card(paths: Paths, template: Path) -> None:
+    """Fill the template's `{{...}}` places; write `CARD.md` and `metrics.json` in the pack.
+
+    Raises ValueError for a calibration of another encoder.
+    """
+    entries, pack, model = json.loads(paths.bench.read_text()), paths.pack, paths.model
     rows = {entry["id"]: entry for entry in entries}
-    digest = hashlib.sha256((pack / "encoder.tflite").read_bytes()).hexdigest()
-    calibration = json.loads((space / "calibration.json").read_text())
+    digest = hashlib.sha256(paths.encoder.read_bytes()).hexdigest()
+    calibration = json.loads((paths.space / "calibration.json").read_text())
     if calibration["encoder_tflite_sha256"] != digest:
         raise ValueError("calibration.json was made with another encoder: run `background`")
     places = {
-        "table": "\n".join(table(rows)),
-        "household": "\n".join(household_table(rows)),
-        "single": "\n".join(
-            single_rows(
-                rows,
-                (
-                    "fast.over_teacher", "fast.d64_over_d256", "fast.d16_over_d256",
-                    "fast.int8_loss_points", "fast.ece", "text.cosine", "text.cosine.words",
-                    "text.cosine.captions", "text.phrase_ms", "text.bytes",
-                ),
-            )
-        ),
+        "table": "\n".join(table(rows, model)),
+        "household": "\n".join(household_table(rows, model)),
+        "single": "\n".join(single_rows(rows, (*(f"{model}.{name}" for name in SINGLE), *TEXT))),
         "sha256": digest,
-        "bytes": f"{(pack / 'encoder.tflite').stat().st_size:,}",
-        "boxes": "\n".join(boxes_table(rows)),
-        "presence": "\n".join(
-            single_rows(
-                rows,
-                (
-                    "fast.household24.d64.map", "fast.household24.cells.map",
-                    "fast.household24.together.map", "fast.plants.d64.auc",
-                    "fast.plants.cells.auc", "fast.plants.together.auc",
-                ),
-            )
-        ),
-        "threshold": str(calibration["boxes"]["threshold"]),
-        "weight": str(calibration["boxes"]["weight"]),
-        "held": str(calibration["boxes"]["photos"]),
+        "bytes": f"{paths.encoder.stat().st_size:,}",
         "fit": json.dumps(calibration["dims"]["64"]),
         "exclusion": json.dumps(calibration["exclusion"]["measured"]),
-    }  # fmt: skip
+    }
+    if "boxes" in calibration:
+        chosen = calibration["boxes"]
+        places |= {
+            "boxes": "\n".join(boxes_table(rows, model)),
+            "presence": "\n".join(single_rows(rows, [f"{model}.{name}" for name in PRESENCE])),
+            "threshold": str(chosen["threshold"]),
+            "weight": str(chosen["weight"]),
+            "held": str(chosen["photos"]),
+        }
     text = template.read_text()
     for name, value in places.items():
         text = text.replace("{{" + name + "}}", value)
@@ -159,7 +163,7 @@ def write_card(bench: Path, pack: Path, space: Path, template: Path) -> None:
     own = {entry["id"] for entry in stored.get("stored_rows", [])}
     result = {
         "encoder_tflite_sha256": digest,
-        "command": "python -m moteye_training evaluate",
+        "command": f"python -m moteye_training evaluate --model {model}",
         "rows": [entry for entry in entries if entry["id"] not in own],
         "stored_rows": stored.get("stored_rows", []),
     }

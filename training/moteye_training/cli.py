@@ -40,7 +40,14 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--align-epochs", type=float, default=18)
     p.add_argument("--minutes", type=float, default=60, help="time for the student's training")
     p.add_argument("--dense-minutes", type=float, default=10, help="time for the dense head's")
-    p.add_argument("--init", type=Path, help="start the student from this student.pt")
+    p.add_argument("--model", default="accurate", help="the operating point: accurate or fast")
+    p.add_argument(
+        "--init", default="",
+        help="begin with a student.pt, an encoder.tflite, or `scratch`; default ImageNet's weights",
+    )  # fmt: skip
+    p.add_argument("--no-crops", action="store_true", help="no crops of boxes as further views")
+    p.add_argument("--no-detector", action="store_true", help="presence from boxes alone")
+    p.add_argument("--share", type=float, default=1.0, help="train on so much of the photos")
     p.add_argument(
         "--source", action="append", default=[], metavar="NAME=FOLDER",
         help="further photos: cc3m, coco, flowers102 or food101; may be repeated",
@@ -59,13 +66,13 @@ def main(arguments: list[str] | None = None) -> None:
     a = parser().parse_args(arguments)
     plan = Plan(
         a.views, a.align_epochs, a.minutes, a.dense_minutes, a.workers, init=a.init,
-        sources=tuple(a.source),
+        crops=not a.no_crops, detector=not a.no_detector, share=a.share, sources=tuple(a.source),
     )  # fmt: skip
     out, repo, bench = a.out, a.repo, a.bench
     if a.smoke:
         plan, out = plan.smaller(), a.out / "smoke"
         repo, bench = out / "repo", out / "encoder.json"
-    paths = Paths(data_root(a.data), models_root(a.models), out, repo, bench)
+    paths = Paths(data_root(a.data), models_root(a.models), out, repo, bench, a.model)
     run = Run(paths, plan, a.device)
     if a.smoke:
         pipeline.copy_for_smoke(run)
@@ -97,14 +104,11 @@ def evaluate_step(paths: Paths, plan: Plan, with_teacher: bool, card: bool) -> N
     """Print and write the figures of the committed files."""
     from .evaluate import evaluate
 
-    evaluate(
-        paths.data, paths.models, paths.encoder, paths.space, paths.alignment, paths.bench,
-        plan.workers, with_teacher, reference=not plan.smoke,
-    )  # fmt: skip
+    evaluate(paths, plan.workers, with_teacher, reference=not plan.smoke)
     if card:
         from .card import write_card
         from .plots import draw
 
-        template = Path(__file__).parent / "card_template.md"
-        write_card(paths.bench, paths.pack, paths.space, template)
-        draw(paths.pack / "metrics.json", paths.pack)
+        template = Path(__file__).parent / f"card_{paths.model}.md"
+        write_card(paths, template)
+        draw(paths.pack / "metrics.json", paths.pack, paths.model)

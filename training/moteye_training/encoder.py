@@ -12,6 +12,8 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
+from .augment import area_shrink
+
 EMBEDDING = 256
 """Values of the embedding, which stand first."""
 U8 = NDArray[np.uint8]
@@ -19,7 +21,7 @@ I8 = NDArray[np.int8]
 
 
 class Encoder:
-    """The encoder file: uint8[96, 96, 3] -> int8[N], the embedding and what stands behind it.
+    """The encoder file: uint8[S, S, 3] -> int8[N], the embedding and what stands behind it.
 
     `reference` runs TFLite's reference kernels, bit for bit what the device computes; without it
     XNNPACK runs, 10 times faster, and differs by up to some steps.
@@ -33,6 +35,8 @@ class Encoder:
         if given["quantization"] != (1 / 128, 0) or out["quantization"][1] != 0:
             raise ValueError(f"{path}: input must be pixel - 128 and output symmetric")
         self._input, self._output = given["index"], out["index"]
+        self.side = int(given["shape"][1])
+        """S, the pixels a side."""
 
     def __call__(self, pixels: U8) -> I8:
         """All that one picture gives."""
@@ -42,8 +46,8 @@ class Encoder:
         return np.array(self._runner.get_tensor(self._output)[0], np.int8)
 
     def many(self, pixels: U8) -> I8:
-        """Embeddings int8[N, 256] of uint8[N, 96, 96, 3]."""
-        return np.stack([self(picture)[:EMBEDDING] for picture in pixels])
+        """Embeddings int8[N, 256] of uint8[N, S, S, 3], or of larger squares."""
+        return np.stack([self(one)[:EMBEDDING] for one in area_shrink(pixels, self.side)])
 
 
 def split_work(

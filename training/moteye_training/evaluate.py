@@ -23,6 +23,7 @@ from .data import Photo, evaluation_photos, open_photo
 from .dense_measure import values_of
 from .encoder import EMBEDDING, split_work
 from .evaluate_boxes import cell_figures
+from .pipeline import Paths
 from .plots import CUT
 from .protocol import Measured, Protocol, make_protocol, measure_embeddings
 from .space import DIMS, Space, load_space
@@ -31,10 +32,8 @@ from .text import WIDTH, TextTower
 from .towers import TEACHER_SIDE, Towers
 from .truth import HOUSEHOLD
 
-SUMMARY = (
-    "fast.over_teacher", "fast.d64_over_d256", "fast.d16_over_d256", "fast.int8_loss_points",
-    "fast.ece", "text.cosine", "text.phrase_ms", "text.bytes",
-)  # fmt: skip
+SUMMARY = ("over_teacher", "d64_over_d256", "d16_over_d256", "int8_loss_points", "ece")
+"""Figures of a model that are printed below the table."""
 Results = dict[str, dict[int, dict[str, Measured]]]
 RATIO_OF = ("caltech_unseen100.top1", "grocery.top1", "nips17.top1", "household24.map")
 """Measures whose mean ratio is `over_teacher`, `d64_over_d256` and the like."""
@@ -126,7 +125,9 @@ def calibration_error(protocol: Protocol, embeddings: NDArray[np.int8], folder: 
     )
 
 
-def cell_rows(protocol: Protocol, given: NDArray[np.int8], folder: Path) -> list[dict[str, Any]]:
+def cell_rows(
+    model: str, protocol: Protocol, given: NDArray[np.int8], folder: Path
+) -> list[dict[str, Any]]:
     """Rows of the boxes, and of presence with the cells' help."""
     z = {
         name: background_z(folder, given[rows, :EMBEDDING], protocol.phrases(phrases))
@@ -141,69 +142,70 @@ def cell_rows(protocol: Protocol, given: NDArray[np.int8], folder: Path) -> list
     for name, m in figures.items():
         interval = f", 95 % {m.low:.3f}-{m.high:.3f}" if np.isfinite(m.low) else ""
         note = f"n={m.n}{interval}, chance {m.chance:.3f}, 64 dimensions"
-        rows.append(row(f"fast.{name}", m.value, "share", note))
+        rows.append(row(f"{model}.{name}", m.value, "share", note))
         print(f"{name:34}{m.value:8.3f}{interval}")
     return rows
 
 
-def print_table(results: Results) -> None:
+def print_table(results: Results, model: str) -> None:
     """For people: a line a measure, teacher and student at 16, 64, 256."""
     print(f"{'measure':34}{'n':>6}{'chance':>8}{'teacher':>9}", end="")
     print("".join(f"{'d' + str(d):>8}" for d in (16, 64, 256)) + "   95 % of d256")
-    for name, m in results["fast"][256].items():
+    for name, m in results[model][256].items():
         if name.startswith("household24.") and not name.endswith(".map"):
             continue
         teacher = results.get("teacher", {}).get(256, {}).get(name)
         shown = f"{teacher.value:9.3f}" if teacher else f"{'-':>9}"
         print(f"{name:34}{m.n:>6}{m.chance:>8.3f}{shown}", end="")
-        print("".join(f"{results['fast'][d][name].value:8.3f}" for d in (16, 64, 256)), end="")
+        print("".join(f"{results[model][d][name].value:8.3f}" for d in (16, 64, 256)), end="")
         print(f"   {m.low:.3f}-{m.high:.3f}")
 
 
 def evaluate(
-    data: Path, models: Path, encoder: Path, space_folder: Path, alignment: Path, out: Path,
-    workers: int = 2, with_teacher: bool = True, reference: bool = True,
-) -> Results:  # fmt: skip
-    """Measure encoder, teacher and text tower; print the tables and write `encoder.json`.
+    paths: Paths, workers: int = 2, with_teacher: bool = True, reference: bool = True
+) -> Results:
+    """Measure encoder, teacher and text tower; print the tables and write `paths.bench`.
 
     Without `reference` the encoder runs on faster kernels that differ by steps: a smoke run.
     """
-    started = time.monotonic()
-    text, space = TextTower(space_folder), load_space(space_folder / "projection.npz")
-    photos = evaluation_photos(data)
+    started, model, encoder, folder = time.monotonic(), paths.model, paths.encoder, paths.space
+    text, space = TextTower(paths.words), load_space(paths.words / "projection.npz")
+    photos = evaluation_photos(paths.data)
     protocol = make_protocol(photos, text, space)
     given = split_work(see_photos, photos, encoder, reference, workers=workers)
     embeddings = given[:, :EMBEDDING]
     floats = embeddings.astype(np.float32)
-    results: Results = {"fast": {d: measure_embeddings(protocol, floats, d) for d in DIMS}}
+    results: Results = {model: {d: measure_embeddings(protocol, floats, d) for d in DIMS}}
     rows: list[dict[str, Any]] = []
     if with_teacher:
-        raw = split_work(teacher_rows, photos, models, workers=workers)
-        raw = raw.astype(np.float32)
-        target = space.pictures(TeacherHead(alignment)(raw))
+        seen = split_work(teacher_rows, photos, paths.models, workers=workers)
+        raw = TeacherHead(paths.alignment)(seen.astype(np.float32))
+        target = space.pictures(raw)
         results["teacher"] = {d: measure_embeddings(protocol, target, d) for d in DIMS}
         rows += model_rows("teacher", results["teacher"], None)
         plain = Space(np.eye(WIDTH, dtype=np.float32), *np.zeros((2, WIDTH), np.float32))
-        as_it_is, raw_targets = make_protocol(photos, text, plain), TeacherHead(alignment)(raw)
-        cut = {d: measure_embeddings(as_it_is, raw_targets, d) for d in DIMS}
+        as_it_is = make_protocol(photos, text, plain)
+        cut = {d: measure_embeddings(as_it_is, raw, d) for d in DIMS}
         rows += model_rows(CUT, cut, None)
-        ratio = mean_ratio(results["fast"][256], results["teacher"][256])
-        rows.append(row("fast.over_teacher", ratio, "ratio", ", ".join(RATIO_OF)))
+        ratio = mean_ratio(results[model][256], results["teacher"][256])
+        rows.append(row(f"{model}.over_teacher", ratio, "ratio", ", ".join(RATIO_OF)))
     rival = results["teacher"][256] if with_teacher else None
-    rows += model_rows("fast", results["fast"], rival)
+    rows += model_rows(model, results[model], rival)
     note = f"24 phrases x {len(protocol.household_rows)} photos, 64 dimensions, prior {HOME_PRIOR}"
     if given.shape[1] > EMBEDDING:
-        rows += cell_rows(protocol, given, space_folder)
-    error = calibration_error(protocol, embeddings, space_folder)
-    rows.append(row("fast.ece", error, "share", note))
+        rows += cell_rows(model, protocol, given, folder)
+    error = calibration_error(protocol, embeddings, folder)
+    rows.append(row(f"{model}.ece", error, "share", note))
     conditions = "one thread, five prompts, median of 40 phrases"
     rows.append(row("text.phrase_ms", time_phrase(text), "ms", conditions))
     rows.append(row("text.bytes", float(text.path.stat().st_size), "bytes", "text.tflite"))
     rows += stored_rows(encoder)
-    print_table(results)
+    print_table(results, model)
     for entry in rows:
-        if entry["id"] in SUMMARY:
+        group, _, name = entry["id"].partition(".")
+        if group == "text" or (group == model and name in SUMMARY):
             print(f"{entry['id']} = {entry['value']:.4f} ({entry['conditions']})")
+    out = paths.bench
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(rows, indent=1) + "\n")
     print(f"wrote {out} ({len(rows)} rows) in {time.monotonic() - started:.0f} s")

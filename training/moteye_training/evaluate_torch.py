@@ -38,7 +38,7 @@ def text_agreement(run: Run) -> None:
 
     tags = (run.paths.models / "teacher" / "ram_tag_list.txt").read_text().splitlines()
     captions = [c for photo in run.photos if is_validation(photo) for c in photo.captions]
-    tower = TextTower(run.paths.space)
+    tower = TextTower(run.paths.words)
     sets = {
         "text.cosine": ([PROMPTS[1].format(tag) for tag in tags], "tag words as a photo of {}"),
         "text.cosine.words": (tags, "bare tag words"),
@@ -64,12 +64,12 @@ def float_loss(run: Run, checkpoint: Path | None) -> None:
 
     paths = run.paths
     photos = evaluation_photos(paths.data)
-    student = make_student(paths.models, pretrained=False)
+    student = make_student(paths.models, run.point, pretrained=False)
     load_student(student, checkpoint or paths.out / "student.pt")
-    pixels = np.stack([box_resize(np.asarray(open_photo(photo))) for photo in photos])
+    pixels = np.stack([box_resize(np.asarray(open_photo(photo)), student.side) for photo in photos])
     floats = embed(student, pixels, torch.device("cpu"))
     integers = split_work(encode_photos, photos, paths.encoder, workers=run.plan.workers)
-    protocol = make_protocol(photos, TextTower(paths.space), run.space)
+    protocol = make_protocol(photos, TextTower(paths.words), run.space)
     note = f"n={len(photos)}, 256 dimensions, {COMMAND} evaluate-float"
     rows, totals = [], []
     above = measure_embeddings(protocol, floats, 256)
@@ -77,8 +77,8 @@ def float_loss(run: Run, checkpoint: Path | None) -> None:
     for name in RATIO_OF:
         lost = (above[name].value - below[name].value) * 100
         totals.append(lost)
-        rows.append(row(f"fast.float.{name}", above[name].value, "share", note))
+        rows.append(row(f"{paths.model}.float.{name}", above[name].value, "share", note))
         print(f"{name} float {above[name].value:.3f} int8 {below[name].value:.3f}")
-    rows.append(row("fast.int8_loss_points", float(np.mean(totals)), "points", note))
-    print(f"fast.int8_loss_points {np.mean(totals):.2f}")
+    rows.append(row(f"{paths.model}.int8_loss_points", float(np.mean(totals)), "points", note))
+    print(f"{paths.model}.int8_loss_points {np.mean(totals):.2f}")
     keep_rows(paths, rows)

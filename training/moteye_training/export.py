@@ -17,11 +17,9 @@ from . import tflite_writer as tw
 from .distil import embed
 from .encoder import Encoder
 from .rows import to_input
-from .student import Block, ConvBn, Student, folded_forward
+from .student import Block, ConvBn, Student, folded_forward, shrink
 from .text import F32, normalise
 from .tflite_writer import GraphWriter, Tensor
-
-SIDE = 96
 
 
 @dataclass
@@ -50,10 +48,10 @@ class Ranges:
 
 @torch.no_grad()
 def calibrate(student: Student, pixels: NDArray[np.uint8], batch: int = 32) -> Ranges:
-    """Ranges of all activations over pixels uint8[N, 96, 96, 3]."""
+    """Ranges of all activations over pixels uint8[N, S, S, 3]."""
     ranges, device = Ranges(), torch.device("cpu")
     for at in range(0, len(pixels) - batch + 1, batch):
-        x = to_input(pixels[at : at + batch], device)
+        x = shrink(to_input(pixels[at : at + batch], device), student.side)
         x = ranges.see("stem", folded_forward(student.stem, x))
         for number, block in enumerate(student.blocks):
             assert isinstance(block, Block)
@@ -84,7 +82,7 @@ def write_conv(graph: GraphWriter, name: str, layer: ConvBn, x: Tensor, ranges: 
 def write_graph(student: Student, ranges: Ranges, bias: F32) -> bytes:
     """The int8 graph, with `bias` float32[256] as the head's."""
     graph = GraphWriter()
-    first = graph.activation("pixels", (1, SIDE, SIDE, 3), 1 / 128, 0)
+    first = graph.activation("pixels", (1, student.side, student.side, 3), 1 / 128, 0)
     x = write_conv(graph, "stem", student.stem, first, ranges)
     for number, block in enumerate(student.blocks):
         assert isinstance(block, Block)
@@ -105,7 +103,7 @@ def write_graph(student: Student, ranges: Ranges, bias: F32) -> bytes:
 
 
 def export_encoder(student: Student, pixels: NDArray[np.uint8], path: Path) -> None:
-    """Write the student as int8 `.tflite`, calibrated on pixels uint8[N, 96, 96, 3].
+    """Write the student as int8 `.tflite`, calibrated on pixels uint8[N, S, S, 3].
 
     Rounding shifts the mean of each value a little; the head's bias takes that back.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cache import write_whole
-from .data import Photo, training_photos
+from .data import Photo, key_bucket, training_photos
 from .pseudo import add_detected, detect, detected_rows
 from .sources import read_sources
 from .space import Space, fit_space, load_space, save_space
@@ -30,11 +31,14 @@ from .truth import (
 if TYPE_CHECKING:
     import torch
 
-    from .student import Student
+    from .student import Point, Student
     from .validate import Validation
 
 
 SMOKE_SHARE = 60
+WORDS = Path("host_agent/moteye/space/fast")
+SCRATCH = "scratch"
+"""The `init` of a student with random weights."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +50,23 @@ class Paths:
     out: Path
     repo: Path
     bench: Path
+    model: str = "accurate"
+    """The operating point: which of `student.POINTS`."""
+
+    @property
+    def words(self) -> Path:
+        """Folder of text tower and projection, which all encoders share."""
+        return self.repo / WORDS
 
     @property
     def space(self) -> Path:
-        """Folder of text tower, projection, bank and calibration."""
-        return self.repo / "host_agent" / "moteye" / "space" / "fast"
+        """Folder of bank and calibration."""
+        return self.repo / "host_agent" / "moteye" / "space" / self.model
 
     @property
     def pack(self) -> Path:
         """Folder of the encoder and its card."""
-        return self.repo / "device" / "models" / "fast"
+        return self.repo / "device" / "models" / self.model
 
     @property
     def encoder(self) -> Path:
@@ -79,7 +90,14 @@ class Plan:
     workers: int = 2
     calibration_photos: int = 512
     smoke: bool = False
-    init: Path | None = None
+    init: str = ""
+    """Weights that the student begins with: SCRATCH, a `.pt` or `.tflite` file, else ImageNet's."""
+    crops: bool = True
+    """Whether crops of boxes are views, too."""
+    detector: bool = True
+    """Whether a detector is asked about photos without boxes."""
+    share: float = 1.0
+    """How much of the photos is trained on, for learning curves; the hold-out stays."""
     sources: tuple[str, ...] = ()
     """Further photos, each NAME=FOLDER (see `sources`)."""
 
@@ -107,6 +125,15 @@ class Run:
             name = "cuda" if torch.cuda.is_available() else "cpu"
         return torch.device(name)
 
+    @property
+    def point(self) -> Point:
+        """The operating point that is made. Raises ValueError for an unknown one."""
+        from .student import POINTS
+
+        if self.paths.model not in POINTS:
+            raise ValueError(f"no model {self.paths.model!r}; there are: {', '.join(POINTS)}")
+        return POINTS[self.paths.model]
+
     @cached_property
     def photos(self) -> list[Photo]:
         """Training photos, those of further sources last; in a smoke run every SMOKE_SHARE-th."""
@@ -117,7 +144,7 @@ class Run:
     @cached_property
     def text_cache(self) -> TextCache:
         """The shipped text tower with a cache of what it has embedded."""
-        return TextCache(TextTower(self.paths.space), self.paths.out / "texts.npz")
+        return TextCache(TextTower(self.paths.words), self.paths.out / "texts.npz")
 
     @cached_property
     def bank(self) -> TextBank:
@@ -127,7 +154,8 @@ class Run:
     @cached_property
     def caches(self) -> list[tuple[Group, Cache]]:
         """The views' caches, filled."""
-        groups, folder = view_groups(self.photos, self.plan.views), self.paths.out / "cache"
+        groups = view_groups(self.photos, self.plan.views, self.plan.crops)
+        folder = self.paths.out / "cache"
         fill_caches(folder, groups, self.photos, self.paths.models, self.plan.workers)
         return [(group, open_cache(folder, group)) for group in groups]
 
@@ -140,6 +168,8 @@ class Run:
     @cached_property
     def detected(self) -> tuple[list[int], F32, F32]:
         """Photos that the detector looked at, its scores [N, 80], its boxes [N, BOXES, 6]."""
+        if not self.plan.detector:
+            return [], np.zeros((0, len(COCO_NAMES)), np.float32), np.zeros((0, 0, 6), np.float32)
         rows = detected_rows(self.photos, presence_matrix(self.photos))
         photos, folder = [self.photos[row] for row in rows], self.paths.out / "detected"
         found = detect(folder, photos, self.paths.models, self.plan.workers)
@@ -157,7 +187,7 @@ class Run:
     @cached_property
     def space(self) -> Space:
         """The fitted space."""
-        return load_space(self.paths.space / "projection.npz")
+        return load_space(self.paths.words / "projection.npz")
 
     @cached_property
     def validation(self) -> Validation:
@@ -170,10 +200,10 @@ class Run:
 def teach(run: Run) -> None:
     """Text tower, towers' features, alignment head, space."""
     paths = run.paths
-    if not (paths.space / "text.tflite").exists():
+    if not (paths.words / "text.tflite").exists():
         from .minilm import export_text
 
-        export_text(paths.space)
+        export_text(paths.words)
     if not paths.alignment.exists():
         from .align import AlignOptions, train_head
         from .rows import box_text_rows
@@ -190,7 +220,7 @@ def teach(run: Run) -> None:
             run.device,
         )
         write_whole(paths.alignment, lambda file: np.savez_compressed(file, **weights))  # type: ignore[arg-type]
-    projection = paths.space / "projection.npz"
+    projection = paths.words / "projection.npz"
     if not projection.exists():
         train = np.flatnonzero(training_mask(run.photos))
         texts = [run.bank.vectors[run.bank.of_photo[i]].mean(0) for i in train
@@ -218,19 +248,47 @@ def vocabulary(run: Run) -> F32:
     return np.concatenate(parts)
 
 
+def frozen_blocks(plan: Plan, point: Point) -> int:
+    """Blocks that are not trained; of random weights none is worth keeping."""
+    return 0 if plan.init == SCRATCH else point.frozen
+
+
+def share_mask(photos: Sequence[Photo], share: float) -> NDArray[np.bool_]:
+    """bool[N]: so much of the photos, the same ones for the same share; more takes those in."""
+    of = 1000
+    return np.array([key_bucket(f"share {p.key}", of) < of * share for p in photos], np.bool_)
+
+
+def first_student(run: Run) -> Student:
+    """The student with the weights that it begins with."""
+    from .distil import load_student
+    from .inherit import inherit
+    from .student import make_student
+
+    init, point = run.plan.init, run.point
+    student = make_student(run.paths.models, point, pretrained=not init)
+    if init.endswith(".tflite"):
+        train = np.flatnonzero(training_mask(run.photos))
+        pixels = np.array(run.caches[0][1].pixels[train[:: max(1, len(train) // 1024)]])
+        inherit(student, Path(init), point.without, pixels)
+    elif init and init != SCRATCH:
+        load_student(student, Path(init))
+    return student
+
+
 def distil_student(run: Run) -> None:
     """Train the student; `student.pt` in the run's folder."""
-    from .distil import DistilOptions, distil, embed, load_student, make_words
+    from .distil import DistilOptions, distil, embed, make_words
     from .pseudo import prominent
     from .rows import box_text_rows, gather, raise_to_floor
-    from .student import make_student
     from .teacher import TeacherHead
 
     if (run.paths.out / "student.pt").exists():
         print("distil: student.pt is there, nothing to do")
         return
     head = TeacherHead(run.paths.alignment)
-    rows = gather(run.photos, run.caches, head, run.space, training_mask(run.photos))
+    keep = training_mask(run.photos) & share_mask(run.photos, run.plan.share)
+    rows = gather(run.photos, run.caches, head, run.space, keep)
     coco = run.space.texts(run.text_cache.get(COCO_NAMES, prompted=True))
     raise_to_floor(rows, prominent(run.photos, *run.detected[:2]), coco)
     words = make_words(
@@ -255,11 +313,10 @@ def distil_student(run: Run) -> None:
             "household64": short["household"],
         }
 
-    student = make_student(run.paths.models)
-    if run.plan.init:
-        load_student(student, run.plan.init)
-    # bfloat16 pays on processors that have it in hardware and on GPUs; it was as good as float32.
-    options = DistilOptions(minutes=run.plan.minutes, batch=128)
+    student = first_student(run)
+    options = DistilOptions(
+        minutes=run.plan.minutes, batch=128, frozen_blocks=frozen_blocks(run.plan, run.point)
+    )
     distil(student, rows, words, options, run.paths.out, run.device, check,
            every_s=min(240.0, run.plan.minutes * 60 / 6))  # fmt: skip
 
@@ -270,7 +327,7 @@ def export(run: Run, checkpoint: Path | None = None) -> None:
     from .export import compare, export_encoder
     from .student import make_student
 
-    student = make_student(run.paths.models, pretrained=False)
+    student = make_student(run.paths.models, run.point, pretrained=False)
     load_student(student, checkpoint or run.paths.out / "student.pt")
     pixels, held = run.caches[0][1].pixels, run.validation.photos
     train = np.flatnonzero(training_mask(run.photos))
@@ -309,8 +366,8 @@ def background(run: Run) -> None:
 
 def copy_for_smoke(run: Run) -> None:
     """A smoke run must not export the text tower anew when one is shipped: take that."""
-    shipped = Path(__file__).parents[2] / "host_agent" / "moteye" / "space" / "fast"
-    run.paths.space.mkdir(parents=True, exist_ok=True)
+    shipped, own = Path(__file__).parents[2] / WORDS, run.paths.words
+    own.mkdir(parents=True, exist_ok=True)
     for name in ("text.tflite", "tokenizer.json"):
-        if (shipped / name).exists() and not (run.paths.space / name).exists():
-            shutil.copyfile(shipped / name, run.paths.space / name)
+        if (shipped / name).exists() and not (own / name).exists():
+            shutil.copyfile(shipped / name, own / name)

@@ -35,8 +35,8 @@ def kept(rows: dict[str, float], model: str) -> list[float]:
     return [sum(one[at] / one[-1] for one in each) / len(each) for at in range(len(DIMS))]
 
 
-def draw(metrics: Path, folder: Path) -> list[Path]:
-    """Write `truncation.svg` and `dimensions.svg`; returns their paths."""
+def draw(metrics: Path, folder: Path, student: str) -> list[Path]:
+    """Write `truncation.svg` and `dimensions.svg` of a model; returns their paths."""
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -45,8 +45,8 @@ def draw(metrics: Path, folder: Path) -> list[Path]:
     stored = json.loads(metrics.read_text())
     rows = {row["id"]: float(row["value"]) for row in stored["rows"]}
     return [
-        truncation(rows, folder / "truncation.svg"),
-        dimensions(rows, folder / "dimensions.svg"),
+        truncation(rows, student, folder / "truncation.svg"),
+        dimensions(rows, student, folder / "dimensions.svg"),
     ]
 
 
@@ -66,12 +66,12 @@ def _save(figure: Any, path: Path) -> Path:
     return path
 
 
-def truncation(rows: dict[str, float], path: Path) -> Path:
+def truncation(rows: dict[str, float], student: str, path: Path) -> Path:
     """The paper's figure 4: the nested student beside the teacher, nested and cut off."""
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(4.6, 3.2))
-    labels = (("fast", "student, nested"), ("teacher", "teacher, rotated"), (CUT, "teacher, cut"))
+    labels = ((student, "student, nested"), ("teacher", "teacher, rotated"), (CUT, "teacher, cut"))
     for model, label in labels:
         axes.plot(DIMS, kept(rows, model), marker="o", label=label)
     _axes(axes, "what a shorter embedding keeps", "share of 256 dimensions")
@@ -79,13 +79,13 @@ def truncation(rows: dict[str, float], path: Path) -> Path:
     return _save(figure, path)
 
 
-def dimensions(rows: dict[str, float], path: Path) -> Path:
+def dimensions(rows: dict[str, float], student: str, path: Path) -> Path:
     """The paper's figure 5: each measure by dimension, student and teacher."""
     from matplotlib import pyplot
 
     figure, panels = pyplot.subplots(1, len(PANELS), figsize=(12, 2.8))
     for axes, (measure, title) in zip(panels, PANELS, strict=True):
-        for model in ("fast", "teacher"):
+        for model in (student, "teacher"):
             axes.plot(DIMS, by_dimension(rows, model, measure), marker="o", label=model)
         _axes(axes, title, "mean AP" if measure.endswith(".map") else "top-1")
     panels[0].legend()

@@ -1,5 +1,8 @@
 """The student encoder: MCUNet's backbone with its ImageNet weights and an embedding head.
 
+Two operating points: `accurate` sees 96 x 96 pixels with the whole backbone, `fast` 64 x 64 with
+fewer blocks.
+
 Padding is TFLite's SAME (a stride-2 layer pads more at the far side), so that the exported graph
 needs no PAD operator. BN = batch normalisation; B = batch, C = channels.
 """
@@ -15,11 +18,28 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from .augment import area_shares
 from .space import EMBEDDING
 
 WIDE = 384
 """Channels of the last 1x1 layer, before pooling."""
 MCUNET = "init/mcunet-320kb-1mb_imagenet"
+
+
+@dataclass(frozen=True)
+class Point:
+    """An operating point: pixels a side, and the blocks of MCUNet that are left out.
+
+    Those add to their own input, so that what stands behind fits without them. `frozen` of the
+    blocks keep the weights that they begin with.
+    """
+
+    side: int
+    without: tuple[int, ...] = ()
+    frozen: int = 5
+
+
+POINTS = {"accurate": Point(96), "fast": Point(64, (3, 4), frozen=2)}
 
 
 def same_padding(kernel: int, stride: int) -> tuple[int, int]:
@@ -96,13 +116,15 @@ class Encoded:
 
 
 class Student(nn.Module):
-    """pixels float[B, 3, 96, 96] in [-1, 127/128] -> raw embedding float[B, 256].
+    """pixels float[B, 3, S, S] in [-1, 127/128] -> raw embedding float[B, 256].
 
-    `classifier` is ImageNet's, kept as a second thing to teach; it is not exported.
+    Pictures of more than `side` pixels are shrunk first. `classifier` is ImageNet's, kept as a
+    second thing to teach; it is not exported.
     """
 
-    def __init__(self, structure: dict[str, Any]) -> None:
+    def __init__(self, structure: dict[str, Any], side: int) -> None:
         super().__init__()
+        self.side = side
         first = structure["first_conv"]
         self.stem = ConvBn(3, first["out_channels"], first["kernel_size"], first["stride"])
         self.blocks = nn.Sequential(
@@ -148,10 +170,20 @@ class Student(nn.Module):
 
     def forward(self, x: Tensor) -> Encoded:
         """Embedding and auxiliary logits of a batch."""
+        x = shrink(x, self.side)
         cells = self.early(x) if self.frozen else self.stem(x)
         cells = self.blocks[self.frozen :](cells)
         pooled = self.wide(cells).mean((2, 3))
         return Encoded(self.head(pooled), self.classifier(cells.mean((2, 3))))
+
+
+def shrink(x: Tensor, side: int) -> Tensor:
+    """Pictures [B, 3, S, S] at side x side: each pixel the mean of what it covers, by area."""
+    if x.shape[2] == side:
+        return x
+    share = torch.from_numpy(area_shares(x.shape[2], side)).to(x)
+    small = share @ x @ share.T
+    return small.contiguous(memory_format=torch.channels_last)
 
 
 def pretrained_state(models: Path) -> dict[str, Tensor]:
@@ -172,12 +204,35 @@ def pretrained_state(models: Path) -> dict[str, Tensor]:
     return state
 
 
-def make_student(models: Path, pretrained: bool = True) -> Student:
-    """The student with the structure of the JSON file and, if asked, ImageNet weights."""
+def renumbered(state: dict[str, Tensor], without: tuple[int, ...]) -> dict[str, Tensor]:
+    """The whole backbone's state for one that lacks some blocks."""
+    kept = {}
+    for name, value in state.items():
+        parts = name.split(".")
+        if parts[0] == "blocks":
+            if int(parts[1]) in without:
+                continue
+            parts[1] = str(int(parts[1]) - sum(block < int(parts[1]) for block in without))
+        kept[".".join(parts)] = value
+    return kept
+
+
+def make_student(models: Path, point: Point, pretrained: bool = True) -> Student:
+    """The student with the structure of the JSON file and, if asked, ImageNet weights.
+
+    Raises ValueError for a block that cannot be left out, and for weights that do not fit.
+    """
     structure = json.loads((models / f"{MCUNET}.json").read_text())
-    student = Student(structure)
+    needed = [n for n in point.without if structure["blocks"][n]["shortcut"] is None]
+    if needed:
+        raise ValueError(f"blocks {needed} change the size: nothing fits without them")
+    structure["blocks"] = [
+        block for n, block in enumerate(structure["blocks"]) if n not in point.without
+    ]
+    student = Student(structure, point.side)
     if pretrained:
-        result = student.load_state_dict(pretrained_state(models), strict=False)
+        state = renumbered(pretrained_state(models), point.without)
+        result = student.load_state_dict(state, strict=False)
         if result.unexpected_keys or any(
             not name.startswith(("wide.", "head.")) for name in result.missing_keys
         ):

@@ -11,8 +11,8 @@ ports=$(cd "$(dirname "$0")/.." && pwd)
 
 common=$ports/qemu
 board=$ports/$name
-pack=${PACK:-$device/models/fast/encoder.mpk}
-captions=${CAPTIONS:-$device/models/fast/captions.cpk}
+pack=${PACK:-$device/models/accurate/encoder.mpk}
+captions=${CAPTIONS:-$device/models/accurate/captions.cpk}
 kernel_flags="-O3"
 
 hash_of_tools() {

@@ -19,7 +19,7 @@ def _with_caption_pack(settings: Mapping[str, object]) -> dict[str, object]:
     captions = settings.get("captions")
     if not isinstance(captions, Mapping):
         return dict(settings)
-    pack = str((model_dir("fast") / "captions.cpk").resolve())
+    pack = str((model_dir() / "captions.cpk").resolve())
     return {**settings, "captions": {"pack": pack, **captions}}
 
 
@@ -48,7 +48,7 @@ class SimulatedDevice(DeviceProcess):
             camera=open_camera(options["camera_spec"], camera_size),
             settings={
                 "broker": {**address, **(broker or {})},
-                "encoder": str((encoder or model_dir("fast") / "encoder.mpk").resolve()),
+                "encoder": str((encoder or model_dir() / "encoder.mpk").resolve()),
             },
         )
         self._heap = heap

@@ -20,6 +20,7 @@ from moteye.core.past import Recording
 from moteye.core.report import kept_promises
 from moteye.errors import StoreError
 from moteye.history import recording_of
+from moteye.resources import DEFAULT_MODEL
 from moteye.schedule import WhileSchedule
 from moteye.store import Store, default_url
 from moteye.text.space import load_space
@@ -30,7 +31,7 @@ app = typer.Typer(help="Check policy files, and how their promises are kept.", n
 @app.command("check")
 def check(
     path: Annotated[Path, typer.Argument(help="a policy file or a folder of them")],
-    space: Annotated[str, typer.Option(help="embedding space to calibrate in")] = "fast",
+    space: Annotated[str, typer.Option(help="embedding space to calibrate in")] = DEFAULT_MODEL,
     dim: Annotated[int, typer.Option(help="dimension that decisions use")] = 64,
     strict: Annotated[
         bool, typer.Option("--strict", help="look for likely mistakes, too; exit 1 on any")

@@ -17,6 +17,7 @@ from moteye.cli import fleets
 from moteye.core.prototypes import build_set
 from moteye.core.scoring import AnySet
 from moteye.errors import ConfigError
+from moteye.resources import DEFAULT_MODEL
 from moteye.text.space import load_space
 
 app = typer.Typer(help="Build prototype sets, and bring them to devices.", no_args_is_help=True)
@@ -33,7 +34,7 @@ def build(
     ] = wire.MAX_SET_BYTES,
     number: Annotated[int, typer.Option(help="number of the set", min=1)] = 1,
     epoch: Annotated[int, typer.Option(help="anti-rollback counter", min=0)] = 0,
-    space: Annotated[str, typer.Option(help="embedding space")] = "fast",
+    space: Annotated[str, typer.Option(help="embedding space")] = DEFAULT_MODEL,
 ) -> None:
     """Make a prototype set file of phrases or of the phrases of policies."""
     if (phrases is None) == (policies is None):

@@ -11,13 +11,14 @@ from rich.table import Table
 from moteye import policies
 from moteye.core.scoring import prob_q8
 from moteye.imaging import ImageEncoder, load_rgb
+from moteye.resources import DEFAULT_MODEL
 from moteye.text.space import load_space
 
 
 def score(
     image: Annotated[Path, typer.Argument(help="a picture")],
     policy: Annotated[Path, typer.Option(help="a policy file or a folder of them")],
-    space: Annotated[str, typer.Option(help="embedding space")] = "fast",
+    space: Annotated[str, typer.Option(help="embedding space")] = DEFAULT_MODEL,
     dim: Annotated[int, typer.Option(help="dimension to score at")] = 64,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a phrase")] = False,
 ) -> None:

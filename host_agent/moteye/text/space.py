@@ -152,12 +152,13 @@ class Space:
         return Offer(Form(built.prototypes, built.data), coded)
 
 
-def load_space(name: str = "fast") -> Space:
+def load_space(name: str = resources.DEFAULT_MODEL) -> Space:
     """Load the space of a shipped device model.
 
     Raises ConfigError for an unknown name, SpaceError for files that do not belong together.
     """
     folder, model = resources.space_dir(name), resources.model_dir(name)
+    words = resources.words_dir()
     calibration = _read_json(folder / "calibration.json")
     pack = _read(model / "encoder.mpk")
     tflite = hashlib.sha256(_read(model / "encoder.tflite")).hexdigest()
@@ -167,7 +168,7 @@ def load_space(name: str = "fast") -> Space:
             "run the export step of the training again"
         )
     rule = calibration["exclusion"]
-    with np.load(folder / "projection.npz") as projection, np.load(folder / "bank.npz") as bank:
+    with np.load(words / "projection.npz") as projection, np.load(folder / "bank.npz") as bank:
         content = bank["content"].astype(np.float32)
         content /= np.maximum(np.linalg.norm(content, axis=1, keepdims=True), 1e-9)
         background = Background(
@@ -186,10 +187,10 @@ def load_space(name: str = "fast") -> Space:
         ),
         templates=tuple(calibration["prompts"]),
         gives_positions=bool(calibration.get("positions", False)),
-        _text=TextEncoder(folder),
+        _text=TextEncoder(words),
         _rotation=rotation,
         _text_mean=text_mean,
-        _cache=VectorCache(cache_folder(), _tower(folder, calibration["prompts"])),
+        _cache=VectorCache(cache_folder(), _tower(words, calibration["prompts"])),
     )
 
 

@@ -39,7 +39,7 @@ MODELS = {  # the real files' names, for --models
     "kws": "kws_ref_model.tflite",
     "mbv2_035_96_cut": "mbv2_035_96_cut.tflite",
 }
-ENCODER = ROOT / "device" / "models" / "fast" / "encoder.tflite"
+ENCODER = ROOT / "device" / "models" / "accurate" / "encoder.tflite"
 # id: (target, rival); the rival is TFLite Micro with CMSIS-NN and its assembly requantisation.
 GOALS: dict[str, tuple[int, int | None]] = {
     "m7.vww": (10_500_000, 23_050_675),

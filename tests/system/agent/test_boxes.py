@@ -42,7 +42,7 @@ async def test_a_plant_is_boxed_and_alerts_where_it_stands(tmp_path):
     assert best.left < BOX_GRID // 2 < best.right, "the flower stands in the middle"
     assert best.top < BOX_GRID // 2 < best.bottom
     # The same photo, by the host: the camera's noise moves margins, not what is there.
-    encoder = ImageEncoder(model_dir("fast") / "encoder.tflite")
+    encoder = ImageEncoder(model_dir() / "encoder.tflite")
     _, cells = encoder.look(np.asarray(read_photo(sklearn_photo("flower.jpg"))))
     assert dims_of(built)[2] == 64
     ours = BoxFinder(built, 64).find(cells)[0]

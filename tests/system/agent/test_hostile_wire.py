@@ -40,7 +40,7 @@ def cat(tmp_path):
 
 def embeddings() -> tuple[np.ndarray, np.ndarray]:
     """Embeddings of a cat and of a cup of coffee, by the shipped encoder."""
-    encoder = ImageEncoder(model_dir("fast") / "encoder.tflite")
+    encoder = ImageEncoder(model_dir() / "encoder.tflite")
     cat, coffee = (load_rgb(skimage_photo(name)) for name in ("chelsea.png", "coffee.png"))
     return encoder.encode(cat), encoder.encode(coffee)
 

@@ -30,7 +30,7 @@ then: [{mqtt: "home/{{ camera }}"}]
 def views():
     from moteye.imaging import ImageEncoder, load_rgb
 
-    encoder = ImageEncoder(model_dir("fast") / "encoder.tflite")
+    encoder = ImageEncoder(model_dir() / "encoder.tflite")
     names = ("chelsea.png", "coffee.png")
     return [encoder.encode(load_rgb(skimage_photo(name))) for name in names]
 

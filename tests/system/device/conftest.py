@@ -27,7 +27,7 @@ async def host(broker):
 def encoder():
     """The shipped model pack; compiled from the committed model where it has not been."""
     root = checkout()
-    shipped = root / "device" / "models" / "fast" / "encoder.mpk"
+    shipped = root / "device" / "models" / "accurate" / "encoder.mpk"
     if shipped.is_file():
         return shipped
     compiled = root / "build" / "test-encoder.mpk"

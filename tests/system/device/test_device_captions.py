@@ -14,7 +14,7 @@ from moteye_training.captions.pack import CaptionPack
 from moteye_training.captions.tap import MapReader
 from system.ports.board_bench import photos
 
-PACK = model_dir("fast") / "captions.cpk"
+PACK = model_dir() / "captions.cpk"
 
 
 class Still:
@@ -33,7 +33,7 @@ class Still:
 def reference(picture: np.ndarray) -> tuple[str, list[int], int]:
     """Text, words and log-probability by LiteRT and the integer reference."""
     pack = CaptionPack.from_bytes(PACK.read_bytes())
-    maps = MapReader(model_dir("fast") / "encoder.tflite")(box_resize(picture))
+    maps = MapReader(model_dir() / "encoder.tflite")(box_resize(picture))
     said = caption(IntDecoder(pack), maps, 3)
     return " ".join(pack.text(word) for word in said.words), said.words, said.logp_q10
 
@@ -105,5 +105,5 @@ async def test_pack_of_another_encoder_is_refused_and_the_device_looks_all_the_s
 
 def test_shipped_pack_is_of_the_shipped_encoder() -> None:
     pack = CaptionPack.from_bytes(PACK.read_bytes())
-    encoder = (model_dir("fast") / "encoder.mpk").read_bytes()
+    encoder = (model_dir() / "encoder.mpk").read_bytes()
     assert pack.encoder == hashlib.sha256(encoder).digest()[:8]

@@ -41,7 +41,7 @@ def run_script(port, folder, text):
 
 
 def test_pack_is_read_in_place(port, tmp_path):
-    pack = (model_dir("fast") / "encoder.mpk").read_bytes()
+    pack = (model_dir() / "encoder.mpk").read_bytes()
     out = run_script(
         port,
         tmp_path,
@@ -247,7 +247,7 @@ def test_image_fits_a_real_board(port):
 @pytest.mark.parametrize("port", ["qemu-m7"], indirect=True)
 async def test_t33_live_swap_on_the_board_mixes_no_table(port, mosquitto, tmp_path):
     """Frames flow while three sets come and go; each result is of one whole set."""
-    encoder = hashlib.sha256((model_dir("fast") / "encoder.mpk").read_bytes()).digest()[:8]
+    encoder = hashlib.sha256((model_dir() / "encoder.mpk").read_bytes()).digest()[:8]
     sets = [prototype_set(encoder, rows=20 + n, seed=n, number=n + 1) for n in range(3)]
     scorers = {set_hash(data): Scorer(decode(data), 64) for data in sets}
     album = Album([grey(level) for level in range(0, 250, 2)])

@@ -18,7 +18,7 @@ FRAMES_S = 600  # an emulated UART may carry no more than 8 KB a second
 async def seen_by(port, broker, pictures, folder):
     """What a device says about each picture: {frame: (embedding, similarity, boxes, rows)}."""
     folder.mkdir()
-    encoder = hashlib.sha256((model_dir("fast") / "encoder.mpk").read_bytes()).digest()[:8]
+    encoder = hashlib.sha256((model_dir() / "encoder.mpk").read_bytes()).digest()[:8]
     (folder / "factory.meps").write_bytes(prototype_set(encoder, rows=ROWS))
     album = Album(pictures)
     settings = {

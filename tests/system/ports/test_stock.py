@@ -52,7 +52,7 @@ def module() -> bytes:
 
 @pytest.mark.timeout(BUILD_S + 120)
 def test_native_module_sees_what_the_kernels_of_this_machine_see(module: bytes) -> None:
-    pack = (model_dir("fast") / "encoder.mpk").read_bytes()
+    pack = (model_dir() / "encoder.mpk").read_bytes()
     space = hashlib.sha256(pack).digest()[:8]
     data = prototype_set(space, rows=ROWS)
     pictures = photos(PICTURES)

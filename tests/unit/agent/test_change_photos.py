@@ -16,7 +16,7 @@ DEFAULT_TIMES = Change().times
 
 @pytest.fixture(scope="module")
 def encoder():
-    return ImageEncoder(model_dir("fast") / "encoder.tflite")
+    return ImageEncoder(model_dir() / "encoder.tflite")
 
 
 def distance(scene: Scene, picture: np.ndarray, encoder: ImageEncoder) -> float:

@@ -9,7 +9,7 @@ from moteye.compiler.boards import Board, Finding, boards, check_model
 from tflite_builder import OP, PADDING, NetBuilder
 from typer.testing import CliRunner
 
-ENCODER = Path(__file__).resolve().parents[3] / "device/models/fast/encoder.tflite"
+ENCODER = Path(__file__).resolve().parents[3] / "device/models/accurate/encoder.tflite"
 
 
 def looked_at(found: list[Finding], what: str) -> Finding:

@@ -16,7 +16,7 @@ from moteye_protocol.wire import CELL_BYTES
 from PIL import Image
 from reference import Reference, box_resize
 
-MODEL = ROOT / "device" / "models" / "fast" / "encoder.tflite"
+MODEL = ROOT / "device" / "models" / "accurate" / "encoder.tflite"
 CROPS = 100
 DEVICE_CROPS = 12
 SET_OF_100_BYTES = 6_554  # at 64 dimensions

@@ -92,5 +92,9 @@ def test_what_the_recipe_copies_is_enough_to_build_the_wheel(steps, tmp_path):
     listed = subprocess.run(
         [sys.executable, "-m", "zipfile", "-l", wheel], capture_output=True, text=True
     ).stdout
-    for part in ("moteye/agent.py", "moteye_protocol/wire.py", "device_models/fast/encoder.tflite"):
+    for part in (
+        "moteye/agent.py",
+        "moteye_protocol/wire.py",
+        "device_models/accurate/encoder.tflite",
+    ):
         assert part in listed

@@ -104,7 +104,7 @@ def nearest_captions(photos: Sequence[Photo], data: Path, models: Path, repo: Pa
 
 def evaluate(data: Path, models: Path, out: Path, repo: Path) -> dict[str, Any]:
     """All figures of the committed files; what needs PyTorch is read from `OUT/float.json`."""
-    folder = repo / "device/models/fast"
+    folder = repo / "device/models/accurate"
     photos = evaluation(data)
     maps, places = MapCache(out / "maps_eval", folder / "encoder.tflite").fill(
         [(p, 0) for p in photos], reference=True
@@ -136,7 +136,7 @@ def write_rows(data: Path, models: Path, out: Path, repo: Path, bench: Path) -> 
     """Write `captioner.json`: rows with id, value, unit, target, rival; scores and samples."""
     found = evaluate(data, models, out, repo)
     nano, constant, teacher = list(found["scores"].values())[:3]
-    size = (repo / "device/models/fast/captions.cpk").stat().st_size
+    size = (repo / "device/models/accurate/captions.cpk").stat().st_size
     values = [
         ("nano.ciderd", nano["CIDEr-D"], "CIDEr-D x 100", 45.0),
         ("nano.bleu4", nano["BLEU-4"], "BLEU-4 x 100", None),

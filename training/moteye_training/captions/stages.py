@@ -64,7 +64,7 @@ class Work:
     @property
     def encoder(self) -> Path:
         """The detection encoder, whose map is read."""
-        return self.repo / "device/models/fast/encoder.tflite"
+        return self.repo / "device/models/accurate/encoder.tflite"
 
     @cached_property
     def photos(self) -> list[Photo]:
