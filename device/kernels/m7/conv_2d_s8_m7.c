@@ -2,6 +2,7 @@
 
 #include "../window_2d_gather.h"
 #include "conv_2d_s8_m7.h"
+#include "stem_m7.h"
 #include "tile_m7.h"
 
 #if MOTEYE_M7
@@ -55,6 +56,7 @@ static void widen_window(const window_2d_t *w, const window_place_t *place, cons
 typedef struct {
     const window_2d_t *w;
     const int8_t *input;
+    stem_m7_t stem;
     uint32_t terms, steps, minus;
     uint32_t y, x;                   // of the next pixel
     int32_t top;                     // input row of its window
@@ -69,6 +71,10 @@ static void start_row(source_t *s, uint32_t y) {
     s->y = y;
     s->x = 0;
     s->top = (int32_t)(y * w->stride_h) - w->pad_top;
+    if (s->stem.used) {
+        stem_m7_row(&s->stem, s->input, y);
+        return;
+    }
     s->whole_first = s->whole_end = 0;
     if (w->dilation_h == 1 && w->dilation_w == 1 && s->top >= 0 &&
         s->top + w->kernel_h <= w->in_h && w->in_w >= w->kernel_w) {
@@ -104,7 +110,9 @@ static void widen_next(source_t *s, uint32_t *out) {
         s->input += s->terms;
         return;
     }
-    if (s->x >= s->whole_first && s->x < s->whole_end) {
+    if (s->stem.used) {
+        stem_m7_window(&s->stem, s->x, out);
+    } else if (s->x >= s->whole_first && s->x < s->whole_end) {
         widen_whole(s, out);
     } else {
         window_place_t place = window_2d_place(w, s->y, s->x);
@@ -135,12 +143,13 @@ static void widen_block(source_t *s, uint32_t pixels, uint32_t *out) {
 static void general_pair(const window_2d_t *w, const channel_quant_t *quant, uint32_t channel,
     tile_m7_t *tile, uint32_t steps, uint32_t pixels, int8_t *output) {
     int32_t sums[4];
-    tile->entry = tile_m7_raw_entry(steps);
-    tile->bias[0] = tile->bias[1] = 0;
+    tile_m7_end_t raw = tile_m7_end(TILE_M7_RAW);
+    tile->entry = tile_m7_entry(raw, steps);
+    memset(tile->bias, 0, sizeof(tile->bias));
     for (uint32_t pixel = 0; pixel < pixels; pixel += 2) {
         tile->pixels_end = tile->pixels + steps * TILE_STEP_WORDS;
         tile->out = sums;
-        tile_m7_raw(tile);
+        raw.run(tile);
         tile->pixels = tile->pixels_end;
         for (uint32_t i = 0; i < 4 && pixel + i / 2 < pixels; i++) {
             int32_t acc = sums[i] / 2;
@@ -172,6 +181,14 @@ static bool dead_factor(const window_2d_t *w, const channel_quant_t *quant, uint
     return true;
 }
 
+// The weights of two channels, their terms in the pixels' order.
+static void widen_weights(const source_t *s, const int8_t *rows, uint32_t *weights) {
+    tile_m7_weights(rows, rows + s->terms, s->terms, weights);
+    if (s->stem.used) {
+        stem_m7_weights(s->steps, weights);
+    }
+}
+
 // The factor and bias of one channel; turns its widened weights round where it must.
 static bool prepare_channel(const window_2d_t *w, const channel_quant_t *quant, uint32_t channel,
     const int8_t *row, uint32_t terms, uint32_t *weights, m7_factor_t *factor, int32_t *bias) {
@@ -197,25 +214,27 @@ static void run_pair(const window_2d_t *w, const channel_quant_t *quant, uint32_
     uint32_t count, int8_t *output) {
     uint32_t pair_words = s->steps * TILE_STEP_WORDS;
     tile_m7_t tile;
-    tile_m7_weights(rows, rows + s->terms, s->terms, weights);
+    widen_weights(s, rows, weights);
     tile.weights = weights;
     tile.weights_end = weights + pair_words;
     tile.pixels = pixels;
-    tile.factors = tile.factor;
     if (!prepare_channel(
             w, quant, channel, rows, s->terms, weights, &tile.factor[0], &tile.bias[0]) ||
         !prepare_channel(w, quant, channel + 1, rows + s->terms, s->terms, weights + 2,
             &tile.factor[1], &tile.bias[1])) {
-        tile_m7_weights(rows, rows + s->terms, s->terms, weights);
+        widen_weights(s, rows, weights);
         general_pair(w, quant, channel, &tile, s->steps, count, output);
         return;
     }
-    tile.entry = tile_m7_entry(s->steps);
+    tile.bias[2] = tile.bias[0];
+    tile.bias[3] = tile.bias[1];
+    tile_m7_end_t end = tile_m7_end(w->out_zero_point == -128 ? TILE_M7_FLOORED : TILE_M7_ROUNDED);
+    tile.entry = tile_m7_entry(end, s->steps);
     tile.pixels_end = pixels + (count / 2) * pair_words;
     tile.out = output + channel;
     tile.stride = w->out_c;
     if (count >= 2) {
-        tile_m7(&tile);
+        end.run(&tile);
     }
     if (count & 1) {
         int8_t last[4];
@@ -223,7 +242,7 @@ static void run_pair(const window_2d_t *w, const channel_quant_t *quant, uint32_
         tile.pixels_end += pair_words;
         tile.out = last;
         tile.stride = 2;
-        tile_m7(&tile);
+        end.run(&tile);
         memcpy(output + (count - 1) * w->out_c + channel, last, 2);
     }
 }
@@ -243,10 +262,11 @@ bool conv_2d_s8_m7(const window_2d_t *w, const int8_t *input, const int8_t *filt
     source.minus = m7_twice_minus(w->in_zero_point);
     source.direct = flat && terms % 4 == 0;
     source.by_rows = w->in_c % 4 == 0 && w->dilation_w == 1;
+    uint32_t *weights = scratch + stem_m7_lay_out(w, scratch, &source.stem);
     start_row(&source, 0);
     memset(patch + terms, w->in_zero_point, 4 * steps - terms);
-    uint32_t *pixels = scratch + pair_words;
-    uint32_t block = 2 * ((SCRATCH_WORDS - pair_words) / pair_words);
+    uint32_t *pixels = weights + pair_words;
+    uint32_t block = 2 * ((uint32_t)(scratch + SCRATCH_WORDS - pixels) / pair_words);
     uint32_t left = (uint32_t)w->out_h * w->out_w;
     int8_t *out = output;
     while (left > 0) {
@@ -256,7 +276,7 @@ bool conv_2d_s8_m7(const window_2d_t *w, const int8_t *input, const int8_t *filt
             // The last of an odd number of channels takes its neighbour along again.
             uint32_t channel = i + 1 < w->out_c ? i : w->out_c - 2u;
             run_pair(
-                w, quant, channel, &source, filter + channel * terms, scratch, pixels, count, out);
+                w, quant, channel, &source, filter + channel * terms, weights, pixels, count, out);
         }
         out += count * w->out_c;
         left -= count;

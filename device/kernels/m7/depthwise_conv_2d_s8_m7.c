@@ -215,6 +215,7 @@ bool depthwise_conv_2d_s8_m7(const window_2d_t *w, const int8_t *input, const in
     planar_m7_t a;
     a.out_stride = w->out_c;
     a.entry = planar_m7_entry(p.kernel, p.rows.taps);
+    a.end = planar_m7_end(w->out_zero_point);
     a.row_stride = row;
     a.back = p.rows.taps * row - 8 * p.stride;
     a.row_advance = p.stride * row - tiles;
@@ -232,7 +233,7 @@ bool depthwise_conv_2d_s8_m7(const window_2d_t *w, const int8_t *input, const in
             spread_band(&p, input, channel, n, top, (a.rows - 1) * p.stride + p.rows.taps);
             for (uint32_t i = 0; i < n; i++) {
                 a.factor = group.factor[i];
-                a.bias[0] = a.bias[1] = group.bias[i];
+                a.bias[0] = a.bias[1] = a.bias[2] = a.bias[3] = group.bias[i];
                 a.weights = group.weights[i];
                 a.plane = (const uint8_t *)(planes + i * p.plane_words);
                 a.row_end = a.plane + tiles;

@@ -4,7 +4,10 @@
 
 #if MOTEYE_M7
 
-_Static_assert(offsetof(planar_m7_t, plane) == 64, "layout that the assembly below reads");
+_Static_assert(offsetof(planar_m7_t, factor) == 24 && offsetof(planar_m7_t, out) == 40 &&
+                   offsetof(planar_m7_t, row_end) == 48 && offsetof(planar_m7_t, rows) == 68 &&
+                   offsetof(planar_m7_t, plane) == 76,
+    "layout that the assembly below reads");
 
 // One kernel row for outputs r0-r3: r12 points at the plane, lr at the weights, r10 is the plane's
 // row stride. Every instruction has 4 bytes, so that the entry can be computed.
@@ -117,74 +120,93 @@ _Static_assert(offsetof(planar_m7_t, plane) == 64, "layout that the assembly bel
     "smlad r3, r5, r11, r3\n"                                                                      \
     "add.w r12, r12, r10\n"
 
-// acc := the requantised acc; r9 is overwritten.
+// acc := the requantised acc; r9 is overwritten. FINISH_FLOOR: for a zero point of -128, which
+// negative sums become however they are rounded.
 #define FINISH(acc)                                                                                \
     "smmlar r9, " acc ", r4, r5\n"                                                                 \
     "add r9, r9, " acc ", asr #31\n"                                                               \
     "asr r9, r6\n"                                                                                 \
     "ssat " acc ", #8, r9\n"
 
+#define FINISH_FLOOR(acc)                                                                          \
+    "smmlar r9, " acc ", r4, r5\n"                                                                 \
+    "asr r9, r6\n"                                                                                 \
+    "ssat " acc ", #8, r9\n"
+
 #define ROWS(name, ROW)                                                                            \
     ".balign 4\n"                                                                                  \
     ".global planar_m7_" name "\n"                                                                 \
-    "planar_m7_" name ":\n" ROW ROW ROW ROW ROW ROW ROW "b.w 4b\n"
+    "planar_m7_" name ":\n" ROW ROW ROW ROW ROW ROW ROW "ldr pc, [sp, #20]\n"
 
-// The fields of planar_m7_t wait in s0-s15, in their order. The rows of each kernel stand behind
-// what all of them share: `entry` leads there, and they lead back to 4.
+// Four outputs; all of them are stored, and the next tile begun, unless the row ends here.
+#define TILE(name, END)                                                                            \
+    ".balign 4\n"                                                                                  \
+    ".global planar_m7_" name "\n"                                                                 \
+    "planar_m7_" name ":\n"                                                                        \
+    "add lr, sp, #24\n"                                                                            \
+    "ldmia lr, {r4-r9, r11, lr}\n"                                                                 \
+    "sub r12, r9\n" END("r0") END("r1") END("r2") END("r3") "strb r0, [r8]\n"                      \
+                                                            "cmp r12, r11\n"                       \
+                                                            "beq 2f\n"                             \
+                                                            "strb r1, [r8, r7]\n"                  \
+                                                            "add r8, r8, r7, lsl #1\n"             \
+                                                            "strb r2, [r8]\n"                      \
+                                                            "strb r3, [r8, r7]\n"                  \
+                                                            "add r8, r8, r7, lsl #1\n"             \
+                                                            "str r8, [sp, #40]\n"                  \
+                                                            "b 1b\n"
+
+// A copy of the fields before `row_stride` stands on the stack. `entry` leads to the rows of a
+// kernel, which stand behind what all kernels share, and they to `end`.
 __attribute__((naked)) void planar_m7(const planar_m7_t *planar __attribute__((unused))) {
     __asm__ volatile(".syntax unified\n"
                      "push {r4-r11, lr}\n"
-                     "ldr r12, [r0, #64]\n"
-                     "vldmia r0, {s0-s15}\n"
-                     "vmov r10, s15\n"
-                     "vmov lr, s7\n"
+                     "sub sp, #72\n"
+                     "mov r1, sp\n"
+                     "ldmia r0!, {r4-r11}\n"
+                     "stmia r1!, {r4-r11}\n"
+                     "ldmia r0!, {r4-r11}\n"
+                     "stmia r1!, {r4-r11}\n"
+                     "ldmia r0, {r4, r5, r10, r12}\n"
+                     "stmia r1, {r4, r5}\n"
+                     "ldr lr, [sp, #52]\n"
                      "1:\n"
-                     "vmov r0, r1, s0, s1\n"
-                     "vmov r2, r3, s0, s1\n"
-                     "vmov r4, s14\n"
-                     "bx r4\n"
-                     "4:\n"
-                     "vmov r4, r5, s2, s3\n"
-                     "vmov r6, r7, s4, s5\n"
-                     "vmov r9, r11, s8, s9\n"
-                     "sub r12, r9\n"
-                     "vmov r8, lr, s6, s7\n" FINISH("r0") FINISH("r1") FINISH("r2")
-                         FINISH("r3") "strb r0, [r8]\n"
-                                      "cmp r12, r11\n"
-                                      "beq 2f\n"
-                                      "strb r1, [r8, r7]\n"
-                                      "add r8, r8, r7, lsl #1\n"
-                                      "strb r2, [r8]\n"
-                                      "strb r3, [r8, r7]\n"
-                                      "add r8, r8, r7, lsl #1\n"
-                                      "vmov s6, r8\n"
-                                      "b 1b\n"
-                                      "2:\n"
-                                      "add r8, r7\n"
-                                      "vmov r4, r5, s12, s13\n"
-                                      "cmp r4, #2\n"
-                                      "blo 3f\n"
-                                      "strb r1, [r8]\n"
-                                      "add r8, r7\n"
-                                      "beq 3f\n"
-                                      "strb r2, [r8]\n"
-                                      "add r8, r7\n"
-                                      "cmp r4, #4\n"
-                                      "bne 3f\n"
-                                      "strb r3, [r8]\n"
-                                      "add r8, r7\n"
-                                      "3:\n"
-                                      "vmov r6, r7, s10, s11\n"
-                                      "add r12, r6\n"
-                                      "add r11, r7\n"
-                                      "vmov s9, r11\n"
-                                      "vmov s6, r8\n"
-                                      "subs r5, #1\n"
-                                      "vmov s13, r5\n"
-                                      "bne 1b\n"
-                                      "pop {r4-r11, pc}\n" ROWS("3_1", ROW_3_1) ROWS("5_1", ROW_5_1)
-                                          ROWS("7_1", ROW_7_1) ROWS("3_2", ROW_3_2)
-                                              ROWS("5_2", ROW_5_2) ROWS("7_2", ROW_7_2));
+                     "ldmia sp, {r0-r3}\n"
+                     "ldr pc, [sp, #16]\n" TILE("rounded", FINISH) TILE("floored",
+                         FINISH_FLOOR) "2:\n"
+                                       "add r8, r7\n"
+                                       "ldrd r4, r5, [sp, #64]\n"
+                                       "cmp r4, #2\n"
+                                       "blo 3f\n"
+                                       "strb r1, [r8]\n"
+                                       "add r8, r7\n"
+                                       "beq 3f\n"
+                                       "strb r2, [r8]\n"
+                                       "add r8, r7\n"
+                                       "cmp r4, #4\n"
+                                       "bne 3f\n"
+                                       "strb r3, [r8]\n"
+                                       "add r8, r7\n"
+                                       "3:\n"
+                                       "ldrd r6, r7, [sp, #56]\n"
+                                       "add r12, r6\n"
+                                       "add r11, r7\n"
+                                       "str r11, [sp, #48]\n"
+                                       "str r8, [sp, #40]\n"
+                                       "subs r5, #1\n"
+                                       "str r5, [sp, #68]\n"
+                                       "bne 1b\n"
+                                       "add sp, #72\n"
+                                       "pop {r4-r11, pc}\n" ROWS("3_1", ROW_3_1) ROWS(
+                                           "5_1", ROW_5_1) ROWS("7_1", ROW_7_1) ROWS("3_2", ROW_3_2)
+                                           ROWS("5_2", ROW_5_2) ROWS("7_2", ROW_7_2));
+}
+
+extern const uint8_t planar_m7_rounded[], planar_m7_floored[];
+
+const void *planar_m7_end(int32_t zero_point) {
+    const uint8_t *end = zero_point == -128 ? planar_m7_floored : planar_m7_rounded;
+    return (const void *)((uintptr_t)end | 1);
 }
 
 extern const uint8_t planar_m7_3_1[], planar_m7_5_1[], planar_m7_7_1[], planar_m7_3_2[],

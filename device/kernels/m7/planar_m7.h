@@ -15,20 +15,21 @@
 
 // planar_m7.c reads the fields in this order.
 typedef struct {
-    int32_t bias[2]; // doubled, twice the same
+    int32_t bias[4];   // doubled, four times the same
+    const void *entry; // from planar_m7_entry
+    const void *end;   // from planar_m7_end
     m7_factor_t factor;
     uint32_t out_stride; // of a pixel, bytes
     int8_t *out;
-    const uint32_t *weights;
     uint32_t back;          // rows of the kernel in bytes, less the advance of four outputs
     const uint8_t *row_end; // of the plane, where the first output row's last tile ends
-    uint32_t row_advance;   // bytes from there to the start of the next row
-    uint32_t row_end_step;  // bytes from one row's end to the next one's
-    uint32_t last;          // outputs of a row's last tile, 1 to 4
-    uint32_t rows;          // output rows
-    const void *entry;      // from planar_m7_entry
-    uint32_t row_stride;    // of the plane, bytes
-    const uint8_t *plane;   // first input of the first output
+    const uint32_t *weights;
+    uint32_t row_advance;  // bytes from there to the start of the next row
+    uint32_t row_end_step; // bytes from one row's end to the next one's
+    uint32_t last;         // outputs of a row's last tile, 1 to 4
+    uint32_t rows;         // output rows
+    uint32_t row_stride;   // of the plane, bytes
+    const uint8_t *plane;  // first input of the first output
 } planar_m7_t;
 
 typedef struct {
@@ -36,6 +37,9 @@ typedef struct {
     const uint8_t *loop;   // code of the unrolled rows
     uint32_t row_code;     // bytes of code of one row
 } planar_m7_kernel_t;
+
+/* planar_m7_end: what becomes of four sums, for an output of that zero point. */
+const void *planar_m7_end(int32_t zero_point);
 
 /* planar_m7: all output rows of one channel. */
 void planar_m7(const planar_m7_t *planar);

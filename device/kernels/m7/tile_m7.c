@@ -4,8 +4,8 @@
 
 #if MOTEYE_M7
 
-_Static_assert(offsetof(tile_m7_t, pixels) == 32 && offsetof(tile_m7_t, factor) == 36 &&
-                   offsetof(tile_m7_t, stride) == 60,
+_Static_assert(offsetof(tile_m7_t, weights) == 16 && offsetof(tile_m7_t, factor) == 24 &&
+                   offsetof(tile_m7_t, weights_end) == 56 && offsetof(tile_m7_t, pixels) == 64,
     "layout that the assembly below reads");
 
 #define STEP_BYTES 40 // of code
@@ -23,21 +23,24 @@ _Static_assert(offsetof(tile_m7_t, pixels) == 32 && offsetof(tile_m7_t, factor) 
     "smlad r2, r7, r9, r2\n"                                                                       \
     "smlad r3, r7, r11, r3\n"
 
-// What does not fit the core's registers waits in those of the FPU: s0 and s1 are the ends of the
-// weights and pixels, s2 the weights, s3 the entry, s4 and s5 the biases, s6 the output.
+// A copy of the fields before `pixels` stands on the stack, from where a tile takes what it starts
+// and ends with.
 #define SUMS(name)                                                                                 \
     ".syntax unified\n"                                                                            \
     "push {r4-r11, lr}\n"                                                                          \
-    "ldr r12, [r0, #32]\n"                                                                         \
-    "vldmia r0, {s0-s7}\n"                                                                         \
+    "sub sp, #64\n"                                                                                \
+    "mov r1, sp\n"                                                                                 \
+    "ldmia r0!, {r4-r11}\n"                                                                        \
+    "stmia r1!, {r4-r11}\n"                                                                        \
+    "ldmia r0!, {r4-r11}\n"                                                                        \
+    "stmia r1!, {r4-r11}\n"                                                                        \
+    "ldr r12, [r0]\n"                                                                              \
     "1:\n"                                                                                         \
-    "vmov r0, r1, s4, s5\n"                                                                        \
-    "vmov r2, r3, s4, s5\n"                                                                        \
-    "vmov lr, r4, s2, s3\n"                                                                        \
-    "bx r4\n"                                                                                      \
+    "ldmia sp, {r0-r3, lr}\n"                                                                      \
+    "ldr pc, [sp, #20]\n"                                                                          \
     ".balign 4\n"                                                                                  \
     ".global " name "_loop\n"                                                                      \
-    ".thumb_func\n" name "_loop:\n2:\n" STEP STEP STEP STEP "vmov r4, s0\n"                        \
+    ".thumb_func\n" name "_loop:\n2:\n" STEP STEP STEP STEP "ldr r4, [sp, #56]\n"                  \
     "cmp lr, r4\n"                                                                                 \
     "bne 2b\n"
 
@@ -48,45 +51,58 @@ _Static_assert(offsetof(tile_m7_t, pixels) == 32 && offsetof(tile_m7_t, factor) 
     "asr " t ", " shift "\n"                                                                       \
     "ssat " acc ", #8, " t "\n"
 
+// The same where the zero point is -128: negative sums become that however they are rounded.
+#define FINISH_FLOOR(acc, t, multiplier, offset, shift)                                            \
+    "smmlar " t ", " acc ", " multiplier ", " offset "\n"                                          \
+    "asr " t ", " shift "\n"                                                                       \
+    "ssat " acc ", #8, " t "\n"
+
 #define NEXT_PAIR                                                                                  \
-    "vmov s6, r10\n"                                                                               \
-    "vmov r4, s1\n"                                                                                \
+    "str r10, [sp, #48]\n"                                                                         \
+    "ldr r4, [sp, #60]\n"                                                                          \
     "cmp r12, r4\n"                                                                                \
     "bne 1b\n"                                                                                     \
+    "add sp, #64\n"                                                                                \
     "pop {r4-r11, pc}\n"
 
-__attribute__((naked)) void tile_m7(const tile_m7_t *tile __attribute__((unused))) {
-    __asm__ volatile(
-        SUMS("tile_m7") "vmov r10, r11, s6, s7\n"
-                        "ldmia r11, {r4-r9}\n"
-                        "ldr r11, [r11, #24]\n" FINISH("r0", "lr", "r4", "r5", "r6") FINISH(
-                            "r1", "lr", "r7", "r8", "r9") FINISH("r2", "lr", "r4", "r5", "r6")
-                            FINISH("r3", "lr", "r7", "r8", "r9") "strb r0, [r10]\n"
-                                                                 "strb r1, [r10, #1]\n"
-                                                                 "strb r2, [r10, r11]\n"
-                                                                 "add r10, r11\n"
-                                                                 "strb r3, [r10, #1]\n"
-                                                                 "add r10, r11\n" NEXT_PAIR);
+#define TILE(name, END)                                                                            \
+    __attribute__((naked)) static void name(const tile_m7_t *tile __attribute__((unused))) {       \
+        __asm__ volatile(                                                                          \
+            SUMS(#name) "add lr, sp, #24\n"                                                        \
+                        "ldmia lr, {r4-r11}\n" END("r0", "lr", "r4", "r5", "r6")                   \
+                            END("r1", "lr", "r7", "r8", "r9") END("r2", "lr", "r4", "r5", "r6")    \
+                                END("r3", "lr", "r7", "r8", "r9") "strb r0, [r10]\n"               \
+                                                                  "strb r1, [r10, #1]\n"           \
+                                                                  "strb r2, [r10, r11]\n"          \
+                                                                  "add r10, r11\n"                 \
+                                                                  "strb r3, [r10, #1]\n"           \
+                                                                  "add r10, r11\n" NEXT_PAIR);     \
+    }                                                                                              \
+    extern const uint8_t name##_loop[]
+
+TILE(tile_m7_rounded, FINISH);
+TILE(tile_m7_floored, FINISH_FLOOR);
+
+__attribute__((naked)) static void tile_m7_summed(const tile_m7_t *tile __attribute__((unused))) {
+    __asm__ volatile(SUMS("tile_m7_summed") "ldr r10, [sp, #48]\n"
+                                            "stmia r10!, {r0-r3}\n" NEXT_PAIR);
 }
 
-__attribute__((naked)) void tile_m7_raw(const tile_m7_t *tile __attribute__((unused))) {
-    __asm__ volatile(SUMS("tile_m7_raw") "vmov r10, s6\n"
-                                         "stmia r10!, {r0-r3}\n" NEXT_PAIR);
+extern const uint8_t tile_m7_summed_loop[];
+
+static const tile_m7_end_t ends[] = {
+    [TILE_M7_ROUNDED] = {tile_m7_rounded, tile_m7_rounded_loop},
+    [TILE_M7_FLOORED] = {tile_m7_floored, tile_m7_floored_loop},
+    [TILE_M7_RAW] = {tile_m7_summed, tile_m7_summed_loop},
+};
+
+tile_m7_end_t tile_m7_end(tile_m7_way_t way) {
+    return ends[way];
 }
 
-extern const uint8_t tile_m7_loop[], tile_m7_raw_loop[];
-
-static const uint32_t *entry(const uint8_t *loop, uint32_t steps) {
+const uint32_t *tile_m7_entry(tile_m7_end_t end, uint32_t steps) {
     uint32_t skipped = (0u - steps) % 4;
-    return (const uint32_t *)(const void *)(((uintptr_t)loop + skipped * STEP_BYTES) | 1);
-}
-
-const uint32_t *tile_m7_entry(uint32_t steps) {
-    return entry(tile_m7_loop, steps);
-}
-
-const uint32_t *tile_m7_raw_entry(uint32_t steps) {
-    return entry(tile_m7_raw_loop, steps);
+    return (const uint32_t *)(const void *)(((uintptr_t)end.loop + skipped * STEP_BYTES) | 1);
 }
 
 static void widen_weights(const void *row0, const void *row1, uint32_t steps, uint32_t *out) {

@@ -14,27 +14,31 @@
 
 #define TILE_STEP_WORDS 4
 
-// The first nine fields are read by tile_m7.c in this order.
+// tile_m7.c reads the fields in this order.
 typedef struct {
-    const uint32_t *weights_end, *pixels_end;
-    const uint32_t *weights, *entry; // entry: from tile_m7_entry
-    int32_t bias[2];                 // doubled
-    void *out;                       // int8 of the first channel; int32[4] a pair of pixels if raw
-    const void *factors;             // &factor
-    const uint32_t *pixels;
+    int32_t bias[4]; // doubled, those of the two channels twice
+    const uint32_t *weights;
+    const uint32_t *entry; // from tile_m7_entry
     m7_factor_t factor[2];
+    void *out;       // int8 of the first channel; int32[4] a pair of pixels if raw
     uint32_t stride; // of an output pixel, bytes
+    const uint32_t *weights_end, *pixels_end, *pixels;
 } tile_m7_t;
 
-/* tile_m7_entry: where the loop over `steps` >= 1 steps begins (it is unrolled). */
-const uint32_t *tile_m7_entry(uint32_t steps);
-const uint32_t *tile_m7_raw_entry(uint32_t steps);
+/* What becomes of the sums of two channels of every pixel: requantised and stored; the same for an
+ * output whose zero point is -128; the doubled sums (pixel 0 channel 0, pixel 0 channel 1, pixel 1
+ * ...) to `out`. */
+typedef enum { TILE_M7_ROUNDED, TILE_M7_FLOORED, TILE_M7_RAW } tile_m7_way_t;
 
-/* tile_m7: two channels of every pixel, requantised and stored. */
-void tile_m7(const tile_m7_t *tile);
+typedef struct {
+    void (*run)(const tile_m7_t *tile);
+    const uint8_t *loop; // code of the unrolled steps
+} tile_m7_end_t;
 
-/* tile_m7_raw: the doubled sums (pixel 0 channel 0, pixel 0 channel 1, pixel 1 ...) to `out`. */
-void tile_m7_raw(const tile_m7_t *tile);
+tile_m7_end_t tile_m7_end(tile_m7_way_t way);
+
+/* tile_m7_entry: where the loop over `steps` >= 1 steps begins. */
+const uint32_t *tile_m7_entry(tile_m7_end_t end, uint32_t steps);
 
 /* tile_m7_weights: two rows of `terms` weights, widened. */
 void tile_m7_weights(const int8_t *row0, const int8_t *row1, uint32_t terms, uint32_t *out);
