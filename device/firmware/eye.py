@@ -6,7 +6,7 @@ import vision
 from clock import ticks_diff, ticks_ms
 from log import log
 from moteye_protocol.wire import MAX_BOXES
-from reading import read_file
+from reading import read_pack
 
 _EMBEDDING_BYTES = 256
 _MAX_ROWS_TOLD = 16
@@ -14,19 +14,10 @@ _BOX_BYTES = 12
 _GREY = 128
 
 
-# The pack in the firmware's own image, in place; or a file.
-def _read(path):
-    if path is None:
-        import board
-
-        return board.pack()
-    return read_file(path)
-
-
 class Eye:
     # Raises OSError or ImportError where there is no pack, ValueError where it is not one.
     def __init__(self, pack_path, dim):
-        self._pack = _read(pack_path)
+        self._pack = read_pack(pack_path, "pack")
         self.hash = hashlib.sha256(self._pack).digest()[:8]
         self.encoder = vision.Encoder(self._pack)
         if self.encoder.dim != _EMBEDDING_BYTES:

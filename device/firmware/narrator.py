@@ -6,7 +6,7 @@ import vision
 from clock import ticks_diff, ticks_ms
 from log import log
 from moteye_protocol.wire import MAX_CAPTION_BYTES
-from reading import read_file
+from reading import read_pack
 
 
 class Narrator:
@@ -15,7 +15,7 @@ class Narrator:
     # Raises OSError or ImportError where there is no pack, ValueError where it is not one for
     # this encoder.
     def __init__(self, pack_path, eye, beams, on_change, every_ms):
-        self._pack = _pack(pack_path)
+        self._pack = read_pack(pack_path, "captions")
         self.hash = hashlib.sha256(self._pack).digest()[:8]
         self._captioner = vision.Captioner(self._pack, eye.encoder, eye.hash, beams)
         self._on_change = on_change
@@ -83,14 +83,6 @@ class Narrator:
             "model": self.hash,
             "why": why,
         }
-
-
-def _pack(path):
-    if path is None:
-        import board
-
-        return board.captions()
-    return read_file(path)
 
 
 # The narrator, or None with a line in the log that says what is wrong; a device without captions
