@@ -341,15 +341,15 @@ def test_pack_in_a_romfs_is_used_where_it_lies(run, pack: bytes) -> None:
         f"""
 import gc, vfs
 sys.path += [{str(ROOT / "device" / "firmware")!r}, {str(ROOT / "protocol")!r}]
-from eye import _read
+from reading import read_file
 vfs.mount(vfs.VfsRom(load("rom")), "/rom")
 gc.collect()
 before = gc.mem_alloc()
-held = _read("/rom/encoder.mpk")
+held = read_file("/rom/encoder.mpk")
 gc.collect()
 kept = gc.mem_alloc() - before
 vision.Encoder(held)
-copied = _read(DATA + "/pack")
+copied = read_file(DATA + "/pack")
 print(json.dumps([kept < 1000, type(held).__name__, type(copied).__name__, held == copied]))
 """,
         rom=image,
