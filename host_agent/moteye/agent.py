@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from moteye.config import Settings
 from moteye.core.engine import Engine
 from moteye.core.language import Policy
 from moteye.core.marks import Mark
+from moteye.core.ownership import Ownership
 from moteye.errors import DeviceRefused, DeviceTimeout, LinkError, StoreError
 from moteye.fleet import Fleet
 from moteye.fleet_commands import AGENT_ID, COMMAND_TOPIC
@@ -37,13 +39,21 @@ from moteye.ledger import Ledger
 from moteye.link.broker import embedded_broker
 from moteye.link.connection import Connection
 from moteye.link.devices import Devices
+from moteye.other_agents import OtherAgents
 from moteye.reception import Reception
 from moteye.service import AgentService
 from moteye.store import default_url, state_folder
 from moteye.supervision import Supervisor
 from moteye.switches import PolicySwitches
 from moteye.text.space import Space
-from moteye.topics import ACK_TOPIC, AGENT_TOPIC, FEEDBACK_TOPIC, STATUS_TOPIC, Subscribers
+from moteye.topics import (
+    ACK_TOPIC,
+    AGENT_TOPIC,
+    FEEDBACK_TOPIC,
+    SET_TOPIC,
+    STATUS_TOPIC,
+    Subscribers,
+)
 
 log = structlog.get_logger("moteye.agent")
 
@@ -71,8 +81,11 @@ class Agent:
         self._subscribers = subscribers
         keys = load_keys(settings.keys)
         key_of = keys.signing_key if keys else None
-        switches = PolicySwitches(state_folder() / "policies-off.json")
-        self.devices = Devices(self._publish, key_of, resync=True)
+        switches = PolicySwitches(_state_file(settings, "policies-off.json"))
+        self._others = OtherAgents(settings.client_id, self._ownership, self.counters)
+        self.devices = Devices(
+            self._publish, key_of, resync=lambda name: self._ownership().owns(name)
+        )
         self._links = self._make_links()
         self._runner = ActionRunner(
             self.connection.publish,
@@ -107,6 +120,7 @@ class Agent:
             self,
             subscribers,
             home=self._home,
+            others=self._others,
             commands_key=key_of(AGENT_ID) if key_of else None,
             counters=self.counters,
         )
@@ -122,6 +136,9 @@ class Agent:
         """Which sets devices should use, once the space is loaded."""
         return self.in_force.fleet
 
+    def _ownership(self) -> Ownership:
+        return self.fleet.ownership if self.fleet is not None else Ownership()
+
     def _make_connection(self) -> Connection:
         settings = self.settings
         of_devices = [
@@ -129,12 +146,12 @@ class Agent:
             for name, (_, sender, qos, _) in wire.TOPICS.items()
             if sender == "device"
         ]
-        of_people = [(ACK_TOPIC, 1), (FEEDBACK_TOPIC, 1), (COMMAND_TOPIC, 1)]
+        of_others = [(ACK_TOPIC, 1), (FEEDBACK_TOPIC, 1), (COMMAND_TOPIC, 1), (SET_TOPIC, 1)]
         home = Bridge.subscriptions(self._topics) if settings.home_assistant else []
         return Connection(
             settings.broker_url,
             client_id=settings.client_id,
-            subscriptions=[*of_devices, *of_people, *home],
+            subscriptions=[*of_devices, *of_others, *home],
             # It is made before what receives.
             on_message_to_ack=lambda *message: self.reception.receive(*message),
             on_connect=self._connected,
@@ -152,6 +169,7 @@ class Agent:
             self.devices,
             self.judge,
             switches,
+            self._others,
             fleet=lambda: self.fleet,
             load=self.in_force.reload,
             present=self.engine.present,
@@ -160,7 +178,7 @@ class Agent:
         )
 
     def _make_home(self) -> Bridge:
-        ledger_file = state_folder() / "home-assistant.json"
+        ledger_file = _state_file(self.settings, "home-assistant.json")
         return Bridge(self._house, self.connection.publish, self._topics, ledger_file)
 
     async def run(self) -> None:
@@ -247,6 +265,11 @@ class Agent:
             self._home.connected()
         await self.in_force.announce()
 
+    async def say_online(self) -> None:
+        """Another agent's goodbye has taken the place of our word that we are there."""
+        with contextlib.suppress(LinkError):
+            await self.connection.say_online()
+
     async def _publish(self, topic: str, payload: bytes) -> None:
         await self.connection.publish(topic, payload, qos=1)
 
@@ -309,3 +332,10 @@ class Agent:
         if device.birth is not None and not device.birth.frames:
             raise DeviceRefused(device_id, "frame.get", "forbidden")
         return await self.devices.picture(device, frame)
+
+
+def _state_file(settings: Settings, name: str) -> Path:
+    """A file of this agent alone, where several run on one machine under ids of their own."""
+    default = Settings.model_fields["client_id"].default
+    mine = "" if settings.client_id == default else f"{settings.client_id}-"
+    return state_folder() / f"{mine}{name}"

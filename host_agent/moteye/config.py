@@ -61,6 +61,13 @@ class Settings(BaseSettings):
         DEFAULT_MODEL
     )
     dim: Annotated[int, Field(description="dimension that decisions use")] = 64
+    devices: Annotated[
+        list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_*?-]{1,64}$")]],
+        Field(
+            description="ids of the devices that get this agent's prototype sets, with * and ?; "
+            "none: those that its policies watch"
+        ),
+    ] = []
     max_age_s: Annotated[
         float, Field(gt=0, description="frames that arrive later than this alert nobody")
     ] = 60.0

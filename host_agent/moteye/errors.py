@@ -53,6 +53,10 @@ class FleetError(MoteyeError):
     """A rollout that cannot begin or go on; the text says why, and what there is."""
 
 
+class AgentSilent(FleetError):
+    """An agent that did not answer a command in time; it may have done it."""
+
+
 class DeviceTimeout(MoteyeError):
     """No answer from a device; the text names the device, the operation and the time waited."""
 

@@ -19,6 +19,7 @@ from moteye_protocol.prototype_set import PrototypeSet
 from moteye_protocol.set_file import PrototypeSetError
 
 from moteye.core.offer import Form, Offer
+from moteye.core.ownership import Ownership
 from moteye.core.prototypes import BuiltSet
 from moteye.core.rollout import Plan, Rollout, Seen
 from moteye.errors import FleetError
@@ -35,7 +36,8 @@ class Fleet:
     """Feed it what devices say (`heard`); `await run()` until cancelled.
 
     `plan` is how a change of policies reaches the devices: all at once where it has one group. With
-    `asks` a device gets no set before somebody says `install`.
+    `asks` a device gets no set before somebody says `install`. Devices that are not its own (`own`)
+    are left as they are.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Fleet:
     ) -> None:
         self.archive = archive
         self.rollout: Rollout | None = None
+        self.ownership = Ownership()
         self._plan = plan or Plan()
         self._devices = devices
         self._encoder_hash = encoder_hash
@@ -64,6 +67,13 @@ class Fleet:
         )
 
     # --- what is wanted
+
+    def own(self, ownership: Ownership) -> None:
+        """The devices to bring sets to, from now on."""
+        if ownership != self.ownership:
+            log.info("sets go to", devices=list(ownership.patterns))
+        self.ownership = ownership
+        self._devices.changed.set()
 
     def reuse(self, built: BuiltSet) -> BuiltSet:
         """`built`, or the current set where it has the same classes: then nothing need travel."""
@@ -150,6 +160,10 @@ class Fleet:
         """Whether a device uses the current set, in whatever form."""
         return self._keeper.has(device)
 
+    def is_bringing(self, device: str) -> bool:
+        """Whether a set is on its way to a device; what it says may be left from another time."""
+        return self._keeper.is_bringing(device)
+
     def resume(self) -> dict[str, Any]:
         """Go on with a rollout that is paused or stopped. Raises FleetError."""
         if self.rollout is None or not self.rollout.resume():
@@ -190,6 +204,7 @@ class Fleet:
                     "state": state.state if state else "",
                     "code": member.code if member and member.code else state.code if state else "",
                     "current": self._keeper.has(device),
+                    "left": "" if self.ownership.owns(device.id) else self.ownership.reason,
                     "wave": member.wave + 1 if member else None,
                     "outcome": member.outcome if member else None,
                 }
@@ -246,6 +261,7 @@ class Fleet:
         if rollout is None or rollout.state != "running":
             return
         before = rollout.to_json()
+        rollout.leave_out([name for name in rollout.members if not self.ownership.owns(name)])
         for name, member in rollout.members.items():
             device = self._devices.all.get(name)
             if device is None or member.outcome != "waiting" or not rollout.released(name):
@@ -261,6 +277,8 @@ class Fleet:
             self._save()
 
     def _may(self, device: str) -> bool:
+        if not self.ownership.owns(device):
+            return False
         current = self.archive.current
         if self._asks and (current is None or self._asked.get(device) != current.hash):
             return False
@@ -333,7 +351,7 @@ class Fleet:
     def _is_ours(self, name: str) -> bool:
         device = self._devices.all[name]
         ours = device.birth is not None and device.birth.encoder == self._encoder_hash
-        return device.online and ours
+        return device.online and ours and self.ownership.owns(name)
 
     def _save(self) -> None:
         self.archive.rollout = self.rollout

@@ -15,6 +15,7 @@ from moteye.fleet import Fleet
 from moteye.home.payloads import AgentView, CameraView
 from moteye.judge import Judge
 from moteye.link.devices import Device, Devices
+from moteye.other_agents import OtherAgents
 from moteye.switches import PolicySwitches
 
 log = structlog.get_logger("moteye.house")
@@ -29,6 +30,7 @@ class AgentHouse:
         devices: Devices,
         judge: Judge,
         switches: PolicySwitches,
+        others: OtherAgents,
         *,
         fleet: Callable[[], Fleet | None],
         load: Callable[[list[Policy]], Awaitable[None]],
@@ -40,6 +42,7 @@ class AgentHouse:
         self._devices = devices
         self._judge = judge
         self._switches = switches
+        self._others = others
         self._fleet = fleet
         self._load = load
         self._present = present
@@ -47,18 +50,28 @@ class AgentHouse:
         self._feedback = feedback
 
     def cameras(self) -> list[CameraView]:
-        """Every device that has said who it is."""
-        return [self._camera(d) for d in list(self._devices.all.values()) if d.birth is not None]
+        """Every device of this agent that has said who it is."""
+        return [self._camera(device) for device in self._own_devices() if device.birth is not None]
+
+    def is_elsewhere(self, camera: str) -> bool:
+        """Whether another agent shows this camera: then nothing said of it is ours to clear."""
+        return self._others.own(camera)
+
+    def _own_devices(self) -> list[Device]:
+        fleet = self._fleet()
+        found = list(self._devices.all.values())
+        return [d for d in found if fleet is None or fleet.ownership.owns(d.id)]
 
     def _camera(self, device: Device) -> CameraView:
         compiled = self._judge.compiled
         state = device.set_state
         birth = device.birth
         assert birth is not None
-        swapping = device.online and state is not None and state.state in _UNDER_WAY
         there = self._present(device.id)
         in_force = compiled.policies if compiled else ()
         fleet = self._fleet()
+        swapping = device.online and state is not None and state.state in _UNDER_WAY
+        swapping = swapping and fleet is not None and fleet.is_bringing(device.id)
         current = fleet.archive.current if fleet is not None else None
         latest = current.version if current is not None else None
         if fleet is not None and current is not None and fleet.has(device):
@@ -88,7 +101,7 @@ class AgentHouse:
         return AgentView(
             id=self._settings.client_id,
             version=__version__,
-            cameras_online=sum(device.online for device in self._devices.all.values()),
+            cameras_online=sum(device.online for device in self._own_devices()),
             actions_waiting=self._waiting(),
             policies=self._switches.states(),
         )
@@ -96,7 +109,7 @@ class AgentHouse:
     def install(self, camera: str) -> bool:
         """Bring the wanted set onto a camera, also where sets wait for a person's word."""
         fleet = self._fleet()
-        if fleet is None or camera not in self._devices.all:
+        if fleet is None or camera not in self._devices.all or not fleet.ownership.owns(camera):
             return False
         fleet.install(camera)
         return True

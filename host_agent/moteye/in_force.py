@@ -15,6 +15,7 @@ from moteye.core.compile import CompiledSet
 from moteye.core.engine import Engine
 from moteye.core.language import Policy
 from moteye.core.lints import without_positions
+from moteye.core.ownership import ownership
 from moteye.errors import MoteyeError, PolicyErrors
 from moteye.fleet import Fleet
 from moteye.judge import Judge
@@ -82,9 +83,11 @@ class InForce:
         space, fleet = self.space, self.fleet
         assert space is not None
         assert fleet is not None
+        own = ownership(self._settings.devices, found)
         found = self._switches.keep(found)
         if not found:
             log.warning("no policies", path=str(self._settings.policies))
+            fleet.own(own)
             await self._replace(None)
             return
         compiled = await asyncio.to_thread(
@@ -99,6 +102,7 @@ class InForce:
         compiled = replace(compiled, built=fleet.reuse(compiled.built))
         if self._judge.learns:
             await asyncio.to_thread(self._judge.cameras.prepare, compiled)
+        fleet.own(own)
         await self._replace(compiled)
         data = compiled.built.data
         log.info(
@@ -126,11 +130,13 @@ class InForce:
         await self._connection.subscribe(self._engine.topics)
 
     async def announce(self) -> None:
-        """Tell subscribers which phrase each row of the prototype set stands for (retained)."""
-        if self._judge.compiled is None:
+        """Tell subscribers what the rows of the prototype set mean, and whose it is (retained)."""
+        if self._judge.compiled is None or self.fleet is None:
             return
         built = self._judge.compiled.built
         names = {
+            "client": self._settings.client_id,
+            "devices": list(self.fleet.ownership.patterns),
             "set": set_hash(built.data).hex(),
             "version": version(built.prototypes.number, built.data),
             "names": list(built.prototypes.names),

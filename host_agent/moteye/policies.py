@@ -8,6 +8,7 @@ from pathlib import Path
 from watchfiles import awatch
 
 from moteye.core.language import Policy, See, Written, check_together, parse_file
+from moteye.core.ownership import Ownership, ownership
 from moteye.errors import PolicyErrors, Problem
 
 SUFFIXES = (".yaml", ".yml")
@@ -20,6 +21,20 @@ def load(path: Path) -> list[Policy]:
     Raises PolicyErrors with the problems of all files, and when two policies share a name.
     """
     return [one.policy for one in load_written(path)]
+
+
+def own_devices(path: Path, named: list[str], *, lenient: bool = False) -> Ownership:
+    """The devices of an agent with these policies; all where there are none.
+
+    Raises PolicyErrors, or with `lenient` takes broken policies for none.
+    """
+    try:
+        found = load(path) if path.exists() else []
+    except PolicyErrors:
+        if not lenient:
+            raise
+        found = []
+    return ownership(named, found)
 
 
 def load_written(path: Path) -> list[Written]:

@@ -26,7 +26,8 @@ from moteye.judge import Item, Judge
 from moteye.ledger import Ledger
 from moteye.link.connection import Ack
 from moteye.link.devices import Device, Devices
-from moteye.topics import ACK_TOPIC, FEEDBACK_TOPIC, STATUS_TOPIC, Subscribers
+from moteye.other_agents import OtherAgents
+from moteye.topics import ACK_TOPIC, FEEDBACK_TOPIC, SET_TOPIC, STATUS_TOPIC, Subscribers
 
 log = structlog.get_logger("moteye.agent")
 FACT_CHARS = 4096  # the longest message that `while: {mqtt: …}` looks at
@@ -40,6 +41,9 @@ class People(Protocol):
 
     async def feedback(self, request: dict[str, str]) -> Mark:
         """Take what somebody says of an alert. Raises FeedbackError, StoreError."""
+
+    async def say_online(self) -> None:
+        """Say again that this agent is there."""
 
 
 class Reception:
@@ -57,6 +61,7 @@ class Reception:
         subscribers: Subscribers,
         *,
         home: Bridge | None,
+        others: OtherAgents,
         commands_key: bytes | None,
         counters: Counter[str],
     ) -> None:
@@ -69,14 +74,22 @@ class Reception:
         self._people = people
         self._subscribers = subscribers
         self._home = home
-        self._commands = AgentCommands(self._ask_fleet, commands_key)
+        folder = settings.sets_folder
+        self._commands = AgentCommands(
+            self._ask_fleet,
+            commands_key,
+            client_id=settings.client_id,
+            kept=folder / "answers.json" if folder is not None else None,
+        )
         self._counters = counters
+        self._others = others
         self._was_late = False
         self._agreement = Agreement(counters, self._form)
         self._to_agent = {
             ACK_TOPIC: self._acknowledge,
             FEEDBACK_TOPIC: self.heard_of,
             COMMAND_TOPIC: self._obey,
+            SET_TOPIC: self._heard_set,
         }
 
     @property
@@ -123,8 +136,8 @@ class Reception:
         if topic in self._to_agent:
             await self._to_agent[topic](payload, retain)
             return True
-        if topic == STATUS_TOPIC:
-            self._look_for_others(payload)
+        if topic == STATUS_TOPIC and self._others.heard_status(payload) and not retain:
+            await self._people.say_online()
         if self._home is None or not self._home.takes(topic):
             return False
         await self._home.receive(topic, payload, retain)
@@ -137,18 +150,9 @@ class Reception:
             log.warning("the clock was set", by_s=(ahead_ms - self._engine.ahead_ms) / 1000)
             self._ledger.wall_was_set(ahead_ms, now_ms)
 
-    def _look_for_others(self, payload: bytes) -> None:
-        """Two agents would both act on every alert (T15): say so, once for each that comes."""
-        with contextlib.suppress(ValueError, AttributeError):
-            said = json.loads(payload)
-            other = said.get("client")
-            if said.get("state") == "online" and other not in (None, self._settings.client_id):
-                self._counters["other_agents"] += 1
-                log.error(
-                    "another agent is online: both act on every alert",
-                    client_id=other,
-                    hint="stop one, or divide the devices between them with `cameras:`",
-                )
+    async def _heard_set(self, payload: bytes, retain: bool) -> None:
+        """Which devices an agent brings its sets to."""
+        self._others.heard_set(payload)
 
     def _forget(self, device_id: str) -> None:
         """Somebody cleared a device's retained birth: it is not one of the house any more."""

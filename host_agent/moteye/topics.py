@@ -10,6 +10,7 @@ log = structlog.get_logger("moteye.agent")
 AGENT_TOPIC = f"{wire.TOPIC_ROOT}/_agent"
 STATUS_TOPIC = f"{AGENT_TOPIC}/status"
 ACK_TOPIC = f"{AGENT_TOPIC}/ack"
+SET_TOPIC = f"{AGENT_TOPIC}/set"
 FEEDBACK_TOPIC = f"{AGENT_TOPIC}/feedback"
 
 

@@ -9,6 +9,8 @@ from moteye.core.scoring import Scorer
 from moteye_protocol.codebook_set import read_set
 from moteye_protocol.prototype_set import PrototypeSetError
 
+from support.flash_simulator import SECTOR_BYTES
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "device" / "firmware"))
 
@@ -62,7 +64,6 @@ from mqtt_outbox import ACKED, SENT  # noqa: E402
 # a full collection of CPython at each trial would take most of the time of the proof
 swap.gc = types.SimpleNamespace(collect=lambda: None)
 
-SECTOR = 2048  # two chunks
 MAX_BYTES = 8192
 TRIAL_MS = 5000
 
@@ -136,4 +137,4 @@ class Factory:
 
 
 def flash_size():
-    return slots.flash_bytes(MAX_BYTES, SECTOR)
+    return slots.flash_bytes(MAX_BYTES, SECTOR_BYTES)

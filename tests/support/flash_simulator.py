@@ -5,6 +5,7 @@ import random
 from support.failing import Failing
 
 WORD = 4
+SECTOR_BYTES = 2048  # two chunks
 
 
 class PowerCut(BaseException):
@@ -19,7 +20,7 @@ class SimulatedFlash(Failing):
     `torn`. With `broken` the power stays, and the step ends in an OSError with nothing done.
     """
 
-    def __init__(self, size: int, sector_bytes: int = 1024, *, seed: int = 0) -> None:
+    def __init__(self, size: int, sector_bytes: int = SECTOR_BYTES, *, seed: int = 0) -> None:
         super().__init__()
         self.size = size
         self.sector_bytes = sector_bytes
@@ -28,6 +29,11 @@ class SimulatedFlash(Failing):
         self.broken = False
         self.torn: random.Random | None = None
         self.tears: list[tuple[int, int]] = []  # (offset, size) of what was torn
+
+    def lose_power_after(self, steps: int, torn: int | None = None) -> None:
+        """Cut the power so many steps from now; in the middle of one with the seed `torn`."""
+        self.fail_at = self.steps + steps
+        self.torn = None if torn is None else random.Random(torn)
 
     def erase(self, offset: int) -> None:
         assert offset % self.sector_bytes == 0, "no sector begins there"

@@ -56,11 +56,12 @@ class LinkedDevice:
         self._link, self._encoder, self._keys = link, encoder, keys
         self.flash = SimulatedFlash(firmware_host.flash_size())
         self.session = 0
+        self.cut_in = []  # the swap's state before each power cut
         self.start()
 
     def start(self):
         """Begin anew with what the flash holds."""
-        self.flash.cut_at = None
+        self.flash.fail_at = None
         self.session += 1
         self.messages = messages.Messages(DEVICE, self.session)
         self.messages.uptime = SimpleNamespace(ms=lambda: int(self._link.loop.now_s * 1000))
@@ -86,9 +87,11 @@ class LinkedDevice:
 
     def powered(self, work, *arguments):
         """Do something; where the power goes in the middle of it, begin anew."""
+        before = self.swap.fields()["state"]
         try:
             work(*arguments)
         except PowerCut:
+            self.cut_in.append(before)
             self.start()
 
     def hear(self, packet):
@@ -157,7 +160,7 @@ class SwapLink:
         self.end_agent()
         key_of = (lambda device: device_key(FLEET_KEY, device)) if self._keyed else None
         clock = EventClock(self._clock, self._clock)
-        self.devices = Devices(self._publish, key_of, clock=clock, resync=True)
+        self.devices = Devices(self._publish, key_of, clock=clock, resync=lambda device: True)
         self.keeper = SetKeeper(self.devices, self._publish, self._encoder)
         for packet in self.retained.values():
             self._agent_hears(packet, retain=True)

@@ -21,7 +21,7 @@ from moteye import policies as policy_files
 from moteye.cli.common import BrokerOption, ConfigOption, PoliciesOption, StoreOption, set_up_logs
 from moteye.config import Settings, load_settings
 from moteye.core.rollout import parse_share
-from moteye.errors import ConfigError, FleetError
+from moteye.errors import AgentSilent, ConfigError, FleetError
 from moteye.fleet import Fleet
 from moteye.fleet_commands import AGENT_ID, AgentLine, obey, plan_from
 from moteye.keys import load_keys
@@ -175,11 +175,15 @@ def _print_status(found: dict[str, Any]) -> None:
         outcome = row["outcome"] or ""
         colour = _OUTCOMES.get(outcome, "white")
         told = f"[{colour}]{outcome}[/] {row['code'] if outcome == 'failed' else ''}"
+        if row["left"]:
+            told = "left alone"
         mark = " ✓" if row["current"] else ""
         wave = str(row["wave"] or "")
         used = f"{row['version'] or '-'}{mark}"
         table.add_row(row["device"], row["presence"], used, row["state"], wave, told)
     console.print(table if found["devices"] else "no devices on this broker yet")
+    for reason in sorted({row["left"] for row in found["devices"] if row["left"]}):
+        console.print(f"left alone, with the set that it has: {reason}")
 
 
 def _run(settings: Settings, op: str, args: dict[str, Any]) -> dict[str, Any]:
@@ -191,7 +195,8 @@ def _run(settings: Settings, op: str, args: dict[str, Any]) -> dict[str, Any]:
 async def _ask_or_act(settings: Settings, op: str, args: dict[str, Any]) -> dict[str, Any]:
     keys = load_keys(settings.keys)
     key_of = keys.signing_key if keys else None
-    line = AgentLine(key_of(AGENT_ID) if key_of else None)
+    named = "client_id" in settings.model_fields_set
+    line = AgentLine(key_of(AGENT_ID) if key_of else None, settings.client_id if named else None)
 
     async def publish(topic: str, payload: bytes) -> None:
         await connection.publish(topic, payload)
@@ -225,10 +230,15 @@ async def _ask_or_act(settings: Settings, op: str, args: dict[str, Any]) -> dict
             await asyncio.wait_for(line.agent_online.wait(), SETTLE_S)
         if line.agent_online.is_set():
             return await line.ask(connection, op, args)
+        if line.other_online:
+            with contextlib.suppress(AgentSilent):
+                return await line.ask(connection, op, args, deadline_s=SETTLE_S)
         await asyncio.sleep(SETTLE_S)  # what is retained has come by then
         space = await asyncio.to_thread(load_space, settings.space)
         archive = SetArchive(settings.sets_folder)
         fleet = Fleet(devices, publish, space.encoder_hash, archive, settings.plan)
+        look = op in ("status", "history")
+        fleet.own(policy_files.own_devices(settings.policies, settings.devices, lenient=look))
         hear = fleet.heard
         return await _act(fleet, line, lambda: _offer_policies(settings, space, fleet), op, args)
     except TimeoutError as error:

@@ -159,6 +159,11 @@ class Rollout:
             self._next()
         return True
 
+    def leave_out(self, devices: Iterable[str]) -> None:
+        """These have nothing to do with it any more: they neither confirm nor fail."""
+        for device in devices:
+            self.members.pop(device, None)
+
     def stop(self, reason: str) -> bool:
         """No further device gets the set; False where it is over."""
         if self.state not in ("running", "paused"):

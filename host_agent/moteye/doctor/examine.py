@@ -39,7 +39,7 @@ async def examine(
             async for finding in broker.promises(url, client):
                 yield finding
         async with url.client(broker.client_id("fleet")) as client:
-            found = fleet.Fleet(client, keys, settings.space)
+            found = fleet.Fleet(client, keys, settings)
             async for finding in found.listen():
                 yield finding
         for device in configs:

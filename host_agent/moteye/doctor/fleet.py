@@ -11,10 +11,13 @@ import aiomqtt
 from moteye_protocol import models, wire
 
 from moteye.config import DEFAULT_FILE, Settings
+from moteye.core.ownership import Ownership
 from moteye.doctor.finding import Finding, fail, ok, warn
 from moteye.errors import ConfigError, MoteyeError
 from moteye.keys import FleetKeys, load_keys
 from moteye.link.devices import OWN_RESETS, Device, Devices
+from moteye.policies import own_devices
+from moteye.sets import SetArchive
 from moteye.text.space import load_space
 
 SETTLE_S = 1.5  # retained messages come at once
@@ -53,12 +56,12 @@ def keys_of(settings: Settings) -> FleetKeys | None:
 class Fleet:
     """The devices that the broker knows; `client` is connected with the agent's rights."""
 
-    def __init__(self, client: aiomqtt.Client, keys: FleetKeys | None, space: str) -> None:
+    def __init__(self, client: aiomqtt.Client, keys: FleetKeys | None, settings: Settings) -> None:
         self._client = client
-        self._space = space
+        self._settings = settings
         self._clocks: dict[str, int | None] = {}
         self._retained: list[str] = []
-        self._set: bytes | None = None
+        self._sets: dict[str, tuple[bytes, Ownership]] = {}  # by the agent that announced it
         self._agent = ""
         self.devices = Devices(self._publish, keys.signing_key if keys else None)
 
@@ -96,13 +99,17 @@ class Fleet:
         if not device.online or birth is None:
             yield warn(f"{name}: {device.presence.state}", "start it, or clear what it left behind")
             return
-        encoder = (await asyncio.to_thread(load_space, self._space)).encoder_hash
+        wanted, own = self._wanted()
+        if not own.owns(device.id):
+            yield ok(f"{name}: not one of this agent's devices; it keeps {self._kept_by(device)}")
+            return
+        encoder = (await asyncio.to_thread(load_space, self._settings.space)).encoder_hash
         if birth.encoder != encoder:
             yield fail(
                 f"{name}: its encoder is {birth.encoder.hex()}, this agent's is {encoder.hex()}",
                 "give it this version's model pack, or the agent the space of that one",
             )
-        elif self._set is not None and device.set_hash != self._set:
+        elif wanted is not None and device.set_hash != wanted:
             used = device.set_hash.hex() if device.set_hash else "none"
             todo = "wait for the swap, or look into the agent's log"
             yield warn(f"{name}: uses prototype set {used}, not the agent's", todo)
@@ -112,6 +119,26 @@ class Fleet:
             stage = f" when it stood still at stage {birth.stage}" if birth.stage else ""
             yield warn(f"{name}: was reset by {OWN_RESETS[birth.reset]}{stage}", "see its log")
         yield await self._clock(device)
+
+    def _wanted(self) -> tuple[bytes | None, Ownership]:
+        """This agent's set, None where that is not known, and its devices.
+
+        As it says itself or, where another agent spoke last, as its files do.
+        """
+        settings = self._settings
+        if settings.client_id in self._sets:
+            return self._sets[settings.client_id]
+        if "client_id" not in settings.model_fields_set and len(self._sets) == 1:
+            return next(iter(self._sets.values()))
+        current = SetArchive(settings.sets_folder).current
+        own = own_devices(settings.policies, settings.devices, lenient=True)
+        return bytes.fromhex(current.hash) if current is not None else None, own
+
+    def _kept_by(self, device: Device) -> str:
+        """The set of a device that is not this agent's, and whose it is."""
+        used = f"set {device.set_hash.hex()}" if device.set_hash else "no set"
+        owners = [name for name, (_, own) in self._sets.items() if own.owns(device.id)]
+        return f"{used}, of agent {owners[0]}" if owners else used
 
     async def _clock(self, device: Device) -> Finding:
         name = f"device {device.id}"
@@ -151,4 +178,5 @@ class Fleet:
             if topic.endswith("/status"):
                 self._agent = str(said["state"])
             elif topic.endswith("/set"):
-                self._set = bytes.fromhex(said["set"])
+                own = Ownership(tuple(str(pattern) for pattern in said["devices"]))
+                self._sets[str(said["client"])] = (bytes.fromhex(said["set"]), own)

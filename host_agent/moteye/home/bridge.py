@@ -29,6 +29,9 @@ class House(Protocol):
     def cameras(self) -> list[CameraView]:
         """Every camera that is known."""
 
+    def is_elsewhere(self, camera: str) -> bool:
+        """Whether another agent shows a camera."""
+
     def agent(self) -> AgentView:
         """The agent itself."""
 
@@ -155,6 +158,7 @@ class Bridge:
         Until the cameras' births have come only those are gone that somebody removed.
         """
         wanted = {config for config, _, _ in self._wanted()}
+        self._leave(set(self._ledger.devices) - wanted)
         if not settled:
             removed = {self._topics.config(f"moteye_{camera}") for camera in self._forgotten}
             wanted |= set(self._ledger.devices) - removed
@@ -167,6 +171,15 @@ class Bridge:
         if orphans:
             log.info("cleared for Home Assistant", topics=len(orphans))
             self._ledger.forget({topic for topic in orphans if topic in self._ledger.devices})
+
+    def _leave(self, configs: set[str]) -> None:
+        """What another agent publishes by now is not ours to clear."""
+        given = {c for c in configs if self._house.is_elsewhere(self._topics.camera(c))}
+        if given:
+            of_camera = {topic for topic, c in self._ledger.states.items() if c in given}
+            for topic in given | of_camera:
+                self._published.pop(topic, None)
+            self._ledger.forget(given)
 
     async def alerted(self, alert: dict[str, Any]) -> None:
         """Show an alert: an event, and the retained sensors for who was away. Raises LinkError."""
@@ -201,6 +214,9 @@ class Bridge:
                 self._again_at = self._clock() + low + self._jitter() * (high - low)
             return
         device = topic.split("/")[-2]
+        is_agent, ours = device.startswith("_"), self._house.agent().branch
+        if self._house.is_elsewhere(device) or (is_agent and device != ours):
+            return  # another agent's
         command: dict[str, Any] = {}
         with contextlib.suppress(ValueError):
             found = json.loads(payload)

@@ -42,6 +42,11 @@ class AgentView:
     actions_waiting: int
     policies: dict[str, bool] = field(default_factory=dict)
 
+    @property
+    def branch(self) -> str:
+        """What stands for a camera's id in the agent's own topics; no such id begins with _."""
+        return f"_{self.id}"
+
 
 @dataclass(frozen=True)
 class Topics:
@@ -53,6 +58,10 @@ class Topics:
     def config(self, object_id: str) -> str:
         """The discovery message of one device."""
         return f"{self.prefix}/device/{object_id}/config"
+
+    def camera(self, config: str) -> str:
+        """The id of the camera whose discovery message is on `config`."""
+        return config.split("/")[-2].removeprefix("moteye_")
 
     def of(self, device: str, what: str) -> str:
         """`state`, `update`, `alert`, `last`, `availability` or `cmd` of one device."""
@@ -149,7 +158,7 @@ def camera_config(view: CameraView, agent: AgentView, topics: Topics) -> dict[st
 
 def agent_config(view: AgentView, topics: Topics) -> dict[str, Any]:
     """The discovery message of the agent itself."""
-    uid, state = f"moteye_agent_{view.id}", topics.of("_agent", "state")
+    uid, state = f"moteye_agent_{view.id}", topics.of(view.branch, "state")
     cmps = {
         "cameras_online": _diagnostic(uid, "cameras_online", "Cameras online", state),
         "actions_waiting": _diagnostic(uid, "actions_waiting", "Actions waiting", state),
@@ -158,7 +167,7 @@ def agent_config(view: AgentView, topics: Topics) -> dict[str, Any]:
         "p": "button",
         "name": "Revert prototype set",
         "unique_id": f"{uid}_revert",
-        "command_topic": topics.of("_agent", "cmd"),
+        "command_topic": topics.of(view.branch, "cmd"),
         "payload_press": json.dumps({"op": "revert"}),
         "entity_category": "config",
         "icon": "mdi:undo",
@@ -170,7 +179,7 @@ def agent_config(view: AgentView, topics: Topics) -> dict[str, Any]:
             "unique_id": f"{uid}_policy_{policy}",
             "state_topic": state,
             "value_template": f"{{{{ value_json.policies['{policy}'] }}}}",
-            "command_topic": topics.of("_agent", "cmd"),
+            "command_topic": topics.of(view.branch, "cmd"),
             "payload_on": json.dumps({"op": "on", "policy": policy}),
             "payload_off": json.dumps({"op": "off", "policy": policy}),
             "state_on": "ON",
@@ -207,7 +216,7 @@ def agent_states(view: AgentView, topics: Topics) -> dict[str, str]:
         "actions_waiting": view.actions_waiting,
         "policies": policies,
     }
-    return {topics.of("_agent", "state"): json.dumps(state)}
+    return {topics.of(view.branch, "state"): json.dumps(state)}
 
 
 def event_of(alert: dict[str, Any]) -> str:

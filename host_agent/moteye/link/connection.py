@@ -243,6 +243,11 @@ class Connection:
         except aiomqtt.MqttError as error:
             log.warning("not subscribed until the next connect", reason=str(error))
 
+    async def say_online(self) -> None:
+        """Say the retained `online` again. Raises LinkError."""
+        if self._status_topic is not None:
+            await self.publish(self._status_topic, self._said("online"), retain=True)
+
     def _said(self, state: str) -> bytes:
         return json.dumps({"state": state, "client": self._client_id}).encode()
 

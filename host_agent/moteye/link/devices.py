@@ -69,8 +69,9 @@ class Devices:
     """All devices, fed with every message of theirs.
 
     `counters` count what was refused, by kind and reason, and gaps. `key_of` gives the signing key
-    of a device id, where the fleet has keys; devices that check are sent signed commands. With
-    `resync` a device whose messages were lost, or whose birth is not known, is asked to `report`.
+    of a device id, where the fleet has keys; devices that check are sent signed commands. A device
+    whose messages were lost, or whose birth is not known, is asked to `report` where `resync`
+    (device id) says so.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Devices:
         key_of: KeyOf | None = None,
         *,
         clock: EventClock | None = None,
-        resync: bool = False,
+        resync: Callable[[str], bool] = lambda device: False,
     ) -> None:
         self._publish = publish
         self._key_of = key_of
@@ -234,7 +235,7 @@ class Devices:
             device.lacks_state = device.birth is None or device.birth.s != device.presence.session
         now_ms = self.clock.now_ms()
         asked_lately = device.asked_ms is not None and now_ms - device.asked_ms < RESYNC_MS
-        if not self._resync or not device.lacks_state or asked_lately:
+        if not device.lacks_state or asked_lately or not self._resync(device.id):
             return
         device.asked_ms = now_ms
         task = asyncio.get_running_loop().create_task(self._report(device))

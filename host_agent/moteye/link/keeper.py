@@ -65,6 +65,11 @@ class SetKeeper:
         on_trial = device.set_state is not None and device.set_state.state in ("verified", "trial")
         return self.offer.named(device.set_hash) is not None and not on_trial
 
+    def is_bringing(self, device: str) -> bool:
+        """Whether a set is on its way to a device, or will be tried again."""
+        task = self._running.get(device)
+        return task is not None and not task.done()
+
     async def run(self) -> None:
         """Until cancelled."""
         try:
@@ -80,8 +85,7 @@ class SetKeeper:
                 task.cancel()
 
     def _is_behind(self, device: Device) -> bool:
-        running = self._running.get(device.id)
-        if self.offer is None or not device.online or (running and not running.done()):
+        if self.offer is None or not device.online or self.is_bringing(device.id):
             return False
         if device.birth is None or device.birth.encoder != self._encoder_hash:
             return False
@@ -94,7 +98,7 @@ class SetKeeper:
         if not self.offer.is_ready(dim, room):
             return True
         form = self.offer.form(dim, room)
-        return form is None or form.hash != device.set_hash
+        return form is None or form.hash != device.set_hash or _is_left_receiving(device)
 
     async def _bring(self, device: Device) -> None:
         offer, birth = self.offer, device.birth
@@ -132,6 +136,10 @@ class SetKeeper:
 
     async def _swap(self, device: Device, form: Form) -> None:
         if form.hash == device.set_hash:
+            if _is_left_receiving(device):
+                # It has the set: its answer ends the other transfer, and no chunk goes.
+                await swap(self._devices, self._publish, device, form.data)
+                await asyncio.sleep(RETRY_S)
             return
         base = self._known.get(device.set_hash or b"")
         self.remember(form.data)
@@ -142,3 +150,9 @@ class SetKeeper:
     def _give_up(self, device: Device, offer: Offer, code: str) -> None:
         self._refused[device.id] = (device.presence.session, offer.whole.hash)
         self._failed(device.id, code)
+
+
+def _is_left_receiving(device: Device) -> bool:
+    """Whether a device that nobody is sending anything to still waits for the rest of a set."""
+    state = device.set_state
+    return state is not None and state.s == device.presence.session and state.state == "receiving"

@@ -4,9 +4,12 @@ import asyncio
 import contextlib
 import json
 import sys
+import time
 
+import aiomqtt
 import pytest
-from moteye.fleet_commands import AgentLine
+from moteye.fleet_commands import COMMAND_TOPIC, REPLY_TOPIC, AgentLine
+from moteye_protocol.codec import pack
 from support.live import device, listening, running_agent, scene, write_policy
 
 LOG = "see: {}\nthen: [log]\n"
@@ -155,3 +158,32 @@ async def test_t29_agent_with_keys_obeys_its_owner_only(mosquitto, tmp_path):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+
+
+@pytest.mark.timeout(120)
+async def test_t06_a_command_asked_again_after_a_restart_gets_its_first_answer(mosquitto, tmp_path):
+    store = f"sqlite:///{tmp_path / 'state' / 'moteye.db'}"
+    running = {"port": mosquitto.port, "embedded": False, "store": store}
+    folder = write_policy(tmp_path / "policies", "cat", LOG.format("a cat"))
+    command = {"v": 1, "tid": "again", "op": "rollback", "args": {}}
+
+    async def ask(heard):
+        before = len(heard.messages)
+        async with aiomqtt.Client("127.0.0.1", mosquitto.port) as client:
+            await client.publish(COMMAND_TOPIC, pack(command), 1)
+        answers = lambda: [p for topic, p, _ in heard.messages[before:] if topic == REPLY_TOPIC]
+        await heard.until(lambda: answers(), "an answer")
+        return answers()[0]
+
+    async with listening(mosquitto.port) as heard:
+        async with running_agent(folder, **running) as agent:
+            first = agent.fleet.archive.current.version
+            write_policy(folder, "dog", LOG.format("a dog"))
+            await until(lambda: agent.fleet.archive.current.version != first, "a second set")
+            command["issued"] = time.time_ns() // 1_000_000
+            said = await ask(heard)
+            assert json.loads(said)["result"]["current"]["origin"] == f"rollback to {first}"
+            assert len(agent.fleet.archive.entries) == 3
+        async with running_agent(folder, **running) as agent:
+            assert await ask(heard) == said
+            assert len(agent.fleet.archive.entries) == 3, "it is done once"

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from moteye.command_answers import MOST_COMMANDS
 from moteye.errors import FleetError
 from moteye.fleet_commands import TTL_MS, AgentCommands, obey
 from moteye_protocol.codec import pack
@@ -101,3 +102,67 @@ def test_every_operation_is_answered(commands, fleet):
     ):
         said = answer(commands, {**wrong, "tid": f"wrong{number}"})
         assert (said["ok"], bool(said["error"])) == (False, True)
+
+
+def kept(fleet, path):
+    return AgentCommands(lambda op, args: obey(fleet, op, args), None, client_id="us", kept=path)
+
+
+def test_t06_an_answer_outlasts_the_agent(fleet, tmp_path):
+    path = tmp_path / "answers.json"
+    first = answer(kept(fleet, path), command("rollback"))
+    assert answer(kept(fleet, path), command("rollback")) == first
+    assert fleet.asked == ["rollback"]
+    later_ms = NOW_MS + TTL_MS + 1
+    again = kept(fleet, path)
+    answer(again, command("stop", tid="t2", issued=later_ms), now_ms=later_ms)
+    assert [entry[0] for entry in json.loads(path.read_text())] == ["t2"], (
+        "the old one is forgotten"
+    )
+
+
+def test_t06_a_command_that_the_agent_died_in_is_not_done_again(fleet, tmp_path):
+    def dies(op, args):
+        fleet.asked.append(op)
+        raise SystemExit
+
+    path = tmp_path / "answers.json"
+    with pytest.raises(SystemExit):
+        AgentCommands(dies, None, kept=path).take(pack(command("stop")), False, NOW_MS)
+    said = answer(kept(fleet, path), command("stop"))
+    assert (said["ok"], fleet.asked) == (False, ["stop"])
+    assert "in the middle" in said["error"]
+
+
+def test_a_flood_of_commands_is_refused_and_none_of_them_forgotten(fleet, tmp_path):
+    commands = kept(fleet, tmp_path / "answers.json")
+    said = [answer(commands, command("stop", tid=f"t{number}")) for number in range(300)]
+    assert [one["ok"] for one in said].count(True) == len(fleet.asked) == MOST_COMMANDS
+    assert "too many" in said[-1]["error"]
+    assert answer(commands, command("stop", tid="t0")) == said[0]
+    later_ms = NOW_MS + TTL_MS + 1
+    assert answer(commands, command("stop", tid="new", issued=later_ms), now_ms=later_ms)["ok"]
+
+
+def test_an_answer_that_is_too_long_is_kept_as_that(tmp_path):
+    path = tmp_path / "answers.json"
+    commands = AgentCommands(lambda op, args: {"long": "x" * 100_000}, None, kept=path)
+    first = answer(commands, command())
+    assert answer(commands, command()) == first
+    again = AgentCommands(lambda op, args: {"done": "again"}, None, kept=path)
+    assert answer(again, command()) == {"tid": "t1", "ok": True, "result": {}}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[3]", "[[1, 2]]", '[["a", "b", "c"]]'])
+def test_answers_that_cannot_be_read_are_put_aside(fleet, tmp_path, text):
+    path = tmp_path / "answers.json"
+    path.write_text(text)
+    assert answer(kept(fleet, path), command("stop"))["ok"]
+    assert (tmp_path / "answers.damaged").read_text() == text
+
+
+def test_t15_commands_for_another_agent_are_left_to_it(fleet, tmp_path):
+    commands = kept(fleet, None)
+    assert answer(commands, command("stop", to="them")) is None
+    assert fleet.asked == []
+    assert answer(commands, command("stop", to="us"))["ok"]

@@ -89,7 +89,7 @@ async def hearing(tmp_path, store_url):
     flags = {"policies": tmp_path, "listen": "127.0.0.1:1", "store": store_url}
     agent = Agent(load_settings(**flags, camera_background=False))
     agent.in_force.space = SimpleNamespace(encoder_hash=ENCODER)
-    agent.devices._resync = False
+    agent.devices._resync = lambda device: False
     await agent.ledger.open()
     task = asyncio.create_task(agent.judge.run())
     found = Hearing(agent)

@@ -21,7 +21,9 @@ class Line:
     def __init__(self, *, clock=None, answer=None):
         self.asked = []
         self.answer = answer or (lambda command: None)
-        self.devices = Devices(self.publish, clock=clock or EventClock(), resync=True)
+        self.devices = Devices(
+            self.publish, clock=clock or EventClock(), resync=lambda device: True
+        )
 
     async def publish(self, topic, payload):
         command = models.parse("command", payload)

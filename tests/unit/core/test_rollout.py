@@ -46,6 +46,23 @@ def test_t32_five_percent_silent_stop_at_wave_one():
     assert len(released(rollout)) == 19
 
 
+def test_t15_who_is_left_out_on_the_way_neither_fails_nor_holds_it_up():
+    rollout = Rollout.begin("aa", PLAN, FLEET)
+    gone = set(released(rollout)[:10]) | set(FLEET[::7])
+
+    def answer(device):
+        rollout.leave_out(gone)
+        return None if device in gone else "ok"
+
+    run(rollout, answer)
+    assert (rollout.state, rollout.reason) == ("done", "")
+    assert not gone & set(rollout.members)
+    empty = Rollout.begin("aa", PLAN, FLEET[:1])
+    empty.leave_out(FLEET)
+    run(empty, lambda device: None)
+    assert empty.state == "done"
+
+
 def test_t32_refusals_stop_at_once_and_few_enough_do_not():
     rollout = Rollout.begin("aa", PLAN, FLEET)
     took_s = run(rollout, lambda device: "canary")

@@ -18,9 +18,13 @@ class House:
         self.found = {"cam": CAMERA}
         self.policies = {"cat": True}
         self.asked: list = []
+        self.elsewhere: set[str] = set()
 
     def cameras(self):
         return list(self.found.values())
+
+    def is_elsewhere(self, camera):
+        return camera in self.elsewhere
 
     def agent(self):
         return AgentView("moteye-agent", "1.0", 1, 0, dict(self.policies))
@@ -209,3 +213,32 @@ async def test_t52_after_a_crash_at_40_percent_the_state_is_the_devices(tmp_path
     await second.tick()
     update = json.loads(broker.retained[topic])
     assert (update["in_progress"], update["update_percentage"]) == (False, None)
+
+
+async def test_t15_a_camera_that_another_agent_shows_by_now_is_not_cleared(tmp_path, clock):
+    house, broker = House(), Broker()
+    at_work = bridge(house, broker, tmp_path, clock)
+    at_work.connected()
+    await at_work.tick()
+    del house.found["cam"]
+    house.elsewhere.add("cam")
+    clock[0] += SETTLE_S
+    await at_work.tick()
+    assert CONFIG in broker.retained
+    house.elsewhere.clear()
+    house.found["cam"] = CAMERA
+    said = broker.sent.count(CONFIG)
+    await at_work.tick()
+    assert broker.sent.count(CONFIG) == said + 1, "it is ours again"
+
+
+async def test_t15_what_is_said_to_another_agent_is_left_to_it(tmp_path, clock):
+    house = House()
+    house.elsewhere.add("yard")
+    at_work = bridge(house, Broker(), tmp_path, clock)
+    for device in ("yard", "_another-agent"):
+        for command in (b'{"op": "revert"}', b'{"op": "off", "policy": "cat"}'):
+            await at_work.receive(f"moteye/v1/_agent/home/{device}/cmd", command, False)
+    assert house.asked == []
+    await at_work.receive("moteye/v1/_agent/home/_moteye-agent/cmd", b'{"op": "revert"}', False)
+    assert house.asked == ["revert"]

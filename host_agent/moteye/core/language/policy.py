@@ -258,9 +258,15 @@ class Policy(Strict):
         """All phrases: `any`, then `all`, then `not`, then `unlike`."""
         return [*self.any_of, *self.all_of, *self.none_of, *self.unlike]
 
+    @property
+    def patterns(self) -> list[str]:
+        """The ids in its `cameras`, with * and ?, those of groups among them."""
+        return [
+            pattern
+            for camera in self.cameras
+            for pattern in (camera.cameras if isinstance(camera, Group) else [camera])
+        ]
+
     def watches(self, device: str) -> bool:
         """Whether a device's id fits one of the `cameras`."""
-        return any(
-            fits(device, camera.cameras if isinstance(camera, Group) else [camera])
-            for camera in self.cameras
-        )
+        return fits(device, self.patterns)
