@@ -1,23 +1,11 @@
 """`moteye conformance`, run as a person would."""
 
-import asyncio
 import json
-import sys
 
 from moteye.conformance import simulated
+from support.command import moteye
 from support.live import Mosquitto
 from support.wire_device import WireDevice
-
-
-async def moteye(*arguments):
-    """(exit code, lines of standard output, standard error)."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", "from moteye.cli import main; main()", *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    output, errors = await process.communicate()
-    return process.returncode, output.decode().splitlines(), errors.decode()
 
 
 async def test_our_device_keeps_every_rule():

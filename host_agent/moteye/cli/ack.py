@@ -11,7 +11,8 @@ import typer
 from moteye.cli.common import BrokerOption, ConfigOption, set_up_logs
 from moteye.config import load_settings
 from moteye.errors import LinkError
-from moteye.link.connection import BrokerUrl, Connection
+from moteye.link.connection import BrokerUrl
+from moteye.link.running import running
 from moteye.topics import ACK_TOPIC, AGENT_TOPIC
 
 WAIT_S = 5.0
@@ -42,20 +43,10 @@ async def _ask(url: BrokerUrl, what: str) -> list[str]:
         if told.get("event") == "acknowledged" and told.get("what") == what and not answer.done():
             answer.set_result([str(alert) for alert in told["alerts"]])
 
-    connection = Connection(
-        url,
-        client_id=f"moteye-ack-{id(answer) % 100_000}",
-        subscriptions=[(f"{AGENT_TOPIC}/event", 0)],
-        on_message=receive,
-    )
-    task = asyncio.create_task(connection.run())
-    try:
+    async with running(url, "ack", [(f"{AGENT_TOPIC}/event", 0)], receive) as connection:
         await connection.publish(ACK_TOPIC, json.dumps({"what": what}).encode())
-        async with asyncio.timeout(WAIT_S):
-            return await answer
-    except TimeoutError as error:
-        raise LinkError(f"no agent answered on {url!r} within {WAIT_S:g} s") from error
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        try:
+            async with asyncio.timeout(WAIT_S):
+                return await answer
+        except TimeoutError as error:
+            raise LinkError(f"no agent answered on {url!r} within {WAIT_S:g} s") from error

@@ -1,15 +1,13 @@
 """`moteye devices`: who is there, and devices made of a process and photos."""
 
 import asyncio
-import contextlib
 import logging
 import tempfile
-import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from moteye_protocol import models, wire
+from moteye_protocol import models
 from rich.console import Console
 from rich.table import Table
 
@@ -24,8 +22,11 @@ from moteye.cli.common import (
 )
 from moteye.config import load_settings
 from moteye.errors import ConfigError
-from moteye.link.connection import BrokerUrl, Connection
+from moteye.keys import load_keys
+from moteye.link.connection import BrokerUrl
+from moteye.link.describing import describe
 from moteye.link.devices import Device, Devices
+from moteye.link.running import running
 
 app = typer.Typer(help="List devices; run simulated ones.", no_args_is_help=True)
 SETTLE_S = 1.5
@@ -89,23 +90,9 @@ async def _collect(url: BrokerUrl) -> list[Device]:
     async def receive(topic: str, payload: bytes, retain: bool) -> None:
         devices.receive(topic, payload, retain)
 
-    connection = Connection(
-        url,
-        client_id=f"moteye-list-{id(devices) % 1_000_000}",
-        subscriptions=[
-            (f"{wire.TOPIC_ROOT}/+/{wire.TOPICS[name][0]}", 1)
-            for name in ("status", "birth", "set_state")
-        ],
-        on_message=receive,
-    )
-    task = asyncio.create_task(connection.run())
-    try:
-        await connection.wait()
+    subscriptions = [(models.topic("+", name), 1) for name in ("status", "birth", "set_state")]
+    async with running(url, "list", subscriptions, receive):
         await asyncio.sleep(SETTLE_S)
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
     return [devices.all[name] for name in sorted(devices.all)]
 
 
@@ -137,17 +124,31 @@ def forget(
 
 async def forget_device(url: BrokerUrl, device_id: str) -> None:
     """Empty the retained topics of a device, its birth last. Raises LinkError."""
-    connection = Connection(
-        url, client_id=f"moteye-forget-{time.time_ns() % 1_000_000}", subscriptions=[]
-    )
-    task = asyncio.create_task(connection.run())
-    try:
+    async with running(url, "forget", []) as connection:
         for name in ("set_state", "status", "birth"):
             await connection.publish(models.topic(device_id, name), b"", retain=True)
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+
+
+@app.command("describe")
+def describe_what_is_seen(
+    device_id: Annotated[str, typer.Argument(help="device id")],
+    config: ConfigOption = None,
+    broker: BrokerOption = None,
+    tls_ca: TlsCaOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
+) -> None:
+    """Ask a device to say in words what it sees, and print that."""
+    set_up_logs(level=logging.ERROR)
+    settings = load_settings(
+        config, broker=broker, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key
+    )
+    keys = load_keys(settings.keys)
+    with Console(stderr=True).status(f"waiting for {device_id} to say it"):
+        caption = asyncio.run(
+            describe(settings.broker_url, device_id, keys.signing_key if keys else None)
+        )
+    print(caption.text)
 
 
 @app.command("simulate")

@@ -16,7 +16,8 @@ from moteye import feedback as said_of
 from moteye.cli.common import BrokerOption, ConfigOption, StoreOption, set_up_logs
 from moteye.config import load_settings
 from moteye.errors import ConfigError, FeedbackError, LinkError
-from moteye.link.connection import BrokerUrl, Connection
+from moteye.link.connection import BrokerUrl
+from moteye.link.running import running
 from moteye.store import Store, default_url
 from moteye.topics import AGENT_TOPIC, FEEDBACK_TOPIC
 
@@ -88,23 +89,11 @@ async def _ask(url: BrokerUrl, request: dict[str, str]) -> dict[str, Any]:
         if told.get("event") == "feedback" and told.get("tid") == tid and not answer.done():
             answer.set_result(told)
 
-    connection = Connection(
-        url,
-        client_id=f"moteye-{tid}",
-        subscriptions=[(f"{AGENT_TOPIC}/event", 1)],
-        on_message=receive,
-    )
-    task = asyncio.create_task(connection.run())
-    try:
-        async with asyncio.timeout(WAIT_S):
-            await connection.connected.wait()
-            await connection.publish(
-                FEEDBACK_TOPIC, json.dumps({**request, "tid": tid}).encode(), qos=1
-            )
-            return await answer
-    except TimeoutError as error:
-        raise LinkError(f"no answer on {url!r} within {WAIT_S:g} s") from error
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, LinkError):
-            await task
+    asked = json.dumps({**request, "tid": tid}).encode()
+    async with running(url, "feedback", [(f"{AGENT_TOPIC}/event", 1)], receive) as connection:
+        await connection.publish(FEEDBACK_TOPIC, asked)
+        try:
+            async with asyncio.timeout(WAIT_S):
+                return await answer
+        except TimeoutError as error:
+            raise LinkError(f"no answer on {url!r} within {WAIT_S:g} s") from error

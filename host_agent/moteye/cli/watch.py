@@ -26,8 +26,9 @@ from moteye.cli.common import (
     set_up_logs,
 )
 from moteye.config import load_settings
-from moteye.link.connection import BrokerUrl, Connection
+from moteye.link.connection import BrokerUrl
 from moteye.link.devices import Devices
+from moteye.link.running import running
 from moteye.topics import AGENT_TOPIC
 
 ALERT_LINES = 12
@@ -142,16 +143,8 @@ async def _watch(url: BrokerUrl, once: bool) -> None:
         raise AssertionError("watching publishes nothing")
 
     board = Board(Devices(publish_nothing))
-    connection = Connection(
-        url,
-        client_id=f"moteye-watch-{time.time_ns() % 1_000_000}",
-        subscriptions=[(f"{wire.TOPIC_ROOT}/#", 0)],
-        on_message=board.receive,
-    )
-    task = asyncio.create_task(connection.run())
-    try:
+    async with running(url, "watch", [(f"{wire.TOPIC_ROOT}/#", 0)], board.receive):
         if once:
-            await connection.wait()
             await asyncio.sleep(2)
             Console().print(board.table())
             return
@@ -159,7 +152,3 @@ async def _watch(url: BrokerUrl, once: bool) -> None:
             while True:
                 await asyncio.sleep(0.25)
                 live.update(board.table())
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task

@@ -4,15 +4,14 @@ import asyncio
 import contextlib
 import json
 import os
-import sys
 from pathlib import Path
 
 import httpx
 import pytest
 from moteye.config import load_settings
+from support.command import MOTEYE
 from support.live import free_port, write_policy
 
-MOTEYE = (sys.executable, "-c", "from moteye.cli import main; main()")
 LISTENS = "0A"  # TCP_LISTEN in /proc/net/tcp
 LOOPBACK = {"0100007F", "00000000000000000000000001000000"}
 

@@ -5,7 +5,6 @@ import contextlib
 import os
 import signal
 import socket
-import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -19,11 +18,11 @@ from moteye.ledger import Ledger
 from moteye.store import Store
 from moteye.supervision import ServiceManager, Supervisor
 from moteye.topics import AGENT_TOPIC
+from support.command import MOTEYE
 from support.kill9 import kill_again_and_again
 from support.live import ScriptedDevice, free_port, listening, running_agent, write_policy
 from system.agent.test_hostile_wire import embeddings
 
-MOTEYE = (sys.executable, "-c", "from moteye.cli import main; main()")
 WATCHDOG_S = 1.5
 
 

@@ -3,15 +3,14 @@
 import asyncio
 import json
 import re
-import sys
 
 import pytest
 from moteye.keys import FleetKeys
 from support.acl_broker import PASSWORDS, acl_broker
+from support.command import MOTEYE
 from support.live import scene, write_policy
 from system.device.device_bench import DEVICE
 
-MOTEYE = (sys.executable, "-c", "from moteye.cli import main; main()")
 KEYS = FleetKeys(bytes(range(32)), bytes(range(100, 132)))
 
 

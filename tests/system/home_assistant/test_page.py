@@ -7,16 +7,15 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from support.command import MOTEYE
 from support.live import free_port, skimage_photo
 from system.home_assistant.conftest import running_home_assistant
 
 ROOT = Path(__file__).parents[3]
-MOTEYE = (sys.executable, "-c", "from moteye.cli import main; main()")
 LOGIN = {"username": "moteye", "password": "PASSWORD"}
 MOST_S = 600  # the page promises the first alert in ten minutes
 
