@@ -31,7 +31,8 @@ OnBatch = Callable[[list[Observation], np.ndarray[tuple[int, ...], np.dtype[np.i
 class Replay:
     """One engine over recorded events.
 
-    `seen` and `skipped` count embeddings; those of another encoder are skipped. With `versions`
+    `seen` and `skipped` count embeddings; those of an encoder that is neither this one nor among
+    `compiled.others` are skipped. With `versions`
     (by `Engine.in_force`) the replay changes its policies where the agent did; without, `compiled`
     stays. `on_batch` is called with the observations of each batch and their margins int16[B, K],
     each camera's own.
@@ -50,8 +51,8 @@ class Replay:
         self.seen = 0
         self.skipped = 0
         self._on_batch = on_batch
-        self._use(compiled)
         self._encoder_hash = encoder_hash
+        self._use(compiled)
 
     def begin_at(self, store: Store, time_ms: int, *, remembers: bool = True) -> None:
         """Go on from a moment of a store's recording, as it stood then.
@@ -68,7 +69,7 @@ class Replay:
         """The decisions that `events` lead to, in their order."""
         batch: list[RecordedEvent] = []
         for event in events:
-            if event.is_embedding and event.encoder != self._encoder_hash:
+            if event.is_embedding and event.encoder not in self._encoders:
                 self.skipped += 1
             elif event.is_embedding:
                 batch.append(event)
@@ -97,7 +98,8 @@ class Replay:
     ) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
         """int16[B, K] of embeddings."""
         vectors = np.frombuffer(b"".join(event.data for event in events), np.int8)
-        return self._scorer.margins_q8(vectors.reshape(len(events), -1))
+        encoders = [event.encoder for event in events]
+        return self._compiled.margins_q8(vectors.reshape(len(events), -1), encoders)
 
     def observation_of(self, event: RecordedEvent) -> Observation:
         """What the engine gets to see of a recorded embedding."""
@@ -109,10 +111,12 @@ class Replay:
             boxes_of(event.boxes, self._columns),
             event.data,
             is_infrared(event.colour),
+            event.encoder,
         )
 
     def _use(self, compiled: CompiledSet) -> None:
-        self._scorer = compiled.scorer
+        self._compiled = compiled
+        self._encoders = {self._encoder_hash, *compiled.others}
         self._columns = compiled.columns
         self.engine.replace(compiled.policies)
 
@@ -225,15 +229,15 @@ def explain_at(
     camera: str | None = None,
 ) -> list[Explanation]:
     """The last frame of each camera before a moment, gate by gate, after all frames before it."""
-    chosen = next(item for item in compiled.policies if item.policy.name == policy)
+    variants = [item for item in compiled.policies if item.policy.name == policy]
     since_ms = at_ms - lead_ms(compiled, policy)
     events = list(store.events(since_ms=since_ms, until_ms=at_ms))
     last = {
         event.device: index
         for index, event in enumerate(events)
         if event.is_embedding
-        and event.encoder == encoder_hash
-        and chosen.policy.watches(event.device)
+        and event.encoder in (encoder_hash, *compiled.others)
+        and variants[0].policy.watches(event.device)
         and camera in (None, event.device)
     }
     held_back = set(last.values())
@@ -245,6 +249,9 @@ def explain_at(
     for _, index in sorted(last.items()):
         margins = replay.margins_q8([events[index]])[0]
         seen = replay.observation_of(events[index])
+        chosen = next((item for item in variants if item.judges(seen.device, seen.encoder)), None)
+        if chosen is None:
+            continue  # its examples are of another encoder
         look, gates = replay.engine.explain(chosen, seen, margins)
         probability = int(prob_q8(np.array([look.margin_q8], np.int16))[0]) / 255
         found.append(Explanation(policy, seen, look.phrase, probability, gates))

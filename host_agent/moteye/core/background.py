@@ -113,6 +113,11 @@ class Calibrations:
         self.all[calibration.device] = calibration
         self._maps.pop(calibration.device, None)
 
+    def forget(self, device: str) -> None:
+        """A camera is as one that was never fitted."""
+        self.all.pop(device, None)
+        self._maps.pop(device, None)
+
     def columns_are(self, columns: dict[str, int]) -> None:
         """Other phrases, each with its column."""
         self._columns = columns

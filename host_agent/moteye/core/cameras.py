@@ -12,14 +12,19 @@ from moteye.core.compile import CompiledSet
 
 @dataclass
 class Cameras:
-    """A reservoir for each camera; `due` are those to fit again."""
+    """A reservoir for each camera, of embeddings of its encoder; `due` are those to fit again."""
 
     reservoirs: dict[str, Reservoir] = field(default_factory=dict)
+    encoders: dict[str, bytes] = field(default_factory=dict)
     due: dict[str, None] = field(default_factory=dict)  # in their order
-    _shape: tuple[npt.NDArray[np.int16], BankShape] | None = None
+    _shapes: dict[bytes, tuple[npt.NDArray[np.int16], BankShape]] = field(default_factory=dict)
 
-    def saw(self, device: str, embedding: bytes) -> None:
-        """One more frame of a camera."""
+    def saw(self, device: str, embedding: bytes, encoder: bytes = b"") -> None:
+        """One more frame of a camera; with another encoder than before it begins anew."""
+        if self.encoders.setdefault(device, encoder) != encoder:
+            self.encoders[device] = encoder
+            self.reservoirs.pop(device, None)
+            self.due.pop(device, None)
         reservoir = self.reservoirs.setdefault(device, Reservoir())
         if reservoir.add(embedding):
             self.due[device] = None
@@ -39,7 +44,8 @@ class Cameras:
         return device
 
     def fit(self, device: str, compiled: CompiledSet, version: int) -> CameraCalibration:
-        """The maps of all phrases for one camera."""
+        """The maps of all phrases for one camera, by its own encoder."""
+        compiled = compiled.of(self.encoders.get(device, b""))
         rows = self.reservoirs[device].embeddings
         mult, offset = fit_maps(self._bank(compiled), compiled.scorer.margins_q8(rows))
         names = compiled.built.prototypes.names
@@ -50,11 +56,12 @@ class Cameras:
 
         May run beside the rest, in a thread.
         """
-        self._bank(compiled)
+        for each in (compiled, *compiled.others.values()):
+            self._bank(each)
 
     def _bank(self, compiled: CompiledSet) -> BankShape:
         """What the bank says of the phrases; computed once for each set of policies."""
-        shape = self._shape
+        shape = self._shapes.get(compiled.encoder)
         if shape is None or shape[0] is not compiled.built.bank_q8:
             built = compiled.built
             backgrounds = [
@@ -62,5 +69,8 @@ class Cameras:
                 for column in range(len(built.prototypes.names))
             ]
             likely = [threshold(one, "likely").margin_q8 for one in backgrounds]
-            shape = self._shape = built.bank_q8, bank_shape(backgrounds, likely)
+            shape = self._shapes[compiled.encoder] = (
+                built.bank_q8,
+                bank_shape(backgrounds, likely),
+            )
         return shape[1]

@@ -5,12 +5,13 @@ Pure; the space is handed in.
 
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from moteye_protocol import wire
 from moteye_protocol.prototype_set import PrototypeSet
 
 from moteye.core.calibration import Background, Logistic, Threshold, threshold
@@ -27,18 +28,73 @@ _NO_PHRASE = "a room"  # a prototype set has a row at least, even if policies on
 class CompiledSet:
     """Everything that a change of policies replaces at once.
 
-    `thresholds[policy name][i]` is the threshold of the policy's i-th phrase.
+    `thresholds[policy name][i]` is the threshold of the policy's i-th phrase. `others` are the same
+    policies for further encoders of the fleet; `policies` are then those of all encoders, by the
+    columns of this one (see `together`).
     """
 
     policies: tuple[CompiledPolicy, ...]
     built: BuiltSet
     scorer: Scorer
     thresholds: dict[str, tuple[Threshold, ...]]
+    others: Mapping[bytes, "CompiledSet"] = field(default_factory=dict)
+
+    @property
+    def encoder(self) -> bytes:
+        """Whose embeddings it scores."""
+        return self.built.prototypes.encoder_hash
+
+    def of(self, encoder: bytes) -> "CompiledSet":
+        """What scores embeddings of an encoder: one of `others`, else this."""
+        return self.others.get(encoder, self)
+
+    def margins_q8(
+        self, embeddings: npt.NDArray[np.int8], encoders: Sequence[bytes]
+    ) -> npt.NDArray[np.int16]:
+        """Embeddings int8[B, 256] of so many encoders → margins int16[B, K], each by its own.
+
+        What an encoder has no row for is SET_MARGIN_NONE.
+        """
+        if not self.others:
+            return self.scorer.margins_q8(embeddings)
+        names = self.built.prototypes.names
+        margins = np.full((len(encoders), len(names)), wire.SET_MARGIN_NONE, np.int16)
+        for encoder in set(encoders):
+            own = self.of(encoder)
+            rows = np.array([at for at, one in enumerate(encoders) if one == encoder], np.int64)
+            names_of = own.built.prototypes.names
+            columns = np.array([self.columns[name] for name in names_of], np.int64)
+            margins[rows[:, None], columns] = own.scorer.margins_q8(embeddings[rows])
+        return margins
 
     @cached_property
     def columns(self) -> dict[str, int]:
         """Where each phrase stands in the margins."""
         return {phrase: column for column, phrase in enumerate(self.built.prototypes.names)}
+
+
+def together(first: CompiledSet, others: Sequence[CompiledSet]) -> CompiledSet:
+    """The policies of a fleet that mixes encoders, as one set: those of all, side by side.
+
+    `others` may lack policies of `first`, and have none that it has not.
+    """
+    if not others:
+        return first
+    policies = [replace(item, encoder=first.encoder) for item in first.policies]
+    common = {item.policy.name: item.fingerprint for item in first.policies}
+    for other in others:
+        at = [first.columns[name] for name in other.built.prototypes.names]
+        columns = np.array(at, np.int64)
+        policies += [
+            replace(
+                item,
+                columns=columns[item.columns],
+                encoder=other.encoder,
+                shared=common[item.policy.name],
+            )
+            for item in other.policies
+        ]
+    return replace(first, policies=tuple(policies), others={one.encoder: one for one in others})
 
 
 def compile_policies(

@@ -122,8 +122,9 @@ class Engine(Episodes):
                 embedding=mark.embedding,
                 infrared=mark.infrared,
             )
+            encoder = self.views.encoders.get(mark.device, b"")
             for rule in self._rules:
-                if rule.policy.name == mark.policy:
+                if rule.policy.name == mark.policy and rule.encoder in (b"", encoder):
                     self.novelty.call(rule.memory, mark.device, seen, mark.name)
 
     def own_q8(self, observations: list[Observation], margins_q8: Int16) -> Int16:
@@ -176,6 +177,8 @@ class Engine(Episodes):
             margins_q8 = self.own_q8(observations, margins_q8)
         shown = self._layout.shown(margins_q8)
         for row, seen in enumerate(observations):
+            if self.views.mixed and self.views.encoders.get(seen.device) != seen.encoder:
+                self._meet(seen.device, seen.encoder)
             view = self.views.of(seen.device)
             scope = view.scope
             wanted = scope.watched.intersection(shown[row]) if shown[row] else set()
@@ -193,6 +196,17 @@ class Engine(Episodes):
                 decisions = []
             self.views.looked(view, seen.device)
             yield decisions
+
+    def _meet(self, device: str, encoder: bytes) -> None:
+        """A camera's first frame by this encoder: what it knew by another one is gone."""
+        if device in self.views.encoders:
+            self.calibrations.forget(device)
+        self.views.encoder_is(device, encoder)
+        for rule in self._rules:
+            key = (rule.fingerprint, device)
+            if rule.encoder not in (b"", encoder) and self.views.tracks.pop(key, None) is not None:
+                self.standing.episode(rule.policy.name, key, present=False)
+                self.dirty[key] = Track()
 
     def _decide(
         self, view: View, seen: Observation, margins_q8: Int16, wanted: list[int], sure: set[int]
@@ -238,8 +252,8 @@ class Engine(Episodes):
         for rule in self._rules:
             if rule.policy.name != policy:
                 continue
-            for place in (device, *shared_keys(rule.policy, device)):
-                key = (rule.fingerprint, place)
+            own = (rule.fingerprint, device)
+            for key in (own, *((rule.common, at) for at in shared_keys(rule.policy, device))):
                 track = self.views.tracks.get(key)
                 if track is not None and track.fired_ms == fired_ms:
                     track.fired_ms = None

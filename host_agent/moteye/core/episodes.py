@@ -169,7 +169,7 @@ class Episodes:
         """From here on its cooldown runs."""
         track.fired_ms = decision.time_ms
         for place in shared_keys(rule.policy, decision.device):
-            key = (rule.fingerprint, place)
+            key = (rule.common, place)
             shared = self.views.tracks.setdefault(key, Track())
             shared.fired_ms = decision.time_ms
             self.dirty[key] = shared

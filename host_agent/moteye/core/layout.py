@@ -31,7 +31,8 @@ class CompiledPolicy:
     `columns` int64[P] for `policy.phrases`; `enter_q8` int32[P], the margin from which each counts;
     `upgrade_q8` int32[P], the margin from which an episode's severity rises; `memory` names what
     it remembers, which goes on when anything but its words is edited; `period` numbers the days or
-    seasons of its `new:`, by time in ms.
+    seasons of its `new:`, by time in ms. In a fleet that mixes encoders there is one for each:
+    `encoder` is whose margins it is for, and `shared` names what all of them have in common.
     """
 
     policy: Policy
@@ -42,6 +43,17 @@ class CompiledPolicy:
     upgrade_q8: npt.NDArray[np.int32] | None = None
     memory: str = ""
     period: Callable[[int], int] | None = None
+    encoder: bytes = b""
+    shared: str = ""
+
+    def judges(self, device: str, encoder: bytes) -> bool:
+        """Whether a frame of this camera, by this encoder, concerns it."""
+        return self.encoder in (b"", encoder) and self.policy.watches(device)
+
+    @property
+    def common(self) -> str:
+        """Names what holds for all cameras together, whatever their encoders."""
+        return self.shared or self.fingerprint
 
     @cached_property
     def deciding(self) -> tuple[tuple[str, int, int], ...]:
@@ -131,6 +143,7 @@ class CompiledPolicy:
                     enter_q8=self.enter_q8[at],
                     fingerprint=f"{self.fingerprint}/{phrase}",
                     memory=f"{self.memory}/{phrase}",
+                    shared=f"{self.shared}/{phrase}" if self.shared else "",
                     upgrade_q8=None if self.upgrade_q8 is None else self.upgrade_q8[at],
                 )
             )

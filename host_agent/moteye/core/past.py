@@ -61,7 +61,7 @@ class Recording:
         self.last_ms = max(self.last_ms, *times)
         over = self._layout.over(margins_q8)
         for index, item in enumerate(self.compiled.policies):
-            watched = np.array([item.policy.watches(one.device) for one in seen], np.bool_)
+            watched = np.array([item.judges(one.device, one.encoder) for one in seen], np.bool_)
             past = self.pasts[item.policy.name]
             past.frames += int(watched.sum())
             if watched.any():

@@ -11,7 +11,8 @@ class Observation:
 
     `late`: it came so long after it was taken that it alerts nobody. `boxes` are what stands where
     in it; None where the device's encoder gives no positions. `embedding` int8[256] as bytes, for
-    policies that remember what they saw; `infrared`: a frame without colour.
+    policies that remember what they saw; `infrared`: a frame without colour; `encoder`: whose
+    embedding it is.
     """
 
     device: str
@@ -23,6 +24,7 @@ class Observation:
     boxes: tuple[Box, ...] | None = None
     embedding: bytes = b""
     infrared: bool = False
+    encoder: bytes = b""
 
 
 INFRARED_BELOW_PERCENT = 4

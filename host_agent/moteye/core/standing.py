@@ -121,7 +121,7 @@ def shared_of(compiled: CompiledPolicy, device: str, tracks: dict[Key, Track]) -
     """What others of the policy have alerted."""
     site_ms, groups = None, []
     for key in shared_keys(compiled.policy, device):
-        track = tracks.get((compiled.fingerprint, key))
+        track = tracks.get((compiled.common, key))
         if track is None or track.fired_ms is None:
             continue
         if key == SITE:

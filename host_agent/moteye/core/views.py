@@ -53,9 +53,14 @@ class View:
 
 @dataclass
 class Views:
-    """All tracks by (fingerprint, device), and a view for each device that was seen."""
+    """All tracks by (fingerprint, device), and a view for each device that was seen.
+
+    `mixed`: whether there are rules for several encoders; then `encoders` are the devices'.
+    """
 
     tracks: dict[Key, Track] = field(default_factory=dict)
+    encoders: dict[str, bytes] = field(default_factory=dict)
+    mixed: bool = False
     _rules: tuple[CompiledPolicy, ...] = ()
     _choosy: tuple[int, ...] = ()
     _came: dict[str, int] = field(default_factory=dict)
@@ -71,7 +76,10 @@ class Views:
         came = {rule.fingerprint: self._came.get(rule.fingerprint, self._time) for rule in rules}
         self.tracks = {key: track for key, track in self.tracks.items() if key[0] in came}
         self._rules, self._came = rules, came
-        self._choosy = tuple(i for i, rule in enumerate(rules) if rule.policy.cameras != ["*"])
+        self.mixed = len({rule.encoder for rule in rules}) > 1
+        self._choosy = tuple(
+            i for i, rule in enumerate(rules) if self.mixed or rule.policy.cameras != ["*"]
+        )
         self._views.clear()
         self._scopes.clear()
 
@@ -88,6 +96,11 @@ class Views:
             track.start()
         self._looked.clear()
         self._views.clear()
+
+    def encoder_is(self, device: str, encoder: bytes) -> None:
+        """The encoder of a device, from its next frame on."""
+        self.encoders[device] = encoder
+        self._views.pop(device, None)
 
     def of(self, device: str) -> View:
         """The view of a device."""
@@ -139,7 +152,12 @@ class Views:
         return view
 
     def _scope(self, device: str) -> Scope:
-        key = tuple(i for i in self._choosy if self._rules[i].policy.watches(device))
+        encoder = self.encoders.get(device, b"")
+        key = tuple(
+            i
+            for i in self._choosy
+            if encoder in (b"", self._rules[i].encoder) and self._rules[i].policy.watches(device)
+        )
         scope = self._scopes.get(key)
         if scope is None:
             others = set(range(len(self._rules))).difference(self._choosy)
