@@ -170,7 +170,7 @@ class Agent:
             self.judge,
             switches,
             self._others,
-            fleet=lambda: self.fleet,
+            fleets=lambda: self.in_force.fleets,
             load=self.in_force.reload,
             present=self.engine.present,
             waiting=lambda: self.outbox.waiting,
@@ -194,7 +194,8 @@ class Agent:
         assert self.fleet is not None
         await self.load_policies(await asyncio.to_thread(policies.load, self.settings.policies))
         self.outbox.add(await self.ledger.open())
-        await self.restore_cameras(self.space.encoder_hash)
+        for encoder in self.in_force.encoders:
+            await self.restore_cameras(encoder)
         for device, session, offset_ms in self.ledger.clock_offsets():
             self.devices.resume(device, session, offset_ms)
         async with contextlib.AsyncExitStack() as stack:
@@ -210,6 +211,7 @@ class Agent:
             tasks.create_task(self.outbox.run(), name="outbox")
             tasks.create_task(self.ledger.keep_house(), name="housekeeping")
             tasks.create_task(self.fleet.run(), name="sets")
+            tasks.create_task(self.further_sets(), name="sets of further encoders")
             tasks.create_task(self.in_force.watch(), name="policies")
             if self._home is not None:
                 tasks.create_task(self._home.run(), name="home-assistant")
@@ -225,6 +227,11 @@ class Agent:
     async def load_space(self) -> None:
         """Load the embedding space; policies can be compiled, and sets kept, from then on."""
         await self.in_force.load_space(self.devices, self._publish)
+
+    async def further_sets(self) -> None:
+        """Bring sets to the devices of further encoders, until cancelled."""
+        assert self.in_force.further is not None
+        await self.in_force.further.run()
 
     async def load_policies(self, found: list[Policy]) -> None:
         """Compile `found` and put them in force all at once; devices follow by a swap."""

@@ -55,7 +55,7 @@ class Fleet:
         self.ownership = Ownership()
         self._plan = plan or Plan()
         self._devices = devices
-        self._encoder_hash = encoder_hash
+        self.encoder = encoder_hash
         self._seen: dict[str, Seen] = {}
         self._policies: Offer | None = None
         self._asks = asks
@@ -86,6 +86,13 @@ class Fleet:
             return built
         alike = replace(built.prototypes, number=found.number, epoch=found.epoch)
         return replace(built, prototypes=found, data=data) if alike.encode() == data else built
+
+    def takes(self, data: bytes) -> bool:
+        """Whether bytes are a set for this fleet's encoder."""
+        try:
+            return read_set(data).encoder_hash == self.encoder
+        except PrototypeSetError:
+            return False
 
     def next_number(self) -> int:
         """The number of the next set."""
@@ -200,6 +207,7 @@ class Fleet:
                 {
                     "device": device.id,
                     "presence": device.presence.state,
+                    "encoder": device.birth.encoder.hex() if device.birth is not None else "",
                     "version": (state.version if state else "") or "",
                     "state": state.state if state else "",
                     "code": member.code if member and member.code else state.code if state else "",
@@ -309,7 +317,7 @@ class Fleet:
         if data is None:
             return None
         found = read_set(data)
-        return Offer(Form(found, data)) if found.encoder_hash == self._encoder_hash else None
+        return Offer(Form(found, data)) if found.encoder_hash == self.encoder else None
 
     def _follow_policies(self) -> None:
         offer, current = self._policies, self.archive.current
@@ -330,10 +338,10 @@ class Fleet:
             found = read_set(data)
         except PrototypeSetError as error:
             raise FleetError(f"not a prototype set: {error}") from error
-        if found.encoder_hash != self._encoder_hash:
+        if found.encoder_hash != self.encoder:
             raise FleetError(
                 f"the set is for encoder {found.encoder_hash.hex()}, "
-                f"these devices have {self._encoder_hash.hex()}"
+                f"these devices have {self.encoder.hex()}"
             )
         return Offer(Form(found, data))
 
@@ -350,7 +358,7 @@ class Fleet:
 
     def _is_ours(self, name: str) -> bool:
         device = self._devices.all[name]
-        ours = device.birth is not None and device.birth.encoder == self._encoder_hash
+        ours = device.birth is not None and device.birth.encoder == self.encoder
         return device.online and ours and self.ownership.owns(name)
 
     def _save(self) -> None:

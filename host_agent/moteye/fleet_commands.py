@@ -23,6 +23,7 @@ from moteye.core.rollout import Plan, parse_groups
 from moteye.errors import AgentSilent, FleetError, MoteyeError
 from moteye.fleet import Fleet
 from moteye.link.connection import Connection
+from moteye.spaces import Fleets
 
 AGENT_ID = "_agent"  # no device id begins with _
 COMMAND_TOPIC = f"{wire.TOPIC_ROOT}/{AGENT_ID}/cmd"
@@ -33,7 +34,7 @@ ANSWER_S = 15.0
 Ask = Callable[[str, dict[str, Any]], dict[str, Any]]
 
 
-def obey(fleet: Fleet, op: str, args: dict[str, Any]) -> dict[str, Any]:
+def obey(fleet: Fleet | Fleets, op: str, args: dict[str, Any]) -> dict[str, Any]:
     """Do what a command asks. Raises FleetError."""
     try:
         plan = plan_from(args)

@@ -11,11 +11,11 @@ from moteye.core.language import Policy
 from moteye.core.marks import Mark
 from moteye.core.rollout import Plan
 from moteye.errors import FeedbackError, FleetError, PolicyErrors, StoreError
-from moteye.fleet import Fleet
 from moteye.home.payloads import AgentView, CameraView
 from moteye.judge import Judge
 from moteye.link.devices import Device, Devices
 from moteye.other_agents import OtherAgents
+from moteye.spaces import Fleets
 from moteye.switches import PolicySwitches
 
 log = structlog.get_logger("moteye.house")
@@ -32,7 +32,7 @@ class AgentHouse:
         switches: PolicySwitches,
         others: OtherAgents,
         *,
-        fleet: Callable[[], Fleet | None],
+        fleets: Callable[[], Fleets | None],
         load: Callable[[list[Policy]], Awaitable[None]],
         present: Callable[[str], set[str]],
         waiting: Callable[[], int],
@@ -43,7 +43,7 @@ class AgentHouse:
         self._judge = judge
         self._switches = switches
         self._others = others
-        self._fleet = fleet
+        self._fleets = fleets
         self._load = load
         self._present = present
         self._waiting = waiting
@@ -58,9 +58,9 @@ class AgentHouse:
         return self._others.own(camera)
 
     def _own_devices(self) -> list[Device]:
-        fleet = self._fleet()
+        fleets = self._fleets()
         found = list(self._devices.all.values())
-        return [d for d in found if fleet is None or fleet.ownership.owns(d.id)]
+        return [d for d in found if fleets is None or fleets.first.ownership.owns(d.id)]
 
     def _camera(self, device: Device) -> CameraView:
         compiled = self._judge.compiled
@@ -69,7 +69,8 @@ class AgentHouse:
         assert birth is not None
         there = self._present(device.id)
         in_force = compiled.policies if compiled else ()
-        fleet = self._fleet()
+        fleets = self._fleets()
+        fleet = fleets.of(device) if fleets is not None else None
         swapping = device.online and state is not None and state.state in _UNDER_WAY
         swapping = swapping and fleet is not None and fleet.is_bringing(device.id)
         current = fleet.archive.current if fleet is not None else None
@@ -108,19 +109,19 @@ class AgentHouse:
 
     def install(self, camera: str) -> bool:
         """Bring the wanted set onto a camera, also where sets wait for a person's word."""
-        fleet = self._fleet()
-        if fleet is None or camera not in self._devices.all or not fleet.ownership.owns(camera):
+        fleets, device = self._fleets(), self._devices.all.get(camera)
+        if fleets is None or device is None or not fleets.first.ownership.owns(camera):
             return False
-        fleet.install(camera)
+        fleets.of(device).install(camera)
         return True
 
     def revert(self) -> bool:
         """Bring back the set before the current one; False where there is none."""
-        fleet = self._fleet()
+        fleets = self._fleets()
         try:
-            if fleet is None:
+            if fleets is None:
                 return False
-            fleet.roll_back(None, self._settings.plan or Plan())
+            fleets.roll_back(None, self._settings.plan or Plan())
         except FleetError as error:
             log.warning("not reverted", reason=str(error))
             return False

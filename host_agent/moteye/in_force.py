@@ -4,6 +4,8 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import structlog
 from moteye_protocol.prototype_set import set_hash, version
@@ -11,11 +13,11 @@ from moteye_protocol.prototype_set import set_hash, version
 from moteye import policies
 from moteye.clock import EventClock
 from moteye.config import Settings
-from moteye.core.compile import CompiledSet
+from moteye.core.compile import CompiledSet, together
 from moteye.core.engine import Engine
 from moteye.core.language import Policy
 from moteye.core.lints import without_positions
-from moteye.core.ownership import ownership
+from moteye.core.ownership import Ownership, ownership
 from moteye.errors import MoteyeError, PolicyErrors
 from moteye.fleet import Fleet
 from moteye.judge import Judge
@@ -24,6 +26,7 @@ from moteye.link.connection import Connection
 from moteye.link.devices import Devices
 from moteye.schedule import WhileSchedule
 from moteye.sets import SetArchive
+from moteye.spaces import Fleets, FurtherSpaces
 from moteye.switches import PolicySwitches
 from moteye.text.space import Space, load_space
 from moteye.topics import Subscribers
@@ -35,8 +38,8 @@ EPOCH_MS = 86_400_000  # sets of an earlier day than the one confirmed are not u
 class InForce:
     """Turns policy files into what judge, engine and devices use.
 
-    `space` and `fleet` are there from `load_space` on. `epochs`: sets carry the day, for devices
-    that check where a set comes from.
+    `space`, `fleet` and `further` are there from `load_space` on. `epochs`: sets carry the day, for
+    devices that check where a set comes from.
     """
 
     def __init__(
@@ -54,6 +57,8 @@ class InForce:
     ) -> None:
         self.space: Space | None = None
         self.fleet: Fleet | None = None
+        self.further: FurtherSpaces | None = None
+        self._found: list[Policy] = []
         self._settings = settings
         self._engine = engine
         self._judge = judge
@@ -68,41 +73,74 @@ class InForce:
         self, devices: Devices, publish: Callable[[str, bytes], Awaitable[None]]
     ) -> None:
         """Load the embedding space; policies can be compiled, and sets kept, from then on."""
-        self.space = await asyncio.to_thread(load_space, self._settings.space)
-        self.fleet = Fleet(
-            devices,
-            publish,
-            self.space.encoder_hash,
-            SetArchive(self._settings.sets_folder),
-            self._settings.plan,
-            asks=self._settings.sets == "ask",
-        )
+        settings = self._settings
+
+        def make_fleet(encoder: bytes, folder: Path | None) -> Fleet:
+            asks = settings.sets == "ask"
+            return Fleet(devices, publish, encoder, SetArchive(folder), settings.plan, asks=asks)
+
+        self.space = await asyncio.to_thread(load_space, settings.space)
+        self.fleet = make_fleet(self.space.encoder_hash, settings.sets_folder)
+        self.further = FurtherSpaces(self.space, make_fleet, settings.sets_folder)
+        await asyncio.to_thread(self.further.recall)
+
+    @property
+    def fleets(self) -> Fleets | None:
+        """The fleets of all encoders, once the space is loaded."""
+        if self.fleet is None:
+            return None
+        others = self.further.all.values() if self.further is not None else ()
+        return Fleets(self.fleet, [served.fleet for served in others])
+
+    @property
+    def encoders(self) -> list[bytes]:
+        """The encoders of the fleet that are known by now."""
+        first = [self.space.encoder_hash] if self.space is not None else []
+        return first + list(self.further.all if self.further is not None else ())
+
+    def judges(self, encoder: bytes) -> bool:
+        """Whether frames of an encoder can be judged."""
+        served = self.further.all.get(encoder) if self.further is not None else None
+        if self.space is not None and encoder == self.space.encoder_hash:
+            return True
+        return served is not None and (served.compiled is not None or not self._found)
+
+    async def meet(self, encoder: bytes, device: str) -> None:
+        """A device has this encoder: from now on the policies are for it, too."""
+        if self.further is None:
+            return
+        if await asyncio.to_thread(self.further.meet, encoder, device):
+            await self.reload(self._found)
 
     async def load(self, found: list[Policy]) -> None:
         """Compile `found` and put them in force all at once; devices follow by a swap."""
         space, fleet = self.space, self.fleet
         assert space is not None
         assert fleet is not None
+        self._found = found
         own = ownership(self._settings.devices, found)
         found = self._switches.keep(found)
         if not found:
             log.warning("no policies", path=str(self._settings.policies))
-            fleet.own(own)
+            self._own(own)
             await self._replace(None)
             return
+        number, previous = fleet.next_number(), fleet.previous()
+        common: dict[str, Any] = {
+            "dim": self._settings.dim,
+            "schedule_of": WhileSchedule,
+            "epoch": self._clock.unix_ms() // EPOCH_MS if self._epochs else 0,
+        }
         compiled = await asyncio.to_thread(
-            space.compile,
-            found,
-            number=fleet.next_number(),
-            dim=self._settings.dim,
-            schedule_of=WhileSchedule,
-            epoch=self._clock.unix_ms() // EPOCH_MS if self._epochs else 0,
-            previous=fleet.previous(),
+            space.compile, found, number=number, previous=previous, **common
         )
         compiled = replace(compiled, built=fleet.reuse(compiled.built))
+        if self.further is not None:
+            others = await asyncio.to_thread(self.further.compile, found, **common)
+            compiled = together(compiled, others)
         if self._judge.learns:
             await asyncio.to_thread(self._judge.cameras.prepare, compiled)
-        fleet.own(own)
+        self._own(own)
         await self._replace(compiled)
         data = compiled.built.data
         log.info(
@@ -118,6 +156,11 @@ class InForce:
         if self._connection.connected.is_set():
             await self.announce()
 
+    def _own(self, own: Ownership) -> None:
+        fleets = self.fleets
+        assert fleets is not None
+        fleets.own(own)
+
     async def _replace(self, compiled: CompiledSet | None) -> None:
         """Replace all at once: who is cut off further down leaves the new ones in force (T41)."""
         self._judge.compiled = compiled
@@ -126,6 +169,8 @@ class InForce:
         if self.fleet is not None and self.space is not None and compiled is not None:
             words = self.fleet.codebook(self._settings.dim)
             self.fleet.want(self.space.offer(compiled.built, words))
+            if self.further is not None:
+                self.further.offer(self._settings.dim)
         await self._ledger.policies_changed()
         await self._connection.subscribe(self._engine.topics)
 
@@ -133,14 +178,13 @@ class InForce:
         """Tell subscribers what the rows of the prototype set mean, and whose it is (retained)."""
         if self._judge.compiled is None or self.fleet is None:
             return
-        built = self._judge.compiled.built
         names = {
             "client": self._settings.client_id,
             "devices": list(self.fleet.ownership.patterns),
-            "set": set_hash(built.data).hex(),
-            "version": version(built.prototypes.number, built.data),
-            "names": list(built.prototypes.names),
+            **_told(self._judge.compiled),
         }
+        if self._judge.compiled.others:
+            names["others"] = [_told(other) for other in self._judge.compiled.others.values()]
         text = json.dumps(names, ensure_ascii=False)
         await self._subscribers.tell("set", text, qos=1, retain=True)
 
@@ -174,8 +218,19 @@ class InForce:
         """Which policies are in force, and why the latest ones are not (retained)."""
         state = {
             "state": "refused" if problems else "ok",
-            "in_force": [item.policy.name for item in self._engine.policies],
+            "in_force": list(dict.fromkeys(item.policy.name for item in self._engine.policies)),
             "problems": problems,
         }
         text = json.dumps(state, ensure_ascii=False)
         await self._subscribers.tell("policies", text, qos=1, retain=True)
+
+
+def _told(compiled: CompiledSet) -> dict[str, Any]:
+    """One encoder's set, for subscribers."""
+    built = compiled.built
+    return {
+        "encoder": compiled.encoder.hex(),
+        "set": set_hash(built.data).hex(),
+        "version": version(built.prototypes.number, built.data),
+        "names": list(built.prototypes.names),
+    }

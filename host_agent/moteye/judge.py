@@ -144,7 +144,8 @@ class Judge:
         if compiled is None or not items:
             return []
         vectors = np.frombuffer(b"".join(item.message.e for item in items), np.int8)
-        margins = compiled.scorer.margins_q8(vectors.reshape(len(items), -1))
+        encoders = [item.message.encoder for item in items]
+        margins = compiled.margins_q8(vectors.reshape(len(items), -1), encoders)
         found = self._engine.observe_batch([item.seen for item in items], margins)
         decisions = [decision for some in found for decision in some]
         self._learn_backgrounds(items, compiled)
@@ -155,7 +156,7 @@ class Judge:
         if not self.learns:
             return
         for item in items:
-            self.cameras.saw(item.seen.device, item.message.e)
+            self.cameras.saw(item.seen.device, item.message.e, item.message.encoder)
         # One a batch: a whole fleet's at once would hold up every alert.
         due = self.cameras.take_due()
         if due is not None:
@@ -166,6 +167,8 @@ class Judge:
         for device, row in found.items():
             frames = [row.frames[at : at + 256] for at in range(0, len(row.frames), 256)]
             self.cameras.reservoirs[device] = Reservoir(row.seen, frames)
+            self.cameras.encoders[device] = row.encoder
+            self._engine.views.encoder_is(device, row.encoder)
             self._engine.calibrate(CameraCalibration.of_json(row.calibration))
         self.phrases_changed()
 
@@ -176,8 +179,9 @@ class Judge:
         """
         if self.compiled is None:
             return
-        names = self.compiled.built.prototypes.names
         for device, calibration in self._engine.calibrations.all.items():
+            own = self.compiled.of(self.cameras.encoders.get(device, b""))
+            names = own.built.prototypes.names
             if calibration.phrases != names:
                 self.cameras.due[device] = None
 
@@ -187,7 +191,8 @@ class Judge:
         version = before.version + 1 if before else 1
         fitted = self.cameras.fit(device, compiled, version)
         reservoir = self.cameras.reservoirs[device]
-        frames, encoder = b"".join(reservoir.rows), compiled.built.prototypes.encoder_hash
+        frames = b"".join(reservoir.rows)
+        encoder = compiled.of(self.cameras.encoders.get(device, b"")).encoder
         row = Background(encoder, reservoir.seen, frames, fitted.json())
         self._ledger.calibrate(fitted, row)
         log.info("camera calibrated", camera=device, frames=fitted.frames, version=version)

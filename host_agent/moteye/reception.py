@@ -122,6 +122,8 @@ class Reception:
         match message:
             case models.Status():
                 log.info("device", device=device.id, state=message.state, session=message.s)
+            case models.Birth():
+                await self._in_force.meet(message.encoder, device.id)
             case models.Caption():
                 time_ms = self._ledger.time_of(device.id, device.presence, message.at, arrival_ms)
                 where = (device.id, message.s, message.n, message.frame, time_ms)
@@ -199,30 +201,28 @@ class Reception:
             await self._subscribers.tell("reply", answer, qos=1)
 
     def _ask_fleet(self, op: str, args: dict[str, Any]) -> dict[str, Any]:
-        if self._fleet is None:
+        fleets = self._in_force.fleets
+        if fleets is None:
             raise FleetError("the agent is not ready yet; try again")
-        return obey(self._fleet, op, args)
+        return obey(fleets, op, args)
 
     def _tell_fleet(self, device: Device, message: models.Message) -> None:
-        if self._fleet is not None:
-            self._fleet.heard(device.id, message)
+        fleets = self._in_force.fleets
+        if fleets is not None:
+            fleets.of(device).heard(device.id, message)
 
     def _form(self, name: bytes) -> AnySet | None:
-        form = self._fleet.form(name) if self._fleet is not None else None
+        fleets = self._in_force.fleets
+        form = fleets.form(name) if fleets is not None else None
         return form.prototypes if form is not None else None
 
     async def _enqueue(
         self, device: Device, message: models.Embedding, arrival_ms: int, ack: Ack
     ) -> None:
-        space = self._in_force.space
-        if space is None or message.encoder != space.encoder_hash:
-            self._counters["embedding.other_space"] += 1
-            if self._counters["embedding.other_space"] == 1:
-                log.error(
-                    "embeddings of another encoder are left alone",
-                    device=device.id,
-                    encoder=message.encoder.hex(),
-                )
+        if not self._in_force.judges(message.encoder):
+            await self._in_force.meet(message.encoder, device.id)
+        if not self._in_force.judges(message.encoder):
+            self._counters["embedding.other_space"] += 1  # why has been told
             ack()
             return
         self._agreement.saw(device.id, message.frame, message.e)
@@ -231,7 +231,9 @@ class Reception:
         infrared = is_infrared(message.colour)
         where = (device.id, message.s, message.n, message.frame, time_ms)
         boxes = self._boxes(message)
-        seen = Observation(*where, late, boxes, embedding=message.e, infrared=infrared)
+        seen = Observation(
+            *where, late, boxes, embedding=message.e, infrared=infrared, encoder=message.encoder
+        )
         await self._judge.put(Item(seen, message, ack))
 
     def _boxes(self, message: models.Embedding) -> tuple[Box, ...] | None:
@@ -244,7 +246,7 @@ class Reception:
         if message.boxes is None or earlier is None or compiled is None:
             return None
         # A set without names is one in force: only the newest are made so.
-        names = earlier.names or compiled.built.prototypes.names
+        names = earlier.names or compiled.of(message.encoder).built.prototypes.names
         return tuple(
             Box(compiled.columns[names[box.row]], *box[1:])
             for box in unpack_boxes(message.boxes)

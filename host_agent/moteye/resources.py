@@ -28,6 +28,11 @@ def space_dir(name: str) -> Path:
     return _existing(_PACKAGE / "space" / name, name)
 
 
+def space_names() -> list[str]:
+    """The embedding spaces that come with this version."""
+    return sorted(path.parent.name for path in _PACKAGE.glob("space/*/calibration.json"))
+
+
 def words_dir() -> Path:
     """The folder of what all spaces share: text tower, tokenizer, projection."""
     return space_dir(_WORDS)

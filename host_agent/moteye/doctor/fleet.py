@@ -9,6 +9,8 @@ from pathlib import Path
 
 import aiomqtt
 from moteye_protocol import models, wire
+from moteye_protocol.codebook_set import read_set
+from moteye_protocol.set_file import set_hash
 
 from moteye.config import DEFAULT_FILE, Settings
 from moteye.core.ownership import Ownership
@@ -18,7 +20,7 @@ from moteye.keys import FleetKeys, load_keys
 from moteye.link.devices import OWN_RESETS, Device, Devices
 from moteye.policies import own_devices
 from moteye.sets import SetArchive
-from moteye.text.space import load_space
+from moteye.text.space import shipped_spaces
 
 SETTLE_S = 1.5  # retained messages come at once
 FIRST_S, LAST_S = 1_735_689_600, 2_682_374_400  # 2025 .. 2055, as devices have it
@@ -61,7 +63,8 @@ class Fleet:
         self._settings = settings
         self._clocks: dict[str, int | None] = {}
         self._retained: list[str] = []
-        self._sets: dict[str, tuple[bytes, Ownership]] = {}  # by the agent that announced it
+        # Of each agent that announced any: its sets by encoder, and its devices.
+        self._sets: dict[str, tuple[dict[bytes, bytes], Ownership]] = {}
         self._agent = ""
         self.devices = Devices(self._publish, keys.signing_key if keys else None)
 
@@ -99,15 +102,17 @@ class Fleet:
         if not device.online or birth is None:
             yield warn(f"{name}: {device.presence.state}", "start it, or clear what it left behind")
             return
-        wanted, own = self._wanted()
+        sets, own = self._wanted()
         if not own.owns(device.id):
             yield ok(f"{name}: not one of this agent's devices; it keeps {self._kept_by(device)}")
             return
-        encoder = (await asyncio.to_thread(load_space, self._settings.space)).encoder_hash
-        if birth.encoder != encoder:
+        encoder, known = birth.encoder, await asyncio.to_thread(shipped_spaces)
+        wanted = sets.get(encoder)
+        if encoder not in known:
             yield fail(
-                f"{name}: its encoder is {birth.encoder.hex()}, this agent's is {encoder.hex()}",
-                "give it this version's model pack, or the agent the space of that one",
+                f"{name}: its encoder is {encoder.hex()}, which this version does not know: there "
+                f"are {', '.join(f'{space} {one.hex()}' for one, space in known.items())}",
+                "give it one of these model packs, or the agent the version of that one",
             )
         elif wanted is not None and device.set_hash != wanted:
             used = device.set_hash.hex() if device.set_hash else "none"
@@ -120,8 +125,8 @@ class Fleet:
             yield warn(f"{name}: was reset by {OWN_RESETS[birth.reset]}{stage}", "see its log")
         yield await self._clock(device)
 
-    def _wanted(self) -> tuple[bytes | None, Ownership]:
-        """This agent's set, None where that is not known, and its devices.
+    def _wanted(self) -> tuple[dict[bytes, bytes], Ownership]:
+        """This agent's sets by encoder, as far as they are known, and its devices.
 
         As it says itself or, where another agent spoke last, as its files do.
         """
@@ -130,9 +135,10 @@ class Fleet:
             return self._sets[settings.client_id]
         if "client_id" not in settings.model_fields_set and len(self._sets) == 1:
             return next(iter(self._sets.values()))
-        current = SetArchive(settings.sets_folder).current
+        archive = SetArchive(settings.sets_folder)
+        data = archive.data(archive.current.hash) if archive.current is not None else None
         own = own_devices(settings.policies, settings.devices, lenient=True)
-        return bytes.fromhex(current.hash) if current is not None else None, own
+        return {read_set(data).encoder_hash: set_hash(data)} if data is not None else {}, own
 
     def _kept_by(self, device: Device) -> str:
         """The set of a device that is not this agent's, and whose it is."""
@@ -179,4 +185,8 @@ class Fleet:
                 self._agent = str(said["state"])
             elif topic.endswith("/set"):
                 own = Ownership(tuple(str(pattern) for pattern in said["devices"]))
-                self._sets[str(said["client"])] = (bytes.fromhex(said["set"]), own)
+                sets = {
+                    bytes.fromhex(one["encoder"]): bytes.fromhex(one["set"])
+                    for one in (said, *said.get("others", ()))
+                }
+                self._sets[str(said["client"])] = (sets, own)

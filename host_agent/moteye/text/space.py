@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,12 @@ class Space:
             self._cache.add(fresh)
         rows = [found[phrase] for phrase in phrases]
         return np.stack(rows) if rows else np.zeros((0, 256), np.float32)
+
+    def check_examples(self, policy: Policy) -> None:
+        """Raises ImageError where a policy's recorded frames are another encoder's."""
+        for path in policy.see.like if isinstance(policy.see, See) else []:
+            if path.endswith(SUFFIX):
+                read_frame(Path(path), self.encoder_hash)
 
     def example_vector(self, paths: list[str]) -> Float:
         """Pictures and recorded frames → float32[256]: the mean of their embeddings.
@@ -152,8 +159,18 @@ class Space:
         return Offer(Form(built.prototypes, built.data), coded)
 
 
-def load_space(name: str = resources.DEFAULT_MODEL) -> Space:
-    """Load the space of a shipped device model.
+@cache
+def shipped_spaces() -> dict[bytes, str]:
+    """The encoders that come with this version, by their hash: the names of their spaces."""
+    found = {}
+    for name in resources.space_names():
+        pack = _read(resources.model_dir(name) / "encoder.mpk")
+        found[hashlib.sha256(pack).digest()[:8]] = name
+    return found
+
+
+def load_space(name: str = resources.DEFAULT_MODEL, *, like: Space | None = None) -> Space:
+    """Load the space of a shipped device model; words are turned into vectors as by `like`.
 
     Raises ConfigError for an unknown name, SpaceError for files that do not belong together.
     """
@@ -187,7 +204,8 @@ def load_space(name: str = resources.DEFAULT_MODEL) -> Space:
         ),
         templates=tuple(calibration["prompts"]),
         gives_positions=bool(calibration.get("positions", False)),
-        _text=TextEncoder(words),
+        # One text tower in memory serves all spaces.
+        _text=like._text if like is not None else TextEncoder(words),
         _rotation=rotation,
         _text_mean=text_mean,
         _cache=VectorCache(cache_folder(), _tower(words, calibration["prompts"])),
