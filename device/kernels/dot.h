@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "m55/dot_m55.h"
+#include "m7/dot_m7.h"
 
 // int8 to int16 with the zero point taken off: -255..255.
 static inline void widen(
@@ -49,6 +50,8 @@ static inline int32_t dot_offset(
     const int8_t *restrict a, const int8_t *restrict b, size_t n, int32_t zero_point) {
 #if MOTEYE_M55
     return m55_dot_offset(a, b, (uint32_t)n, zero_point);
+#elif MOTEYE_M7
+    return m7_dot_offset(a, b, (uint32_t)n, zero_point);
 #else
     int32_t acc = 0;
     for (size_t i = 0; i < n; i++) {

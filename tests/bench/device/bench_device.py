@@ -9,6 +9,7 @@ model). Writes build/bench/device.json; shape and ids: benchmarks.md.
 
 import argparse
 import json
+import struct
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +19,18 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
-for folder in (HERE, ROOT / "tests/unit/device", ROOT / "host_agent", ROOT / "protocol"):
+for folder in (
+    HERE,
+    ROOT / "tests/unit/device",
+    ROOT / "host_agent",
+    ROOT / "protocol",
+    ROOT / "training",
+):
     sys.path.insert(0, str(folder))
 
 import image  # noqa: E402
 from anchors import ANCHORS  # noqa: E402
+from caption_library import CCaptioner  # noqa: E402
 from image import CORES, M7, Core  # noqa: E402
 from kernel_library import Kernels  # noqa: E402
 from moteye.compiler import compile_with_report  # noqa: E402
@@ -40,6 +48,7 @@ MODELS = {  # the real files' names, for --models
     "mbv2_035_96_cut": "mbv2_035_96_cut.tflite",
 }
 ENCODER = ROOT / "device" / "models" / "accurate" / "encoder.tflite"
+CAPTIONS = ENCODER.with_name("captions.cpk")
 # id: (target, rival); the rival is TFLite Micro with CMSIS-NN and its assembly requantisation.
 GOALS: dict[str, tuple[int, int | None]] = {
     "m7.vww": (10_500_000, 23_050_675),
@@ -56,6 +65,8 @@ GOALS: dict[str, tuple[int, int | None]] = {
     "x86.mbv2_cut_over_xnnpack": (1, None),
     "arena.vww": (65_536, 100_708),
     "arena.mbv2_035_96_cut": (65_536, 194_292),
+    "m7.first_token": (40_000_000, None),
+    "m55.first_token": (12_000_000, None),
     "flash.runtime": (32_768, 102_616),
 }
 DIMS = (16, 32, 64, 128, 256)
@@ -183,6 +194,31 @@ class Bench:
                     count = image.instructions(core, one)
                     self.add(Row(f"{core.name}.{row_id}", count, "instructions", conditions))
 
+    def captions(self) -> None:
+        """Count a caption of the shipped pack: a word, and the first one after a frame."""
+        pack = CAPTIONS.read_bytes()
+        positions, channels = struct.unpack_from("<2H", pack, 24)
+        maps = np.random.default_rng(12).integers(-128, 128, positions * channels, dtype=np.int8)
+        said = {
+            f"said_{beams}": CCaptioner(self.kernels, pack, beams).say(maps).encode()
+            for beams in (1, 3)
+        }
+        blobs = {"pack": pack, "maps": maps.tobytes(), **said}
+        encoder = {row.id: row.value for row in self.rows}
+        for core in CORES:
+            numbers = image.run(core, image.build(core, "caption", "bench_caption.c", blobs))
+            conditions = f"random map; words equal to this machine's; {core.machine}"
+            for beams in (1, 3):
+                words = [image.instructions(core, ticks) for ticks in numbers[f"word_{beams}"]]
+                name = f"{core.name}.caption_word_{beams}"
+                mean = round(sum(words) / len(words))
+                self.add(Row(name, mean, "instructions", f"mean of {len(words)}; {conditions}"))
+            first = image.instructions(core, numbers["begin_1"][0] + numbers["word_1"][0])
+            frame = encoder.get(f"{core.name}.encoder")
+            if frame is not None:
+                conditions = f"encoder {frame:,} and {first:,}, one beam; {conditions}"
+                self.add(Row(f"{core.name}.first_token", frame + first, "instructions", conditions))
+
     def x86(self) -> None:
         """Time of the MobileNetV2 anchor on this machine over LiteRT's XNNPACK, turn by turn."""
         tflite, origin = _tflite("mbv2_035_96_cut", self.models)
@@ -232,6 +268,8 @@ def main() -> int:
                 bench.model(core, name, remove_dead=True)
     if not arguments.only or "scoring" in arguments.only:
         bench.scoring()
+    if not arguments.only or "captions" in arguments.only:
+        bench.captions()
     if not arguments.only or "x86" in arguments.only:
         bench.x86()
     if not arguments.only or "native_module" in arguments.only:
