@@ -1,16 +1,19 @@
 """Models and matches on the emulated Cortex-M7 and Cortex-M55, byte for byte the reference's."""
 
+import contextlib
 import os
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pytest
+from caption_library import random_pack
 from kernel_library import ROOT
 from moteye.compiler import ModelError, compile_model
 from moteye.core.scoring import Scorer
 from moteye_protocol import wire
+from moteye_training.captions.integer import IntDecoder, caption
 from random_nets import random_net
 from reference import Reference, box_resize_rgb565
 from support.sets import random_codebook
@@ -26,6 +29,7 @@ FIRST = 1000
 MATCHES = 200
 CODEBOOKS = 50
 FRAMES = 30
+CAPTIONS = 200
 IMAGE_BYTES = 1_800_000
 
 
@@ -50,14 +54,18 @@ def case(seed: int) -> bytes:
     return _case(net, values, reference.run(values))
 
 
-def batches() -> Iterator[dict[int, bytes]]:
-    """Cases by seed, as many together as the memory of the smaller machine holds."""
-    batch: dict[int, bytes] = {}
+def nets() -> Iterator[tuple[int, bytes]]:
+    """Cases by seed."""
     for seed in range(FIRST, FIRST + NETS):
-        try:
-            new = case(seed)
-        except ModelError:  # a net of nothing but views
-            continue
+        # A net of nothing but views has nothing to run.
+        with contextlib.suppress(ModelError):
+            yield seed, case(seed)
+
+
+def in_batches(cases: Iterable[tuple[int, bytes]]) -> Iterator[dict[int, bytes]]:
+    """As many together as the memory of the smaller machine holds."""
+    batch: dict[int, bytes] = {}
+    for seed, new in cases:
         if len(new) > IMAGE_BYTES:
             continue
         if sum(map(len, batch.values())) + len(new) > IMAGE_BYTES:
@@ -69,7 +77,7 @@ def batches() -> Iterator[dict[int, bytes]]:
 
 @pytest.mark.parametrize("core", image.CORES, ids=lambda core: core.name)
 def test_random_nets_on_the_emulated_core_equal_reference(core: image.Core) -> None:
-    for batch in batches():
+    for batch in in_batches(nets()):
         blob = b"".join(batch.values()) + bytes(16)
         elf = image.build(core, "check", "check_models.c", {"cases": blob})
         numbers = image.run(core, elf)
@@ -140,3 +148,27 @@ def test_frames_on_the_emulated_core_equal_definition(core: image.Core) -> None:
     blob = b"".join(_frame_case(seed) for seed in range(FRAMES)) + bytes(16)
     elf = image.build(core, "frames", "check_frames.c", {"cases": blob})
     assert image.run(core, elf) == {"cases": [FRAMES]}
+
+
+def _caption_case(seed: int) -> bytes:
+    rng = np.random.default_rng(seed)
+    pack, beams = random_pack(rng), seed % 4 + 1
+    s = pack.sizes
+    maps = rng.integers(-128, 128, (s.positions, s.channels)).astype(np.int8)
+    said = caption(IntDecoder(pack), maps, beams)
+    raw = pack.to_bytes()
+    expected = struct.pack(f"<q{len(said.words)}H", said.logp_q10, *said.words)
+    header = struct.pack("<4I", len(raw), beams, maps.nbytes, len(said.words))
+    return header + _padded(raw) + _padded(maps.tobytes()) + _padded(expected)
+
+
+@pytest.mark.parametrize("core", image.CORES, ids=lambda core: core.name)
+def test_captions_on_the_emulated_core_equal_reference(core: image.Core) -> None:
+    cases = {seed: _caption_case(seed) for seed in range(CAPTIONS)}
+    for batch in in_batches(cases.items()):
+        elf = image.build(
+            core, "captions", "check_captions.c", {"cases": b"".join(batch.values()) + bytes(16)}
+        )
+        numbers = image.run(core, elf)
+        wrong = [list(batch)[i] for i in numbers.get("wrong", [])]
+        assert numbers == {"cases": [len(batch)]}, f"seeds {wrong}"
