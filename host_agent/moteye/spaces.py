@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from moteye.core.compile import CompiledSet
+from moteye.core.compile import CompiledSet, together
 from moteye.core.language import Policy
 from moteye.core.lints import without_positions
 from moteye.core.offer import Form
@@ -22,6 +22,8 @@ from moteye.errors import FleetError
 from moteye.fleet import Fleet
 from moteye.imaging import ImageError
 from moteye.link.devices import Device
+from moteye.schedule import WhileSchedule
+from moteye.store import Store
 from moteye.text.space import Space, load_space, shipped_spaces
 
 log = structlog.get_logger("moteye.spaces")
@@ -145,6 +147,21 @@ def _tell_unplaced(space: Space, found: Iterable[Policy]) -> None:
                 space=space.name,
                 reason=lint.text,
             )
+
+
+def compile_recorded(
+    space: Space, found: list[Policy], record: Store, *, dim: int, since_ms: int = 0
+) -> CompiledSet:
+    """The policies for a space, and for each other encoder of which frames are recorded."""
+    known = shipped_spaces()
+    settings: dict[str, Any] = {"number": 1, "dim": dim, "schedule_of": WhileSchedule}
+    others = []
+    for encoder in sorted(record.encoders(since_ms=since_ms) - {space.encoder_hash}):
+        if encoder in known:
+            other = load_space(known[encoder], like=space)
+            mine = [policy for policy in found if _can_see(other, policy)]
+            others += [other.compile(mine, **settings)] if mine else []
+    return together(space.compile(found, **settings), others)
 
 
 class Fleets:

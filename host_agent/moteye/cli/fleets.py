@@ -160,6 +160,9 @@ def _print_status(found: dict[str, Any]) -> None:
             f"set {current['version']} from {current['origin']}: {classes}, "
             f"{current['size_bytes']:,} bytes{pinned}"
         )
+    for other in found.get("others", ()):
+        used = other["current"]["version"] if other["current"] is not None else "none yet"
+        console.print(f"set {used} for devices with encoder {other['encoder']}")
     if moving is not None:
         console.print(
             f"rollout {moving['state']}, wave {moving['wave']} of {moving['waves']}: "

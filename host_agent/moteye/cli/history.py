@@ -26,7 +26,7 @@ from moteye.core.language import Policy
 from moteye.core.scoring import prob_q8
 from moteye.errors import ConfigError
 from moteye.history import Comparison, Replay, compare, explain_at
-from moteye.schedule import WhileSchedule
+from moteye.spaces import compile_recorded
 from moteye.store import Store, default_url
 from moteye.text.space import Space, load_space
 
@@ -55,7 +55,7 @@ def why(
             _show_decision(console, record, decision)
         return
     at_ms = _moment_ms(at) if at else int(time.time() * 1000)
-    found, compiled, space = _compiled(settings.policies, settings)
+    found, compiled, space = _compiled(settings.policies, settings, record)
     if what not in (policy.name for policy in found):
         raise ConfigError(
             f"{what!r} is neither a decision on record nor a policy; "
@@ -135,8 +135,8 @@ def backtest(
         raise ConfigError(f"--plot {plot}: a file ending in .html or .svg is wanted")
     settings = load_settings(config, store=store)
     record = Store(settings.store or default_url(), read_only=True)
-    found, compiled, space = _compiled(policy, settings)
     since_ms = since_moment_ms(since)
+    found, compiled, space = _compiled(policy, settings, record, since_ms)
     began = time.perf_counter()
     replay = Replay(compiled, space.encoder_hash)
     replay.begin_at(record, since_ms, remembers=not fresh)
@@ -156,7 +156,9 @@ def backtest(
             f"name: write name: {min(others)}" + (" or another" if len(others) > 1 else "")
         )
     if replay.skipped:
-        console.print(f"skipped {replay.skipped:,} events of another encoder")
+        console.print(
+            f"skipped {replay.skipped:,} events of encoders that this version does not know"
+        )
     rate = replay.seen / took_s if took_s else 0
     console.print(f"{replay.seen:,} events in {took_s:.1f} s ({rate:,.0f} events/s)")
     if plot is not None:
@@ -282,12 +284,14 @@ def _actions(record: Store, decision: Decision) -> list[str]:
     ]
 
 
-def _compiled(path: Path, settings: Settings) -> tuple[list[Policy], CompiledSet, Space]:
+def _compiled(
+    path: Path, settings: Settings, record: Store, since_ms: int = 0
+) -> tuple[list[Policy], CompiledSet, Space]:
     found = policies.load(path)
     if not found:
         raise ConfigError(f"no policies in {path}")
     space = load_space(settings.space)
-    compiled = space.compile(found, number=1, dim=settings.dim, schedule_of=WhileSchedule)
+    compiled = compile_recorded(space, found, record, dim=settings.dim, since_ms=since_ms)
     return found, compiled, space
 
 

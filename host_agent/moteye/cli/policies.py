@@ -22,6 +22,7 @@ from moteye.errors import StoreError
 from moteye.history import recording_of
 from moteye.resources import DEFAULT_MODEL
 from moteye.schedule import WhileSchedule
+from moteye.spaces import compile_recorded
 from moteye.store import Store, default_url
 from moteye.text.space import load_space
 
@@ -59,7 +60,8 @@ def check(
         recording = None
         if record is not None:
             since_ms = since_moment_ms(since)
-            recording = recording_of(compiled, loaded.encoder_hash, record, since_ms)
+            every = compile_recorded(loaded, found, record, dim=dim, since_ms=since_ms)
+            recording = recording_of(every, loaded.encoder_hash, record, since_ms)
             console.print(_forecast(recording))
         lints = lint(compiled, cameras, recording, positions=loaded.gives_positions)
         _show(console, lints)

@@ -17,7 +17,7 @@ from rich.table import Table
 from moteye.cli.common import ConfigOption, StoreOption, since_moment_ms
 from moteye.config import load_settings
 from moteye.store import RecordedEvent, Store, default_url
-from moteye.text.space import load_space
+from moteye.text.space import load_space, shipped_spaces
 
 APART_MS = 60_000
 """Of several frames of a camera within a minute the best one is shown."""
@@ -55,7 +55,7 @@ def search(
         event
         for event in record.events(since_ms=since_ms)
         if event.is_embedding
-        and event.encoder == space.encoder_hash
+        and event.encoder in shipped_spaces()
         and camera in (None, event.device)
     )
     query = space.phrase_vectors([text])[0]

@@ -230,6 +230,13 @@ class Store(Database):
         rows = self._all(query.limit(1))
         return RecordedEvent(*rows[0]) if rows else None
 
+    def encoders(self, *, since_ms: int = 0) -> set[bytes]:
+        """The encoders whose embeddings are recorded."""
+        table = schema.events
+        query = sa.select(table.c.encoder).distinct()
+        query = query.where(table.c.kind.in_(("e", "l")), table.c.time_ms >= since_ms)
+        return {row.encoder for row in self._all(query)}
+
     def captions(self, *, since_ms: int = 0, camera: str | None = None) -> list[RecordedEvent]:
         """The captions on record (kind "t"), oldest first; `data` is the text."""
         table = schema.events
