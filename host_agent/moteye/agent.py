@@ -26,7 +26,7 @@ from moteye.core.engine import Engine
 from moteye.core.language import Policy
 from moteye.core.marks import Mark
 from moteye.core.ownership import Ownership
-from moteye.errors import DeviceRefused, DeviceTimeout, LinkError, StoreError
+from moteye.errors import DeviceRefused, DeviceTimeout, StoreError
 from moteye.fleet import Fleet
 from moteye.fleet_commands import AGENT_ID, COMMAND_TOPIC
 from moteye.home.bridge import Bridge
@@ -308,13 +308,10 @@ class Agent:
         await self.ledger.delivered(rows)
 
     async def tell(self, alert: Alert) -> None:
-        """Tell subscribers of an alert."""
-        await self._subscribers.tell("alert", alert.json(), qos=1)
+        """Tell subscribers of an alert. Raises LinkError."""
+        await self._subscribers.say("alert", alert.json(), qos=1)
         if self._home is not None:
-            try:
-                await self._home.alerted(asdict(alert))
-            except LinkError as error:
-                log.error("Home Assistant not told", reason=str(error))
+            await self._home.alerted(asdict(alert))
 
     def undelivered(self, policy: str, device: str, fired_ms: int) -> None:
         """An alert came to nobody: it does not count for the cooldown."""

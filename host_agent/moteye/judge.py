@@ -210,5 +210,4 @@ class Judge:
 
     def policy(self, name: str) -> Policy | None:
         """The policy of that name, if it is in force."""
-        compiled = self.compiled.policies if self.compiled else ()
-        return next((item.policy for item in compiled if item.policy.name == name), None)
+        return self.compiled.by_name.get(name) if self.compiled else None

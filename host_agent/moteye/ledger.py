@@ -46,6 +46,8 @@ class Ledger:
         self._offsets: dict[str, int | None] = {}
         self._touched: set[str] = set()
         self._batch = Batch()
+        self._is_writing = False
+        self._waiting: list[asyncio.Future[None]] = []  # for the transaction after this one
 
     async def open(self) -> list[dict[str, Any]]:
         """Open the store, go on where the last run ended; returns the outbox rows that wait.
@@ -56,6 +58,7 @@ class Ledger:
         try:
             tracks = await self._on_worker(self._store.tracks)
             devices = await self._on_worker(self._store.devices)
+            await self._on_worker(self._store.settle_interrupted)
             waiting = await self._on_worker(self._store.waiting)
             memories = await self._on_worker(self._store.memories)
             marks = await self._on_worker(self._store.marks)
@@ -203,12 +206,53 @@ class Ledger:
     async def commit(
         self, decisions: Iterable[Decision] = (), outbox: Iterable[dict[str, Any]] = ()
     ) -> None:
-        """Write all that happened since the last commit, with `decisions` and `outbox`."""
+        """Write all that happened since the last commit, with `decisions` and `outbox`.
+
+        Whoever asks while a transaction is under way shares the next one, however many they are.
+        """
+        self._batch.decisions += decisions
+        self._batch.outbox += [dict(row) for row in outbox]
+        written = asyncio.get_running_loop().create_future()
+        self._waiting.append(written)
+        if not self._is_writing:
+            self._write_next()
+        await written
+
+    def _write_next(self) -> None:
+        """Begin a transaction with all that there is; whoever waits is called at its end.
+
+        By callbacks rather than a task: an alert waits for this, behind all else that is ready.
+        """
+        waiting, self._waiting = self._waiting, []
+        batch = self._taken()
+        if not batch or self._store is None:
+            _tell_written(waiting)
+            return
+        self._is_writing = True
+        loop = asyncio.get_running_loop()
+        writing = loop.run_in_executor(self._worker, self._written, batch)
+        writing.add_done_callback(lambda done: self._wrote(batch, waiting, done))
+
+    def _wrote(
+        self, batch: Batch, waiting: list[asyncio.Future[None]], done: asyncio.Future[None]
+    ) -> None:
+        self._is_writing = False
+        error = done.exception()
+        if error is None:
+            self.counters["batches"] += 1
+        elif isinstance(error, StoreError):
+            self._degraded(error)
+            self._keep(batch)
+            error = None
+        _tell_written(waiting, error)
+        if self._waiting:
+            self._write_next()
+
+    def _taken(self) -> Batch:
+        """All that is to be written, as it is at this moment."""
         batch, self._batch = self._batch, Batch()
         batch.tracks.update(self._engine.take_changed())
         batch.memories.update(self._engine.novelty.take_changed())
-        batch.decisions += decisions
-        batch.outbox += [dict(row) for row in outbox]
         for device in self._touched:
             session, window = self._windows[device]
             offset_ms = self._offsets.get(device)
@@ -216,14 +260,7 @@ class Ledger:
                 offset_ms += self._engine.ahead_ms
             batch.devices[device] = (session, window.text(), offset_ms)
         self._touched.clear()
-        if not batch or self._store is None:
-            return
-        try:
-            await self._on_worker(lambda: self._written(batch))
-            self.counters["batches"] += 1
-        except StoreError as error:
-            self._degraded(error)
-            self._keep(batch)
+        return batch
 
     async def delivered(self, rows: list[dict[str, Any]]) -> None:
         """Write what became of outbox rows."""
@@ -307,3 +344,13 @@ class Ledger:
         # Shielded: what is half said when the agent is told to stop is still written.
         loop = asyncio.get_running_loop()
         return await asyncio.shield(loop.run_in_executor(self._worker, work))
+
+
+def _tell_written(waiting: list[asyncio.Future[None]], error: BaseException | None = None) -> None:
+    for one in waiting:
+        if one.done():  # who waited was cancelled; it is written all the same
+            continue
+        if error is None:
+            one.set_result(None)
+        else:
+            one.set_exception(error)

@@ -23,8 +23,12 @@ class Subscribers:
     async def tell(self, topic: str, text: str, *, qos: int, retain: bool = False) -> None:
         """Say `text` below AGENT_TOPIC; without a broker it is logged and dropped."""
         try:
-            await self._connection.publish(
-                f"{AGENT_TOPIC}/{topic}", text.encode(), qos=qos, retain=retain
-            )
+            await self.say(topic, text, qos=qos, retain=retain)
         except LinkError as error:
             log.error("subscribers not told", reason=str(error))
+
+    async def say(self, topic: str, text: str, *, qos: int, retain: bool = False) -> None:
+        """As `tell`, but raises LinkError without a broker."""
+        await self._connection.publish(
+            f"{AGENT_TOPIC}/{topic}", text.encode(), qos=qos, retain=retain
+        )

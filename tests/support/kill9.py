@@ -1,8 +1,8 @@
 """kill -9, or SIGTERM, of an agent under load, again and again; the count of what was lost.
 
 The broker stays; what it was not acknowledged it delivers again. Every frame that the broker took
-has to be recorded once, every alert has to come out at the `mqtt` action and at the webhook, under
-one key, and the recording has to lead to the decisions on record, byte for byte.
+has to be recorded once, every alert has to come out at the `mqtt` action, at the webhook, under one
+key, and at subscribers, and the recording has to lead to the decisions on record, byte for byte.
 """
 
 import asyncio
@@ -22,9 +22,11 @@ from moteye import policies
 from moteye.history import Replay
 from moteye.store import Store
 from moteye.text.space import Space, load_space
+from moteye.topics import AGENT_TOPIC
 from moteye_protocol import models
 
 CAMERAS = 4
+TOLD = f"{AGENT_TOPIC}/alert"
 FRAMES_A_VIEW = 3
 PAUSE_S = 0.05  # between rounds of all cameras
 BEFORE_READY = 0.2  # share of the kills that come while the agent starts
@@ -97,6 +99,7 @@ class Receiver:
         self.webhook: Counter[str] = Counter()
         self.keys: dict[str, set[str]] = {}
         self.mqtt: Counter[str] = Counter()
+        self.told: Counter[str] = Counter()
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One request."""
@@ -111,11 +114,12 @@ class Receiver:
         writer.close()
 
     async def listen(self, port: int) -> None:
-        """Everything on the action's topic, until cancelled."""
+        """Everything on the action's topic and on that of subscribers, until cancelled."""
         async with aiomqtt.Client("127.0.0.1", port) as client:
-            await client.subscribe("kill9/alert", 1)
+            await client.subscribe([("kill9/alert", 1), (TOLD, 1)])
             async for message in client.messages:
-                self.mqtt[_id(bytes(message.payload))] += 1
+                heard = self.told if message.topic.value == TOLD else self.mqtt
+                heard[_id(bytes(message.payload))] += 1
 
 
 class Cameras:
@@ -252,8 +256,8 @@ async def _caught_up(store: str, frames: int, receiver: Receiver) -> None:
             try:
                 last = Counter(e.device for e in record.events() if e.frame == frames)
                 if len(last) == CAMERAS and not record.waiting():
-                    heard = {d.id for d in record.decisions() if d.fired} - set(receiver.mqtt)
-                    if not heard:
+                    fired = {d.id for d in record.decisions() if d.fired}
+                    if fired <= set(receiver.mqtt) and fired <= set(receiver.told):
                         return
             finally:
                 record.close()
@@ -267,10 +271,12 @@ def _count(outcome: Outcome, record: Store, receiver: Receiver, frames: int) -> 
     fired = Counter(d.id for d in record.decisions() if d.fired)
     outcome.frames, outcome.alerts = len(wanted), len(fired)
     alerts, mqtt, webhook = set(fired), set(receiver.mqtt), set(receiver.webhook)
+    told = set(receiver.told)
     for name, missing, twice in (
         ("frames", wanted - set(seen), [key for key, count in seen.items() if count > 1]),
         ("alerts at mqtt", alerts - mqtt, mqtt - alerts),
         ("alerts at webhook", alerts - webhook, webhook - alerts),
+        ("alerts to subscribers", alerts - told, told - alerts),
         ("keys", set(), [key for key, keys in receiver.keys.items() if len(keys) > 1]),
         ("decisions", set(), [key for key, count in fired.items() if count > 1]),
     ):
@@ -278,7 +284,7 @@ def _count(outcome: Outcome, record: Store, receiver: Receiver, frames: int) -> 
         outcome.doubled += len(twice)
         if missing or twice:
             outcome.problems.append(f"{name}: {len(missing)} lost, {len(twice)} doubled")
-    for heard in (receiver.mqtt, receiver.webhook):
+    for heard in (receiver.mqtt, receiver.webhook, receiver.told):
         outcome.again += sum(heard.values()) - len(heard)
 
 

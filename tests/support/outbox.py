@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from moteye.actions.alert import Alert
 from moteye.actions.outbox import Outbox
+from moteye.actions.rows import TELL, kind_of
 from moteye.core.language import parse_policy
 from moteye.errors import LinkError
 
@@ -33,12 +34,21 @@ class Agent:
         self.written: dict[tuple[str, int], dict] = {}
         self.told: list[Alert] = []
         self.released: list[tuple] = []
+        self.away = 0  # so many times subscribers cannot be told
         self.policies = {name: parse_policy("see: x\nthen: [log]\n", "p", name) for name in "pq"}
+
+    @property
+    def acts(self) -> dict[tuple[str, int], dict]:
+        """What is written of actions, without the rows that tell subscribers."""
+        return {key: row for key, row in self.written.items() if kind_of(row) != TELL}
 
     async def delivered(self, rows):
         self.written |= {(row["job"], row["position"]): dict(row) for row in rows}
 
     async def tell(self, alert):
+        if self.away:
+            self.away -= 1
+            raise LinkError("no broker")
         self.told.append(alert)
 
     async def asked_again(self):

@@ -119,7 +119,11 @@ class Alert:
 
     def json(self) -> str:
         """What subscribers and webhooks get."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        return json.dumps(self.plain(), ensure_ascii=False)
+
+    def plain(self) -> dict[str, Any]:
+        """Every field by its name; not to be changed."""
+        return vars(self)
 
     def render(self, template: str) -> str:
         """`template` filled in by Jinja's sandbox. Data is never a template.
@@ -127,13 +131,13 @@ class Alert:
         Raises ActionError for a template that does not work, takes longer than MAX_SECONDS or gives
         more than MAX_CHARS.
         """
-        return _render(template, asdict(self))
+        return _render(template, self.plain())
 
     def render_name(self, template: str) -> str:
         """`template` as a topic or a path: what is put in is one level of it."""
         flat = {
             name: _one_level(value) if isinstance(value, str) else value
-            for name, value in asdict(self).items()
+            for name, value in self.plain().items()
         }
         return _render(template, flat)
 

@@ -4,7 +4,8 @@ Rows come from the transaction that holds the decision, so that a crash loses no
 `webhook` are tried again with backoff and jitter: at least once, and once for a receiver that
 honours the idempotency key. `notify`, `command` and `home_assistant` are done at most once: that
 one begins is written down before, and what may have been done is `unknown` and left to a person.
-`log`, `save` and `capture` are tried once. Escalations wait here, too, until somebody acknowledges.
+`log`, `save` and `capture` are tried once. Subscribers are told after the first round of actions,
+at least once. Escalations wait here, too, until somebody acknowledges.
 """
 
 import asyncio
@@ -16,13 +17,13 @@ import random
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from dataclasses import asdict
+from functools import lru_cache
 from typing import Protocol, cast
 
 import structlog
 
 from moteye.actions.alert import Alert
-from moteye.actions.rows import Row, is_escalation, is_main
+from moteye.actions.rows import TELL, Row, is_escalation, is_main, kind_of
 from moteye.actions.runner import ActionRunner
 from moteye.core.language import ACTIONS, Action, Policy
 from moteye.errors import ActionError, MoteyeError, StoreError
@@ -31,7 +32,8 @@ log = structlog.get_logger("moteye.outbox")
 RETRY_BASE_S = 2.0
 RETRY_CAP_S = 300.0
 MOST_ATTEMPTS = 20  # spread over 32 to 64 minutes
-AT_ONCE = 8  # jobs under way; one policy and camera has at most one
+AT_ONCE = 8  # jobs under way at receivers that may be slow; one policy and camera has at most one
+QUICK_AT_ONCE = 64  # jobs under way that need the broker at most
 LOOK_AGAIN_S = 2.0
 TURN_S = 10.0
 GRACE_S = 10.0
@@ -39,6 +41,7 @@ MOST_OPEN = 5_000  # jobs in memory; more wait in the store alone
 AT_MOST_ONCE = ("notify", "command", "home_assistant")
 TRIED_ONCE = ("log", "save", "capture")
 PICTURES = ("save", "capture")
+QUICK = ("log", "mqtt", TELL)
 
 
 class Host(Protocol):
@@ -48,7 +51,7 @@ class Host(Protocol):
         """Write down what became of `rows`."""
 
     async def tell(self, alert: Alert) -> None:
-        """Show subscribers the alert, after the first round of its actions."""
+        """Show subscribers the alert, after the first round of its actions. Raises LinkError."""
 
     def undelivered(self, policy: str, device: str, fired_ms: int) -> None:
         """No action of that alert could be delivered: it does not count for the cooldown."""
@@ -82,12 +85,16 @@ class Outbox:
         self._now_ms = now_ms
         self._jitter = jitter
         self._heap: list[tuple[int, int, list[Row]]] = []
+        self._group: asyncio.TaskGroup | None = None  # while it runs
+        self._attempts: set[asyncio.Task[None]] = set()
         self._order = itertools.count()
         self._changed = asyncio.Event()
         self._ending = False
         self.turned_s = time.monotonic()
         self._locks: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
+        # A receiver that hangs must not hold up what goes no further than the broker.
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self._quick_slots = asyncio.Semaphore(QUICK_AT_ONCE)
         # Jobs that are not settled, by policy and camera, then by job.
         self._open: defaultdict[tuple[str, str], dict[str, list[Row]]] = defaultdict(dict)
         self._left = False  # jobs were left in the store, for want of room
@@ -119,26 +126,31 @@ class Outbox:
             else:
                 self._left = True
                 self.counters["left_in_store"] += 1
+        if self._group is not None:  # at once: the turn comes behind all else that is ready
+            self._begin_what_is_due(self._group)
 
     async def run(self) -> None:
         """Carry out what is due, until cancelled; what is under way then has GRACE_S to end."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._look_again())
-            attempts: set[asyncio.Task[None]] = set()
+            self._group = group
             try:
                 while True:
                     self.turned_s = time.monotonic()
                     self._changed.clear()
-                    while self._heap and self._heap[0][0] <= self._now_ms():
-                        attempt = group.create_task(self._attempt(heapq.heappop(self._heap)[2]))
-                        attempts.add(attempt)
-                        attempt.add_done_callback(attempts.discard)
+                    self._begin_what_is_due(group)
                     await self._wait_for_the_next()
             except asyncio.CancelledError:
-                self._ending = True
-                if attempts:
-                    await asyncio.wait(attempts, timeout=GRACE_S)
+                self._group, self._ending = None, True
+                if self._attempts:
+                    await asyncio.wait(self._attempts, timeout=GRACE_S)
                 raise
+
+    def _begin_what_is_due(self, group: asyncio.TaskGroup) -> None:
+        while self._heap and self._heap[0][0] <= self._now_ms():
+            attempt = group.create_task(self._attempt(heapq.heappop(self._heap)[2]))
+            self._attempts.add(attempt)
+            attempt.add_done_callback(self._attempts.discard)
 
     async def _wait_for_the_next(self) -> None:
         wait_s = (self._heap[0][0] - self._now_ms()) / 1000 if self._heap else TURN_S
@@ -172,7 +184,8 @@ class Outbox:
         policy = self._host.policy(first["policy"])
         apart = policy is not None and policy.mode == "parallel"
         lock = asyncio.Lock() if apart else self._locks[first["policy"], first["device"]]
-        async with lock, self._slots:
+        quick = all(kind_of(row) in QUICK for row in job)
+        async with lock, self._quick_slots if quick else self._slots:
             if self._ending:  # it stays in the store, for the next run
                 return
             if not _waits(job):  # acknowledged, replaced or told in a digest meanwhile
@@ -189,13 +202,12 @@ class Outbox:
             if _waits(job):
                 alert = await self._round(job, alert)
             await self._host.delivered([*job, *changed])
-            if fresh and policy is not None and is_main(first):
-                await self._host.tell(alert)
+            await self._tell(job, alert)
         if _waits(job):
             self._push(job)
         else:
             self._open[first["policy"], first["device"]].pop(first["job"], None)
-            if is_main(first) and not any(row["state"] in ("done", "unknown") for row in job):
+            if is_main(first) and not _reached_anybody(job):
                 self._host.undelivered(first["policy"], first["device"], first["fired_ms"])
 
     async def acknowledge(self, what: str) -> list[str]:
@@ -232,7 +244,7 @@ class Outbox:
         if policy.mode == "restart":
             _settle_all(others, "dropped", "mode restart: a later alert has taken its place")
             return others
-        if policy.mode != "single" or not others:
+        if policy.mode != "single" or all(kind_of(row) == TELL for row in others):
             return []
         own = [row for other in jobs.values() for row in other]
         own = [row for row in own if row["decision"] == first["decision"]]
@@ -264,9 +276,9 @@ class Outbox:
 
     async def _round(self, job: list[Row], alert: Alert) -> Alert:
         """Try each action that waits; pictures first, so that the others can name the file."""
-        waiting = [row for row in job if row["state"] == "wait"]
-        for row in sorted(waiting, key=lambda row: _kind(row) not in PICTURES):
-            kind = _kind(row)
+        waiting = [row for row in job if row["state"] == "wait" and kind_of(row) != TELL]
+        for row in sorted(waiting, key=lambda row: kind_of(row) not in PICTURES):
+            kind = kind_of(row)
             row["attempts"] += 1
             if kind in AT_MOST_ONCE:
                 row["state"] = "begun"
@@ -277,10 +289,23 @@ class Outbox:
                 self._failed(row, kind, error)
             else:
                 _settle(row, "done", "")
-        text = json.dumps(asdict(alert), ensure_ascii=False)
+        text = alert.json()
         for row in job:
             row["alert"] = text
         return alert
+
+    async def _tell(self, job: list[Row], alert: Alert) -> None:
+        """Show subscribers the alert, once its actions are written down; at least once."""
+        for row in job:
+            if row["state"] == "wait" and kind_of(row) == TELL:
+                row["attempts"] += 1
+                try:
+                    await self._host.tell(alert)
+                except MoteyeError as error:
+                    self._failed(row, TELL, error)
+                else:
+                    _settle(row, "done", "")
+                await self._host.delivered([row])
 
     def _failed(self, row: Row, kind: str, error: MoteyeError) -> None:
         known = error if isinstance(error, ActionError) else ActionError(str(error))
@@ -320,13 +345,18 @@ def _settle_all(rows: list[Row], state: str, error: str) -> None:
 
 def action_of(row: Row) -> Action:
     """The action that a row asks for, as it was when the policy decided."""
-    settings = json.loads(row["action"])
+    return _action_in(row["action"])
+
+
+@lru_cache(1024)
+def _action_in(text: str) -> Action:
+    settings = json.loads(text)
     model = ACTIONS[settings["kind"]]
     return cast("Action", model.model_construct(**settings))
 
 
-def _kind(row: Row) -> str:
-    return str(json.loads(row["action"])["kind"])
+def _reached_anybody(job: list[Row]) -> bool:
+    return any(row["state"] in ("done", "unknown") for row in job if kind_of(row) != TELL)
 
 
 def _settle(row: Row, state: str, error: str) -> None:

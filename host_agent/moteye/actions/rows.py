@@ -1,5 +1,8 @@
 """Outbox rows: what decisions and the ends of episodes ask for, one row an action."""
 
+import json
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,7 @@ from moteye.core.language import Action, Policy
 from moteye.core.scoring import prob_q8
 
 Row = dict[str, Any]
+TELL = "tell"  # the row that shows subscribers the alert; no action of the language
 
 
 def rows_for(decision: Decision, policy: Policy, ahead_ms: int = 0) -> list[Row]:
@@ -23,6 +27,7 @@ def rows_for(decision: Decision, policy: Policy, ahead_ms: int = 0) -> list[Row]
     wall_ms = decision.time_ms + ahead_ms
     alert = Alert.of(decision, probability, wall_ms, severity=policy.severity)
     rows = rows_of(decision, alert, list(policy.then))
+    rows.append(telling(rows[0], len(rows)))
     if policy.escalate is not None and not decision.severity:
         begun_ms = decision.due_ms or wall_ms
         for number, after_s in enumerate(policy.escalate.due_s(), 1):
@@ -42,32 +47,29 @@ def rows_at_end(ending: Ending, policy: Policy) -> list[Row]:
         return []
     probability = _probability(episode.margin_q8, policy)
     alert = Alert.of_end(ending, probability, severity=policy.severity)
-    return [
-        _row(
-            f"{episode.id}-{episode.time_ms}-end",
-            position,
-            action,
-            alert,
-            fired_ms=episode.time_ms,
-            due_ms=0,
-        )
-        for position, action in enumerate(actions)
-    ]
+    job = f"{episode.id}-{episode.time_ms}-end"
+    return _rows(job, actions, alert, fired_ms=episode.time_ms, due_ms=0)
 
 
 def rows_of(decision: Decision, alert: Alert, actions: list[Action]) -> list[Row]:
     """The rows of a decision that fired, for the actions of its `then`."""
-    return [
-        _row(
-            f"{decision.id}-{decision.time_ms}",
-            position,
-            action,
-            alert,
-            fired_ms=decision.time_ms,
-            due_ms=decision.due_ms,
-        )
-        for position, action in enumerate(actions)
-    ]
+    job = f"{decision.id}-{decision.time_ms}"
+    return _rows(job, actions, alert, fired_ms=decision.time_ms, due_ms=decision.due_ms)
+
+
+def telling(row: Row, position: int) -> Row:
+    """The row that shows subscribers the alert of `row`, behind its actions."""
+    return {**row, "position": position, "action": f'{{"kind":"{TELL}"}}'}
+
+
+def kind_of(row: Row) -> str:
+    """The kind of action that a row asks for, or TELL."""
+    return _kind_in(row["action"])
+
+
+@lru_cache(1024)
+def _kind_in(action: str) -> str:
+    return str(json.loads(action)["kind"])
 
 
 def is_main(row: Row) -> bool:
@@ -80,23 +82,27 @@ def is_escalation(row: Row) -> bool:
     return "-escalate" in row["job"]
 
 
-def _row(
-    job: str, position: int, action: Action, alert: Alert, *, fired_ms: int, due_ms: int
-) -> Row:
-    return {
-        "job": job,
-        "position": position,
-        "decision": alert.id,
-        "policy": alert.policy,
-        "device": alert.camera,
-        "fired_ms": fired_ms,
-        "action": action.model_dump_json(),
-        "alert": alert.json(),
-        "state": "wait",
-        "attempts": 0,
-        "due_ms": due_ms,
-        "error": "",
-    }
+def _rows(
+    job: str, actions: Sequence[Action], alert: Alert, *, fired_ms: int, due_ms: int
+) -> list[Row]:
+    text = alert.json()
+    return [
+        {
+            "job": job,
+            "position": position,
+            "decision": alert.id,
+            "policy": alert.policy,
+            "device": alert.camera,
+            "fired_ms": fired_ms,
+            "action": action.model_dump_json(),
+            "alert": text,
+            "state": "wait",
+            "attempts": 0,
+            "due_ms": due_ms,
+            "error": "",
+        }
+        for position, action in enumerate(actions)
+    ]
 
 
 def _probability(margin_q8: int, policy: Policy) -> float | None:

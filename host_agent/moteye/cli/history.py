@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from moteye import policies
+from moteye.actions.rows import TELL, kind_of
 from moteye.cli.common import ConfigOption, PoliciesOption, StoreOption, since_moment_ms
 from moteye.config import Settings, load_settings
 from moteye.core.compile import CompiledSet
@@ -277,10 +278,11 @@ def _actions(record: Store, decision: Decision) -> list[str]:
         return []
     words = {"done": "delivered", "wait": "waits", "dead": "given up"}
     return [
-        f"{json.loads(row['action'])['kind']} {words.get(row['state'], row['state'])}"
+        f"{kind_of(row)} {words.get(row['state'], row['state'])}"
         + (f" after {row['attempts']} tries" if row["error"] and row["attempts"] else "")
         + (f": {row['error']}" if row["error"] else "")
         for row in record.outbox_of(decision)
+        if kind_of(row) != TELL or row["state"] != "done"
     ]
 
 

@@ -19,9 +19,9 @@ from moteye.cli.common import (
     TlsKeyOption,
     set_up_logs,
 )
-from moteye.collector import collect_seldom
 from moteye.config import load_settings
 from moteye.errors import MoteyeError
+from moteye.interpreter import collect_seldom, take_turns_often
 
 
 def run(
@@ -62,6 +62,7 @@ def run(
         api=api,
     )
     faulthandler.enable()  # where a watchdog ends the process, its journal says where it stood
+    take_turns_often()
     asyncio.run(run_until_signal(Agent(settings)))
 
 

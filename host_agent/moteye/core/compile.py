@@ -72,6 +72,11 @@ class CompiledSet:
         """Where each phrase stands in the margins."""
         return {phrase: column for column, phrase in enumerate(self.built.prototypes.names)}
 
+    @cached_property
+    def by_name(self) -> dict[str, Policy]:
+        """The policies by their names."""
+        return {compiled.policy.name: compiled.policy for compiled in self.policies}
+
 
 def together(first: CompiledSet, others: Sequence[CompiledSet]) -> CompiledSet:
     """The policies of a fleet that mixes encoders, as one set: those of all, side by side.

@@ -73,7 +73,7 @@ class Decision:
 def decision_id(policy: str, device: str, session: int, frame: int) -> str:
     """16 hex digits that name the decision of one policy on one frame."""
     text = f"{policy}\n{device}\n{session}\n{frame}"
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode()).digest()[:8].hex()
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def gates_of(
     if rule.contrasts:
         gates += _contrast_gates(look)
     needed = rule.frames_needed
-    gates.append(_frames_gate(min(hits, needed), needed, policy.gone_s > 0))
+    gates.append(_frames_gate(min(hits, needed), needed, rule.is_gone))
     if rule.hold_ms:
         word, wanted = ("gone for" if policy.gone_s else "held"), rule.hold_ms
         text = f"{word} {held_ms / 1000:.1f} of {wanted / 1000:.1f} s"
@@ -170,12 +170,12 @@ def _cooldown_gate(look: Look, track: Track, time_ms: int, shared: Shared | None
 
 def _margin_gate(look: Look, *, hits: int) -> Gate:
     _, margin_q8, threshold_q8 = look.found
-    passed = hits > 0
-    if look.compiled.policy.changes is not None:
+    rule, passed = look.compiled, hits > 0
+    if rule.policy.changes is not None:
         times, wanted = margin_q8 / 256, threshold_q8 / 256
         return Gate("change", passed, f"changed {times:.1f} times the usual, wanted {wanted:.0f}")
-    blocker = look.blocker()
-    if blocker and passed is (look.compiled.policy.gone_s > 0):
+    blocker = "" if rule.only_any else look.blocker()
+    if blocker and passed is rule.is_gone:
         return Gate("margin", passed, blocker)
     relation = "below" if margin_q8 < threshold_q8 else "at or above"
     return Gate(

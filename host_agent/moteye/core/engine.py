@@ -183,11 +183,11 @@ class Engine(Episodes):
             scope = view.scope
             wanted = scope.watched.intersection(shown[row]) if shown[row] else set()
             if wanted or view.active or view.fresh or scope.needs_all:
-                sure = set(view.active)
+                sure = view.active
                 if scope.needs_all:
-                    sure.update(scope.always, scope.apart)
+                    sure = sure.union(scope.always, scope.apart)
                 if view.fresh:
-                    sure |= scope.first.intersection(view.fresh)
+                    sure = sure.union(scope.first.intersection(view.fresh))
                 margins = margins_q8[row]
                 if not self._layout.mixed:
                     margins = self.calibrations.row_q8(seen.device, margins)
@@ -221,13 +221,15 @@ class Engine(Episodes):
         if scope.apart:
             width = len(margins_q8)
             apart = {index: self._look_apart(index, seen, width) for index in scope.apart}
-        rules = self._rules
+        rules, tracks = self._rules, view.tracks
         for index in wanted:
             rule = rules[index]
-            look = (apart.get(index) if apart else None) or Look.at(rule, margins_q8)
+            look = apart.get(index) if apart else None
+            if look is None:
+                look = Look.at(rule, margins_q8)
             if look.over < 0 and index not in sure:
                 continue
-            track = self.views.track(view, index, seen.device)
+            track = tracks.get(index) or self.views.track(view, index, seen.device)
             if track.present and not (track.fresh or track.misses) and look.hits(track):
                 rising = rule.upgrade_q8 is not None and track.rises >= 0
                 if not rising and index not in scope.always:

@@ -186,7 +186,7 @@ class Episodes:
         held_ms = seen.time_ms - track.since_ms
         gates = self.gates(look, track, seen, track.hits, held_ms)
         gates = tuple(gate for gate in gates if gate.name not in _NOT_FOR_UPGRADES)
-        failed = next((gate.text for gate in gates if not gate.passed), "")
+        failed = _failed(gates)
         gates = (*gates, Gate("severity", True, upgrade.severity))
         reason = failed or f"upgraded to {upgrade.severity}"
         return _decision(look, seen, gates, reason, fired=not failed)
@@ -214,7 +214,7 @@ class Episodes:
         held_ms = track.last_ms - track.since_ms
         then = Observation(seen.device, peak.session, seen.number, peak.frame, peak.time_ms)
         gates = self.gates(at, track, then, hits, held_ms)
-        reason = next((gate.text for gate in gates if not gate.passed), "first look")
+        reason = _failed(gates) or "first look"
         return _decision(at, then, gates, reason, fired=False)
 
     def _missing(self, track: Track, look: Look, seen: Observation) -> None:
@@ -233,6 +233,14 @@ class Episodes:
         episode, track.episode = track.episode, None
         if episode is not None:
             self.ended.append(Ending(policy.name, seen.device, episode, track.last_ms))
+
+
+def _failed(gates: tuple[Gate, ...]) -> str:
+    """What the first gate says that does not pass; empty for none."""
+    for gate in gates:
+        if not gate.passed:
+            return gate.text
+    return ""
 
 
 def _decision(

@@ -86,6 +86,11 @@ class CompiledPolicy:
         return bool(policy.any_of) and not (policy.all_of or policy.none_of)
 
     @cached_property
+    def is_gone(self) -> bool:
+        """Whether a frame counts that does not show the words."""
+        return self.policy.gone_s > 0
+
+    @cached_property
     def plain(self) -> bool:
         """Whether it stands above its threshold exactly where one of its phrases does."""
         return self.only_any and not (self.policy.gone_s or self.apart)

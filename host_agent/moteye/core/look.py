@@ -13,7 +13,7 @@ class Look:
     """One frame in the eyes of one policy.
 
     `over`: how far above the threshold, negative below. `found` is the phrase that decided with its
-    margin and its threshold. `extra` are gates (name, passed, text) of what is not a margin.
+    margin and its threshold; None where the margins int16[K] tell it, should anybody ask. `extra` are gates (name, passed, text) of what is not a margin.
     """
 
     __slots__ = ("_found", "_margins_q8", "compiled", "extra", "over")
@@ -23,25 +23,24 @@ class Look:
         compiled: CompiledPolicy,
         over: int,
         margins_q8: npt.NDArray[np.int16] | None,
-        found: Found = ("", 0, 0),
+        found: Found | None = None,
         extra: tuple[tuple[str, bool, str], ...] = (),
     ) -> None:
         self.compiled = compiled
         self.over = over
         self.extra = extra
         self._margins_q8 = margins_q8
-        self._found = found if margins_q8 is None else None
+        self._found = found
 
     @classmethod
     def at(cls, compiled: CompiledPolicy, margins_q8: npt.NDArray[np.int16]) -> "Look":
         """The look of a policy whose margins int16[K] tell; `over` is what `Layout.over` says."""
-        look = cls(compiled, 0, margins_q8)
+        found = None
         if compiled.only_any:
-            over, look._found = best_of(compiled, margins_q8)
+            over, found = best_of(compiled, margins_q8)
         else:
             over = over_of(compiled, margins_q8)
-        look.over = -1 - over if compiled.policy.gone_s else over
-        return look
+        return cls(compiled, -1 - over if compiled.is_gone else over, margins_q8, found)
 
     def hits(self, track: Track) -> bool:
         """Whether the frame counts; an episode under way is let go later than it was begun."""
@@ -113,14 +112,16 @@ def best_of(compiled: CompiledPolicy, margins_q8: npt.NDArray[np.int16]) -> tupl
     Without `any` the one of `all` that stands lowest.
     """
     # Plain integers: for a handful of phrases an array costs more than it saves.
-    margin_of, sign = margins_q8.item, 1 if compiled.takes_best else -1
-    best, found = -2 * NEVER, ("", 0, 0)
-    for phrase, column, needed in compiled.deciding:
-        margin = margin_of(column)
-        over = sign * (margin - needed)
-        if over > best:
-            best, found = over, (phrase, margin, needed)
-    return sign * best, found
+    margin_of, deciding = margins_q8.item, compiled.deciding
+    best, found = deciding[0], margin_of(deciding[0][1])
+    over = found - best[2]
+    takes_best = compiled.takes_best
+    for one in deciding[1:]:
+        margin = margin_of(one[1])
+        its = margin - one[2]
+        if its > over if takes_best else its < over:
+            best, found, over = one, margin, its
+    return over, (best[0], found, best[2])
 
 
 def over_of(compiled: CompiledPolicy, margins_q8: npt.NDArray[np.int16]) -> int:

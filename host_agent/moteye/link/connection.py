@@ -21,6 +21,7 @@ from paho.mqtt.enums import MessageType
 from moteye.errors import ConfigError, LinkError
 from moteye.link.acks import AckQueue
 from moteye.link.incoming import Incoming, ReadAhead
+from moteye.link.outgoing import write_soon
 from moteye.link.tls import NO_FILES, TlsFiles, probe, tls_context
 
 log = structlog.get_logger("moteye.link")
@@ -35,6 +36,7 @@ TWIN_WAIT_S = 30.0
 CONNECT_TIMEOUT_S = 10.0
 PUBLISH_TIMEOUT_S = 10.0
 INCOMING_LIMIT = 10_000
+MOST_PENDING = 200  # publishes that wait for the broker; the outbox has 64 jobs there at most
 Handler = Callable[[str, bytes, bool], Awaitable[None]]
 Ack = Callable[[], None]
 AckingHandler = Callable[[str, bytes, bool, Ack], Awaitable[None]]
@@ -262,6 +264,7 @@ class Connection:
             queue_type=cast("type[asyncio.Queue[aiomqtt.Message]]", lambda maxsize: incoming),
             clean_session=not self._keep_session,
         )
+        client.pending_calls_threshold = MOST_PENDING  # below it the library's warning is no news
         # aiomqtt acknowledges as soon as a message is queued; paho, below it, can wait. Said before
         # connecting, since what the broker held comes right behind the CONNACK.
         paho = client._client
@@ -273,6 +276,7 @@ class Connection:
         )
         async with client:
             paho._sock = cast("Any", ReadAhead(paho._sock))
+            write_soon(paho, asyncio.get_running_loop())
             wanted = [*self._subscriptions, *((topic, 1) for topic in sorted(self._extra))]
             if wanted:
                 await client.subscribe(wanted)
@@ -285,10 +289,11 @@ class Connection:
             try:
                 if self._on_connect is not None:
                     await self._on_connect()
-                async for message in client.messages:
+                # The library's iterator makes a task for each message.
+                client._disconnected.add_done_callback(lambda _: incoming.put_nowait(None))
+                while (message := await incoming.get()) is not None:
                     await self._handle(message, acks)
-                    while not incoming.empty():  # the iterator makes a task for each message
-                        await self._handle(incoming.get_nowait(), acks)
+                raise aiomqtt.MqttError("the broker is gone") from client._disconnected.exception()
             except asyncio.CancelledError:
                 if status:
                     await client.publish(status, self._said("stopped"), 1, retain=True)

@@ -37,8 +37,8 @@ class ReadAhead:
         return getattr(self._socket, name)
 
 
-class Incoming(asyncio.Queue[aiomqtt.Message]):
-    """Messages that wait for their handler.
+class Incoming(asyncio.Queue[aiomqtt.Message | None]):
+    """Messages that wait for their handler; None behind the last, once the line is gone.
 
     Beyond `maxsize` those of QoS 0 are dropped and counted by `dropped`; of QoS 1 the broker sends
     no more than it may have unacknowledged, and none is ever dropped.
@@ -49,9 +49,9 @@ class Incoming(asyncio.Queue[aiomqtt.Message]):
         self._most = maxsize
         self._dropped = dropped
 
-    def put_nowait(self, item: aiomqtt.Message) -> None:
+    def put_nowait(self, item: aiomqtt.Message | None) -> None:
         """Take a message from the library."""
-        if item.qos == 0 and self.qsize() >= self._most:
+        if item is not None and item.qos == 0 and self.qsize() >= self._most:
             self._dropped()
         else:
             super().put_nowait(item)

@@ -109,11 +109,8 @@ class Store(Database):
         rows = self._all(sa.select(schema.devices))
         return {r.device: (r.session, r.numbers, r.clock_offset_ms) for r in rows}
 
-    def waiting(self) -> list[dict[str, Any]]:
-        """Outbox rows of every alert with something still to be done, oldest first.
-
-        What an earlier run had begun and not ended is `unknown` from here on (decision 9).
-        """
+    def settle_interrupted(self) -> None:
+        """What an earlier run had begun and not ended is `unknown` from here on (decision 9)."""
         table = schema.outbox
         self._execute(
             sa.update(table)
@@ -121,6 +118,10 @@ class Store(Database):
             .values(state="unknown", error="the agent ended in the middle of it")
         )
         self._execute(sa.update(table).where(table.c.state == "again").values(state="wait"))
+
+    def waiting(self) -> list[dict[str, Any]]:
+        """Outbox rows of every alert with something still to be done, oldest first."""
+        table = schema.outbox
         jobs = sa.select(table.c.job).where(table.c.state == "wait")
         query = sa.select(table).where(table.c.job.in_(jobs))
         rows = self._all(query.order_by(table.c.due_ms, table.c.job, table.c.position))

@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 import workload
-from moteye.collector import collect_seldom
 from moteye.core.compile import CompiledSet, compile_policies
 from moteye.core.engine import Engine
 from moteye.core.presence import Presence
 from moteye.core.seen import Observation
 from moteye.history import Replay
+from moteye.interpreter import collect_seldom
 from moteye.judge import MOST_A_BATCH, Item, Judge
 from moteye.ledger import Ledger
 from moteye.link.devices import Devices

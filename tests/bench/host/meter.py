@@ -36,8 +36,8 @@ async def bare(port: int, count: int) -> None:
 async def agent(port: int, count: int, store: str, policies: str) -> None:
     """The whole agent, durable."""
     from moteye.agent import Agent
-    from moteye.collector import collect_seldom
     from moteye.config import load_settings
+    from moteye.interpreter import collect_seldom, take_turns_often
 
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
@@ -45,6 +45,7 @@ async def agent(port: int, count: int, store: str, policies: str) -> None:
     )
     settings = load_settings(policies=policies, broker=f"mqtt://127.0.0.1:{port}", store=store)
     one = Agent(settings)
+    take_turns_often()
     running = asyncio.create_task(one.run())
     await one.ready.wait()
     collect_seldom()

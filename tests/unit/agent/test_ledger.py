@@ -1,5 +1,7 @@
 """The ledger where storage fails: alerts go on, and what was not written follows later."""
 
+import asyncio
+
 import numpy as np
 import pytest
 import sqlalchemy as sa
@@ -14,6 +16,13 @@ from moteye.ledger import Ledger
 from moteye.store import Batch, Store
 
 DECISION = Decision("ab12", "p", "cam", True, "seen", "a cat", 700, 300, 4, 1, 5000)
+
+
+OUTBOX = {
+    "job": "1-1", "position": 0, "decision": "ab12", "policy": "p", "device": "cam",
+    "fired_ms": 1, "action": '{"kind":"log"}', "alert": "{}", "state": "done", "attempts": 1,
+    "due_ms": 0, "error": "",
+}  # fmt: skip
 
 
 def engine() -> Engine:
@@ -221,3 +230,31 @@ async def test_an_alert_that_nobody_got_is_recorded_for_the_replay(store_url):
     store = Store(store_url)
     assert [event.kind for event in store.events()] == ["s", "p", "e", "e", "r"]
     assert store.tracks()["f", "cam"].fired_ms is None
+
+
+async def test_whoever_writes_while_a_transaction_is_under_way_shares_the_next(tmp_path):
+    """Found by `publish_to_action_p99_ms`: a burst of alerts was a transaction for each."""
+    book = ledger(tmp_path / "s.db", engine())
+    await book.open()
+    before = book.counters["batches"]
+    rows = [OUTBOX | {"job": f"{number}-1"} for number in range(500)]
+    await asyncio.gather(*(book.delivered([row]) for row in rows))
+    assert book.counters["batches"] - before == 2, "the first alone, all others together"
+    written = await book.ask(lambda store: store.outbox(["done"]))
+    assert sorted(row["job"] for row in written) == sorted(row["job"] for row in rows)
+    await book.close()
+
+
+async def test_a_writer_that_is_cancelled_leaves_the_others_of_its_transaction_alone(tmp_path):
+    book = ledger(tmp_path / "s.db", engine())
+    await book.open()
+    writers = [
+        asyncio.create_task(book.delivered([OUTBOX | {"job": f"{number}-1"}]))
+        for number in range(3)
+    ]
+    await asyncio.sleep(0)
+    writers[1].cancel()
+    await asyncio.gather(writers[0], writers[2])
+    written = await book.ask(lambda store: store.outbox(["done"]))
+    assert sorted(row["job"] for row in written) == ["0-1", "1-1", "2-1"]
+    await book.close()

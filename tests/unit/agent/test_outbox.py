@@ -8,7 +8,7 @@ import pytest
 from moteye.actions import outbox as outbox_module
 from moteye.actions.alert import Alert
 from moteye.actions.outbox import MOST_ATTEMPTS, Outbox
-from moteye.actions.rows import rows_of
+from moteye.actions.rows import TELL, kind_of, rows_of, telling
 from moteye.core.decisions import Decision
 from moteye.core.language import parse_policy
 from moteye.errors import ActionError, LinkError
@@ -19,7 +19,13 @@ DECISION = Decision("ab12", "p", "cam", True, "seen", "a cat", 700, 300, 4, 1, 5
 
 def rows(text: str, decision: Decision = DECISION) -> list[dict]:
     actions = list(parse_policy(f"see: x\nthen:\n{text}", "p", "p").then)
-    return rows_of(decision, Alert.of(decision, 0.9), actions)
+    found = rows_of(decision, Alert.of(decision, 0.9), actions)
+    return [*found, telling(found[0], len(found))]
+
+
+def states(agent: Agent) -> list[str]:
+    """Of the actions, in their order."""
+    return [row["state"] for row in agent.acts.values()]
 
 
 async def test_a_failed_action_is_tried_again_later_with_the_same_id_and_the_others_are_not():
@@ -49,7 +55,7 @@ async def test_t37_one_delivered_action_is_enough_for_the_cooldown():
     async with at_work(receiver, agent) as (outbox, until, _):
         outbox.add(rows("  - log\n  - webhook: http://x/\n"))
         await until(lambda: agent.told)
-    assert [row["state"] for row in agent.written.values()] == ["done", "dead"]
+    assert states(agent) == ["done", "dead"]
     assert agent.released == []
 
 
@@ -57,9 +63,9 @@ async def test_what_was_waiting_is_done_by_the_next_run():
     agent = Agent()
     async with at_work(Receiver(webhook=10**6), agent) as (outbox, until, _):
         outbox.add(rows("  - mqtt: t\n  - webhook: http://x/\n"))
-        await until(lambda: agent.written)
+        await until(lambda: agent.told)
     waiting = [row for row in agent.written.values() if row["state"] == "wait"]
-    assert len(waiting) == 1
+    assert [kind_of(row) for row in waiting] == ["webhook"]
     receiver = Receiver()
     async with at_work(receiver, agent) as (outbox, until, _):
         outbox.add(waiting)
@@ -110,7 +116,7 @@ async def test_a_slow_receiver_does_not_hold_up_other_policies(monkeypatch):
 @pytest.mark.parametrize("jitter", [0.0, 0.5, 1.0])
 def test_backoff_grows_to_its_cap_with_jitter(jitter, monkeypatch):
     outbox = Outbox(Receiver(), Agent(), now_ms=lambda: 0, jitter=lambda: jitter)
-    (row,) = rows("  - mqtt: t\n")
+    row = rows("  - mqtt: t\n")[0]
     delays = []
     for attempt in range(1, MOST_ATTEMPTS):
         row["attempts"] = attempt
@@ -135,8 +141,8 @@ async def test_what_may_happen_once_is_written_down_before_it_begins(kind):
     async with at_work(Looks(), agent) as (outbox, until, _):
         outbox.add(rows(f"  - {kind}\n"))
         await until(lambda: agent.told)
-    assert seen == ["begun"]
-    assert [row["state"] for row in agent.written.values()] == ["done"]
+    assert seen == ["begun", "wait"], "and subscribers are told later"
+    assert states(agent) == ["done"]
 
 
 async def test_an_unknown_outcome_is_shown_not_repeated_and_keeps_the_cooldown():
@@ -145,7 +151,7 @@ async def test_an_unknown_outcome_is_shown_not_repeated_and_keeps_the_cooldown()
     async with at_work(receiver, agent) as (outbox, until, _):
         outbox.add(rows("  - notify: phone\n"))
         await until(lambda: agent.told)
-    (row,) = agent.written.values()
+    row = agent.written["ab12-5000", 0]
     assert (row["state"], row["error"], row["attempts"]) == ("unknown", "silence", 1)
     assert len(receiver.calls) == 1
     assert agent.released == []
@@ -169,8 +175,77 @@ async def test_a_row_that_a_person_asks_for_again_is_tried_again():
         outbox.add(rows("  - webhook: https://x/\n"))
         await until(lambda: agent.released)
         receiver.fail.clear()
-        (row,) = agent.written.values()
+        row = agent.written["ab12-5000", 0]
         agent.again = [{**row, "state": "wait", "attempts": 1}]
         outbox.add(await agent.asked_again())
         await until(lambda: agent.written["ab12-5000", 0]["state"] == "done")
     assert len(agent.told) == 1
+
+
+@pytest.mark.parametrize("moment", ["in the action", "before subscribers hear"])
+async def test_a_kill_before_subscribers_heard_leaves_them_told_by_the_next_run(moment):
+    """Begun is written down, then the process is gone: `_agent/alert` must still come."""
+    agent, entered = Agent(), asyncio.Event()
+
+    class Killed(Receiver):
+        async def perform(self, alert, action):
+            if moment == "in the action":
+                entered.set()
+                await asyncio.Event().wait()
+            return await super().perform(alert, action)
+
+    class Deaf(Agent):
+        async def tell(self, alert):
+            entered.set()
+            await asyncio.Event().wait()
+
+    deaf = Deaf() if moment != "in the action" else agent
+    async with at_work(Killed(), deaf) as (outbox, until, _):
+        outbox.add(rows("  - notify: phone\n"))
+        await until(entered.is_set)
+        on_disk = {key: dict(row) for key, row in deaf.written.items()}
+    for row in on_disk.values():  # as Store.settle_interrupted does
+        row["state"] = "unknown" if row["state"] == "begun" else row["state"]
+    agent.written = on_disk
+    waiting = [row for row in on_disk.values() if row["state"] == "wait"]
+    assert [kind_of(row) for row in waiting] == [TELL]
+    receiver = Receiver()
+    async with at_work(receiver, agent) as (outbox, until, _):
+        outbox.add([dict(row) for row in on_disk.values()])
+        await until(lambda: agent.told)
+        await until(lambda: all(row["state"] != "wait" for row in agent.written.values()))
+    assert [alert.id for alert in agent.told] == ["ab12"]
+    assert receiver.calls == [], "what may have been done is not done again"
+    assert states(agent) == ["unknown" if moment == "in the action" else "done"]
+
+
+async def test_subscribers_are_told_when_the_broker_is_back_and_actions_are_not_done_again():
+    receiver, agent = Receiver(), Agent()
+    agent.away = 3
+    async with at_work(receiver, agent) as (outbox, until, clock):
+        outbox.add(rows("  - log\n"))
+        await until(lambda: agent.told)
+        assert clock[0] == 1_000_000 + 1000 * (2 + 4 + 8)
+    assert receiver.calls == [("log", "ab12")]
+    assert agent.released == []
+
+
+async def test_receivers_that_hang_do_not_hold_up_what_the_broker_alone_is_needed_for():
+    """Found by `publish_to_action_p99_ms`: eight hanging webhooks kept every alert waiting."""
+
+    class Hangs(Receiver):
+        async def perform(self, alert, action):
+            if action.kind == "webhook":
+                await asyncio.Event().wait()
+            return await super().perform(alert, action)
+
+    agent = Agent()
+    async with at_work(Hangs(), agent) as (outbox, until, _):
+        for number in range(3 * outbox_module.AT_ONCE):
+            stuck = replace(DECISION, device=f"cam{number}", id=f"s{number:03}")
+            outbox.add(rows("  - webhook: http://x/\n", stuck))
+        outbox.add(rows("  - mqtt: t\n", replace(DECISION, policy="q", id="q1")))
+        await until(lambda: agent.told)
+        for task in list(outbox._attempts):
+            task.cancel()
+    assert [alert.policy for alert in agent.told] == ["q"]

@@ -29,7 +29,7 @@ class Desk(Agent):
         return rows_for(decision, self.policies["p"])
 
     def states(self, job: str) -> list[str]:
-        return [row["state"] for (name, _), row in sorted(self.written.items()) if name == job]
+        return [row["state"] for (name, _), row in sorted(self.acts.items()) if name == job]
 
 
 LATER = replace(DECISION, id="ef34", time_ms=960_000, frame=9)
@@ -43,7 +43,7 @@ async def test_n08_an_alert_is_told_again_until_it_has_been_told_often_enough():
         await until(lambda: len(receiver.calls) == 4)
         assert clock[0] == 900_000 + 1000 * (300 + 600 + 600)
     assert [kind for kind, _ in receiver.calls] == ["log", "mqtt", "mqtt", "mqtt"]
-    notices = [Alert(**json.loads(row["alert"])) for _, row in sorted(agent.written.items())]
+    notices = [Alert(**json.loads(row["alert"])) for _, row in sorted(agent.acts.items())]
     assert [one.event for one in notices] == ["seen"] + ["escalated"] * 3
     assert {one.tag for one in notices} == {"p/cam"}, "the newer takes the older's place"
     assert len({one.key for one in notices}) == 4, "no receiver takes one for another"
@@ -150,7 +150,7 @@ async def test_what_was_kept_over_night_is_one_digest(how, notices):
     async with at_work(receiver, agent) as (outbox, until, clock):
         for decision in night:
             outbox.add(agent.rows(decision))
-        await until(lambda: len(agent.written) == 3)
+        await until(lambda: len(agent.acts) == 3)
         assert clock[0] == 2_000_000
         await until(lambda: len(agent.told) == notices)
     assert len(receiver.calls) == notices

@@ -285,7 +285,9 @@ def test_the_actions_of_a_decision_are_found(store_url):
 def test_what_was_begun_and_not_ended_is_unknown_to_the_next_run(store_url):
     store = Store(store_url)
     store.commit(Batch(outbox=[{**ROW, "state": "begun"}, {**ROW, "position": 1, "state": "done"}]))
-    assert store.waiting() == []
+    assert Store(store_url, read_only=True).waiting() == []
+    assert [row["state"] for row in store.outbox(["begun"])] == ["begun"], "who reads changes none"
+    store.settle_interrupted()
     (row,) = store.outbox(["unknown"])
     assert row["error"] == "the agent ended in the middle of it"
 
