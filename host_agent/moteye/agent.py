@@ -175,6 +175,7 @@ class Agent:
             present=self.engine.present,
             waiting=lambda: self.outbox.waiting,
             feedback=self.feedback,
+            picture=self._picture,
         )
 
     def _make_home(self) -> Bridge:

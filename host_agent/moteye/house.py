@@ -1,11 +1,15 @@
 """The agent as Home Assistant sees it: cameras, policies, and what may be asked of them."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
 
 import structlog
 
 from moteye import __version__, policies
+from moteye.actions.pictures import GetPicture, png_of
 from moteye.config import Settings
 from moteye.core.language import Policy
 from moteye.core.marks import Mark
@@ -37,6 +41,7 @@ class AgentHouse:
         present: Callable[[str], set[str]],
         waiting: Callable[[], int],
         feedback: Callable[[dict[str, str]], Awaitable[Mark]],
+        picture: GetPicture,
     ) -> None:
         self._settings = settings
         self._devices = devices
@@ -48,6 +53,7 @@ class AgentHouse:
         self._present = present
         self._waiting = waiting
         self._feedback = feedback
+        self._picture = picture
 
     def cameras(self) -> list[CameraView]:
         """Every device of this agent that has said who it is."""
@@ -95,6 +101,7 @@ class AgentHouse:
                 for item in in_force
                 if item.policy.watches(device.id)
             },
+            frames=birth.frames,
         )
 
     def agent(self) -> AgentView:
@@ -136,6 +143,17 @@ class AgentHouse:
             return False
         log.info("feedback taken", mark=mark.number, text=mark.text)
         return True
+
+    async def picture(self, alert: dict[str, Any]) -> bytes:
+        """The frame of an alert, as PNG; from the file that an action wrote, if there is one.
+
+        Raises MoteyeError where the camera hands out none.
+        """
+        if alert["picture"]:
+            with contextlib.suppress(OSError):
+                return await asyncio.to_thread(Path(alert["picture"]).read_bytes)
+        pixels = await self._picture(alert["camera"], alert["frame"])
+        return await asyncio.to_thread(png_of, pixels)
 
     async def switch(self, policy: str, *, on: bool) -> bool:
         """Switch a policy on or off, for good."""

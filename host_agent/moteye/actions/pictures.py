@@ -5,6 +5,7 @@ A device hands a picture over only where its owner wrote `frames: true`.
 
 import asyncio
 import contextlib
+import io
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -64,6 +65,13 @@ def _write_picture(folder: Path, alert: Alert, pixels: npt.NDArray[np.uint8]) ->
     stamp = alert.time[:19].replace(":", "-")
     path = (folder / f"{stamp}-{alert.policy}-{alert.camera}-{alert.id[:6]}.png").resolve()
     partial = path.with_suffix(".part")
-    Image.fromarray(pixels).save(partial, format="PNG")
+    partial.write_bytes(png_of(pixels))
     partial.replace(path)
     return path
+
+
+def png_of(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """Pixels uint8[H, W, 3] or uint8[H, W] as a PNG file."""
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, format="PNG")
+    return data.getvalue()

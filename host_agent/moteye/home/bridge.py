@@ -1,4 +1,7 @@
-"""Keeps Home Assistant told: discovery, then states, then availability, and again at its birth."""
+"""Keeps Home Assistant told: discovery, then states, then availability, and again at its birth.
+
+Alerts are told at once, their pictures when the camera has handed them over.
+"""
 
 import asyncio
 import contextlib
@@ -11,7 +14,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from moteye.errors import LinkError
+from moteye.errors import LinkError, MoteyeError
 from moteye.home import payloads
 from moteye.home.payloads import AgentView, CameraView, Topics
 from moteye.home.topics import TopicLedger
@@ -47,6 +50,9 @@ class House(Protocol):
     async def feedback(self, alert: str, said: str) -> bool:
         """Take what somebody says of an alert: known, wrong, right or a name."""
 
+    async def picture(self, alert: dict[str, Any]) -> bytes:
+        """The frame of an alert, as PNG. Raises MoteyeError where the camera hands out none."""
+
 
 class Bridge:
     """`await run()` until cancelled. `clock` in seconds and `jitter` 0 to 1 are for tests."""
@@ -73,6 +79,9 @@ class Bridge:
         self._forgotten: set[str] = set()
         self._last_alert: dict[str, dict[str, Any]] = {}  # by camera
         self._captions: dict[str, tuple[int, str]] = {}  # the newest, with its frame, by camera
+        # The newest alert of each camera whose picture is to be shown.
+        self._to_picture: dict[str, dict[str, Any]] = {}
+        self._to_picture_came = asyncio.Event()
 
     @staticmethod
     def subscriptions(topics: Topics) -> list[tuple[str, int]]:
@@ -94,13 +103,34 @@ class Bridge:
         self._forgotten.add(camera)
 
     async def run(self) -> None:
-        """Look every TICK_S what has changed, and say it."""
+        """Look every TICK_S what has changed, and say it; show pictures as they come."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._show_pictures())
+            while True:
+                await asyncio.sleep(TICK_S)
+                try:
+                    await self.tick()
+                except LinkError as error:
+                    log.warning("Home Assistant not told", reason=str(error))
+
+    async def _show_pictures(self) -> None:
+        """A camera takes seconds to hand one over, which nothing else waits for."""
         while True:
-            await asyncio.sleep(TICK_S)
-            try:
-                await self.tick()
-            except LinkError as error:
-                log.warning("Home Assistant not told", reason=str(error))
+            await self._to_picture_came.wait()
+            self._to_picture_came.clear()
+            while self._to_picture:
+                camera, alert = self._to_picture.popitem()
+                await self.show_picture(camera, alert)
+
+    async def show_picture(self, camera: str, alert: dict[str, Any]) -> None:
+        """Show the frame of an alert; where there is none to be had, the one before stays."""
+        try:
+            picture = await self._house.picture(alert)
+            topic = self._topics.of(camera, "picture")
+            self._published.pop(topic, None)
+            await self._publish(topic, picture, retain=True)
+        except MoteyeError as error:
+            log.info("no picture for Home Assistant", camera=camera, reason=str(error))
 
     async def tick(self) -> None:
         """Publish what differs from what was published. Raises LinkError."""
@@ -140,9 +170,12 @@ class Bridge:
         for config, message, states in wanted:
             platforms = {key: part["p"] for key, part in message["cmps"].items()}
             self._ledger.note(config, platforms, list(states))
-            for key, platform in self._ledger.gone(config, platforms).items():
+            gone = self._ledger.gone(config, platforms)
+            for key, platform in gone.items():
                 message["cmps"][key] = {"p": platform}
             await self._say(config, json.dumps(message, ensure_ascii=False))
+            if payloads.PICTURE in gone:  # its owner has thought better of it
+                await self._say(_beside(next(iter(states)), "picture"), "")
         for _, _, states in wanted:
             for topic, payload in states.items():
                 await self._say(topic, payload)
@@ -167,7 +200,8 @@ class Bridge:
             await self._publish(topic, b"", retain=True)
             self._published.pop(topic, None)
             if topic.endswith("/availability"):
-                await self._publish(topic.removesuffix("availability") + "last", b"", retain=True)
+                for name in ("last", "picture"):
+                    await self._publish(_beside(topic, name), b"", retain=True)
         if orphans:
             log.info("cleared for Home Assistant", topics=len(orphans))
             self._ledger.forget({topic for topic in orphans if topic in self._ledger.devices})
@@ -190,6 +224,12 @@ class Bridge:
         await self._publish(
             self._topics.of(camera, "alert"), payloads.event_of(alert).encode(), retain=False
         )
+        if alert["event"] != "ended" and self._hands_out_frames(camera):
+            self._to_picture[camera] = alert
+            self._to_picture_came.set()
+
+    def _hands_out_frames(self, camera: str) -> bool:
+        return any(view.frames for view in self._house.cameras() if view.id == camera)
 
     async def captioned(self, camera: str, frame: int, text: str) -> None:
         """A device has said a frame in words, perhaps after the alert on that frame."""
@@ -237,3 +277,8 @@ class Bridge:
             case {"op": "on" | "off" as word, "policy": str(name)}:
                 return await self._house.switch(name, on=word == "on")
         return False
+
+
+def _beside(topic: str, name: str) -> str:
+    """Another topic of the same device."""
+    return f"{topic.rpartition('/')[0]}/{name}"

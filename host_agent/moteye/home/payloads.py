@@ -13,12 +13,16 @@ from typing import Any
 STATE_CHARS = 255  # the longest state that Home Assistant takes (T50)
 NAME_CHARS = 64  # the longest name that feedback takes
 EVENT_TYPES = ("seen", "upgraded", "escalated", "ended", "digest")
+PICTURE = "last_picture"
 _JOINERS = ("\u200d", "\ufe0f", "\ufe0e")
 
 
 @dataclass(frozen=True)
 class CameraView:
-    """What is told of a camera; `progress` in percent, None where it is not known."""
+    """What is told of a camera; `progress` in percent, None where it is not known.
+
+    `frames`: whether its owner lets pictures leave it.
+    """
 
     id: str
     firmware: str
@@ -30,6 +34,7 @@ class CameraView:
     progress: int | None
     swap_state: str
     present: dict[str, bool] = field(default_factory=dict)  # by policy that watches it
+    frames: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ class Topics:
         return config.split("/")[-2].removeprefix("moteye_")
 
     def of(self, device: str, what: str) -> str:
-        """`state`, `update`, `alert`, `last`, `availability` or `cmd` of one device."""
+        """`state`, `update`, `alert`, `last`, `picture`, `availability` or `cmd` of one device."""
         return f"{self.root}/home/{device}/{what}"
 
     @property
@@ -115,6 +120,14 @@ def camera_config(view: CameraView, agent: AgentView, topics: Topics) -> dict[st
         "swap_state": _diagnostic(uid, "swap_state", "Swap", state),
         "session": _diagnostic(uid, "session", "Session", state),
     }
+    if view.frames:
+        cmps[PICTURE] = {
+            "p": "image",
+            "name": "Last alert's picture",
+            "unique_id": f"{uid}_{PICTURE}",
+            "image_topic": topics.of(view.id, "picture"),
+            "content_type": "image/png",
+        }
     for said, name in (("known", "Last alert was known"), ("wrong", "Last alert was wrong")):
         cmps[said] = {
             "p": "button",

@@ -1,6 +1,7 @@
 """The house, in Home Assistant's own core: what it shows, what it may ask for, what is left."""
 
 import asyncio
+import io
 import json
 
 import aiomqtt
@@ -8,6 +9,7 @@ import pytest
 from moteye.cli.devices import forget_device
 from moteye.link.connection import BrokerUrl
 from moteye.topics import AGENT_TOPIC
+from PIL import Image
 from support.live import device, running_agent, scene, write_policy
 from system.home_assistant.conftest import running_home_assistant
 
@@ -70,6 +72,15 @@ async def test_t48_t51_t52_a_camera_from_its_first_words_to_its_removal(
                     "cam",
                 )
                 assert states["moteye_cam_last_alert"]["attributes"]["id"] == event["id"]
+                states = await house.until(
+                    lambda s: s["moteye_cam_last_picture"]["state"] not in (None, "unknown"),
+                    "the picture of the alert",
+                )
+                shown = states["moteye_cam_last_picture"]["entity_id"]
+                picture = await house.ask("image", entity=shown)
+                assert picture["type"] == "image/png"
+                pixels = Image.open(io.BytesIO(bytes.fromhex(picture["hex"])))
+                assert pixels.size == (320, 240)
                 assert await house.ask("devices") == ["moteye moteye-agent", "moteye cam"]
                 # A policy that is switched off is not in force, and leaves no entity behind.
                 switch = states["moteye_agent_moteye-agent_policy_cat"]["entity_id"]

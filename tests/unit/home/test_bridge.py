@@ -1,10 +1,12 @@
 """When Home Assistant is told, with a virtual clock and a broker that is a list."""
 
+import asyncio
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
-from moteye.errors import LinkError
+from moteye.actions.alert import Alert
+from moteye.errors import DeviceRefused, LinkError
 from moteye.home.bridge import SETTLE_S, Bridge
 from moteye.home.payloads import AgentView, CameraView, Topics
 
@@ -40,6 +42,11 @@ class House:
     async def feedback(self, alert, said):
         self.asked.append((alert, said))
         return True
+
+    async def picture(self, alert):
+        if alert["frame"] is None:
+            raise DeviceRefused("cam", "frame.get", "forbidden")
+        return b"\x89PNG of " + str(alert["frame"]).encode()
 
     async def switch(self, policy, *, on):
         self.asked.append((policy, on))
@@ -242,3 +249,59 @@ async def test_t15_what_is_said_to_another_agent_is_left_to_it(tmp_path, clock):
     assert house.asked == []
     await at_work.receive("moteye/v1/_agent/home/_moteye-agent/cmd", b'{"op": "revert"}', False)
     assert house.asked == ["revert"]
+
+
+def alert(frame) -> dict:
+    """What the bridge is told; only what it looks at."""
+    found = Alert("ab12", "cat", "cam", "a cat", 0.9, 2.0, 1.0, "2026-01-01T10:00:00", frame)
+    return asdict(found)
+
+
+PICTURE = "moteye/v1/_agent/home/cam/picture"
+
+
+async def test_the_picture_of_an_alert_is_shown_where_frames_are_allowed(tmp_path, clock):
+    house, broker = House(), Broker()
+    house.found["cam"] = replace(CAMERA, frames=True)
+    at_work = bridge(house, broker, tmp_path, clock)
+    at_work.connected()
+    await at_work.tick()
+    part = json.loads(broker.retained[CONFIG])["cmps"]["last_picture"]
+    assert (part["p"], part["image_topic"]) == ("image", PICTURE)
+    running = asyncio.create_task(at_work.run())
+    for frame in (7, None):  # None: handed out no more, so the one before stays
+        await at_work.alerted(alert(frame))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert broker.retained[PICTURE] == b"\x89PNG of 7"
+    running.cancel()
+
+
+async def test_without_leave_there_is_no_picture_and_none_is_asked_for(tmp_path, clock):
+    house, broker = House(), Broker()
+    at_work = bridge(house, broker, tmp_path, clock)
+    at_work.connected()
+    await at_work.tick()
+    await at_work.alerted(alert(7))
+    assert "last_picture" not in json.loads(broker.retained[CONFIG])["cmps"]
+    assert at_work._to_picture == {}
+
+
+async def test_t48_a_picture_goes_with_the_leave_to_show_it_and_with_its_camera(tmp_path, clock):
+    house, broker = House(), Broker()
+    house.found["cam"] = replace(CAMERA, frames=True)
+    at_work = bridge(house, broker, tmp_path, clock)
+    at_work.connected()
+    await at_work.tick()
+    await at_work.show_picture("cam", alert(7))
+    house.found["cam"] = CAMERA
+    await at_work.tick()
+    assert PICTURE not in broker.retained
+    assert json.loads(broker.retained[CONFIG])["cmps"]["last_picture"] == {"p": "image"}
+    house.found["cam"] = replace(CAMERA, frames=True)
+    await at_work.tick()
+    await at_work.show_picture("cam", alert(8))
+    house.found["cam"] = replace(CAMERA, online=False, frames=True)
+    at_work.forget("cam")
+    await at_work.tick()
+    assert [topic for topic in broker.retained if "cam" in topic] == []
