@@ -26,7 +26,7 @@ from moteye.core.engine import Engine
 from moteye.core.language import Policy
 from moteye.core.marks import Mark
 from moteye.core.ownership import Ownership
-from moteye.errors import DeviceRefused, DeviceTimeout, StoreError
+from moteye.errors import DeviceRefused, DeviceTimeout, LinkError, StoreError
 from moteye.fleet import Fleet
 from moteye.fleet_commands import AGENT_ID, COMMAND_TOPIC
 from moteye.home.bridge import Bridge
