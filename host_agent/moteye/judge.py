@@ -155,20 +155,25 @@ class Judge:
         """Each camera's frames are its background; now and then its calibration is fitted anew."""
         if not self.learns:
             return
+        dim = compiled.scorer.dim
         for item in items:
-            self.cameras.saw(item.seen.device, item.message.e, item.message.encoder)
+            message = item.message
+            self.cameras.saw(item.seen.device, message.e, message.encoder, width=dim)
         # One a batch: a whole fleet's at once would hold up every alert.
         due = self.cameras.take_due()
         if due is not None:
             self._calibrate(due, compiled)
 
     def restore(self, found: dict[str, Background]) -> None:
-        """Go on with the backgrounds of an earlier run."""
+        """Go on with the backgrounds of an earlier run; policies are in force already."""
+        dim = self.compiled.scorer.dim if self.compiled is not None else 0
         for device, row in found.items():
-            frames = [row.frames[at : at + 256] for at in range(0, len(row.frames), 256)]
-            self.cameras.reservoirs[device] = Reservoir(row.seen, frames)
             self.cameras.encoders[device] = row.encoder
             self._engine.views.encoder_is(device, row.encoder)
+            frames = np.frombuffer(row.frames, np.int8).reshape(-1, row.width)
+            if row.width >= dim > 0:  # else decisions use more entries by now than were kept
+                kept = bytearray(frames[:, :dim].tobytes())
+                self.cameras.reservoirs[device] = Reservoir(row.seen, dim, kept)
             self._engine.calibrate(CameraCalibration.of_json(row.calibration))
         self.phrases_changed()
 
@@ -182,7 +187,7 @@ class Judge:
         for device, calibration in self._engine.calibrations.all.items():
             own = self.compiled.of(self.cameras.encoders.get(device, b""))
             names = own.built.prototypes.names
-            if calibration.phrases != names:
+            if calibration.phrases != names and device in self.cameras.reservoirs:
                 self.cameras.due[device] = None
 
     def _calibrate(self, device: str, compiled: CompiledSet) -> None:
@@ -191,9 +196,9 @@ class Judge:
         version = before.version + 1 if before else 1
         fitted = self.cameras.fit(device, compiled, version)
         reservoir = self.cameras.reservoirs[device]
-        frames = b"".join(reservoir.rows)
         encoder = compiled.of(self.cameras.encoders.get(device, b"")).encoder
-        row = Background(encoder, reservoir.seen, frames, fitted.json())
+        frames = bytes(reservoir.data)
+        row = Background(encoder, reservoir.seen, frames, fitted.json(), reservoir.width)
         self._ledger.calibrate(fitted, row)
         log.info("camera calibrated", camera=device, frames=fitted.frames, version=version)
 

@@ -135,9 +135,8 @@ def by_camera(compiled: CompiledSet, embeddings: Int8, cameras: int) -> Int16:
             members = np.flatnonzero(group == number)
             usual, judged = members[half::2], members[1 - half :: 2]
             background = Cameras()
-            background.reservoirs["cam"] = Reservoir(
-                len(usual), [row.tobytes() for row in embeddings[usual[:ROWS]]]
-            )
+            kept = embeddings[usual[:ROWS]]
+            background.reservoirs["cam"] = Reservoir(len(usual), data=bytearray(kept.tobytes()))
             engine = Engine()
             engine.replace(compiled.policies)
             engine.calibrate(background.fit("cam", compiled, 1))

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from moteye import policies
 from moteye.core.scoring import prob_q8
+from moteye.core.track import BAND_Q8
 from moteye.imaging import ImageEncoder, load_rgb
 from moteye.resources import DEFAULT_MODEL
 from moteye.text.space import load_space
@@ -42,7 +43,8 @@ def score(
                     "probability": round(int(prob_q8(margin)[0]) / 255, 3),
                     "margin": round(int(margin[0]) / 256, 2),
                     "threshold": round(int(needed) / 256, 2),
-                    "seen": bool(margin[0] >= needed),
+                    "seen": bool(margin[0] >= needed + BAND_Q8),
+                    "unsure": bool(-BAND_Q8 <= margin[0] - needed < BAND_Q8),
                 }
             )
     rows.sort(key=lambda row: (str(row["policy"]), -float(str(row["margin"]))))
@@ -58,6 +60,7 @@ def _show(rows: list[dict[str, object]], image: Path, as_json: bool) -> None:
     for heading in ("policy", "phrase", "probability", "margin", "threshold", "seen"):
         table.add_column(heading, justify="left" if heading in ("policy", "phrase") else "right")
     for row in rows:
-        cells = [str(value) for value in list(row.values())[:-1]]
-        table.add_row(*cells, "[green]yes[/]" if row["seen"] else "no")
+        cells = [str(value) for value in list(row.values())[:-2]]
+        verdict = "[green]yes[/]" if row["seen"] else "unsure" if row["unsure"] else "no"
+        table.add_row(*cells, verdict)
     Console().print(table)

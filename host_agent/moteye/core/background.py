@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-ROWS = 512  # frames kept of a camera
+ROWS = 512  # frames kept of a camera, in a house
+FLEET_ROWS = 640_000  # of all cameras together: 41 MB at 64 dimensions, however long they watch
+LEAST_ROWS = 64  # of a camera, however many there are; LEAST_USUAL of them have to be usual
 LEAST_USUAL = 30  # of these frames, those that do not seem to show the phrase
 LEAST_FRAMES = 40  # before that the camera's own margins stand as they are
 REFIT_FRAMES = 640  # fitted at 40, 80, 160, 320 and 640 frames, then at every further 640
@@ -20,39 +22,64 @@ ONE_Q12 = 1 << 12
 _FIRST_FITS = frozenset(LEAST_FRAMES << step for step in range(4))
 _MULT_RANGE_Q12 = (ONE_Q12 // 4, ONE_Q12 * 4)
 _MIDDLE, _UPPER = 0.5, 0.9
-_RECENT = 8 * ROWS  # a frame's chance to be kept does not fall below ROWS / _RECENT
+_RECENT = 8  # of so many times the frames that are kept, the sample is fair
 Int8 = npt.NDArray[np.int8]
 Int16 = npt.NDArray[np.int16]
 Int32 = npt.NDArray[np.int32]
 Float = npt.NDArray[np.float64]
 
 
+def rows_of_each(cameras: int) -> int:
+    """How many frames are kept of each of so many cameras."""
+    return max(LEAST_ROWS, min(ROWS, FLEET_ROWS // max(1, cameras)))
+
+
 @dataclass
 class Reservoir:
-    """Up to ROWS embeddings of one camera, a fair sample of some thousand frames.
+    """Embeddings of one camera, a fair sample of some hundred or thousand frames.
 
-    Which frame takes which place follows from how many were `seen`: the same frames give the same
-    sample.
+    `data` holds int8[N, width], the first `width` entries of each: those that decisions use. Which
+    frame takes which place follows from how many were `seen`: the same frames give the same sample.
     """
 
     seen: int = 0
-    rows: list[bytes] = field(default_factory=list)
+    width: int = 256
+    data: bytearray = field(default_factory=bytearray)
 
-    def add(self, embedding: bytes) -> bool:
-        """Take one more frame in, or leave it; whether it is time to fit again."""
+    def __len__(self) -> int:
+        return len(self.data) // self.width
+
+    def add(self, embedding: bytes, most: int = ROWS) -> bool:
+        """Take one more frame in, or leave it; whether it is time to fit again.
+
+        `most` frames are kept; where they were more, the others go.
+        """
         self.seen += 1
-        if len(self.rows) < ROWS:
-            self.rows.append(embedding)
+        while len(self) > most:
+            self._drop(_scatter(self.seen + len(self)) % len(self))
+        if len(self) < most:
+            self.data += embedding[: self.width]
         else:
-            place = _scatter(self.seen) % min(self.seen, _RECENT)
-            if place < ROWS:
-                self.rows[place] = embedding
+            place = _scatter(self.seen) % min(self.seen, _RECENT * most)
+            if place < most:
+                self.data[place * self.width : (place + 1) * self.width] = embedding[: self.width]
         return self.seen in _FIRST_FITS or self.seen % REFIT_FRAMES == 0
+
+    def remove(self, embedding: bytes) -> bool:
+        """Leave a frame out that was taken in; whether it was among those kept."""
+        rows = self.embeddings
+        (found,) = np.nonzero((rows == np.frombuffer(embedding, np.int8)[: self.width]).all(axis=1))
+        if found.size:
+            self._drop(int(found[0]))
+        return bool(found.size)
 
     @property
     def embeddings(self) -> Int8:
-        """int8[N, 256]."""
-        return np.frombuffer(b"".join(self.rows), np.int8).reshape(len(self.rows), -1)
+        """int8[N, width]."""
+        return np.frombuffer(bytes(self.data), np.int8).reshape(len(self), self.width)
+
+    def _drop(self, place: int) -> None:
+        del self.data[place * self.width : (place + 1) * self.width]
 
 
 def _scatter(number: int) -> int:

@@ -5,7 +5,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from moteye.core.background import BankShape, CameraCalibration, Reservoir, bank_shape, fit_maps
+from moteye.core.background import (
+    BankShape,
+    CameraCalibration,
+    Reservoir,
+    bank_shape,
+    fit_maps,
+    rows_of_each,
+)
 from moteye.core.calibration import threshold
 from moteye.core.compile import CompiledSet
 
@@ -19,21 +26,25 @@ class Cameras:
     due: dict[str, None] = field(default_factory=dict)  # in their order
     _shapes: dict[bytes, tuple[npt.NDArray[np.int16], BankShape]] = field(default_factory=dict)
 
-    def saw(self, device: str, embedding: bytes, encoder: bytes = b"") -> None:
-        """One more frame of a camera; with another encoder than before it begins anew."""
+    def saw(self, device: str, embedding: bytes, encoder: bytes = b"", *, width: int = 256) -> None:
+        """One more frame of a camera, of whose embedding decisions use `width` entries.
+
+        With another encoder or width than before its sample begins anew.
+        """
         if self.encoders.setdefault(device, encoder) != encoder:
             self.encoders[device] = encoder
             self.reservoirs.pop(device, None)
             self.due.pop(device, None)
-        reservoir = self.reservoirs.setdefault(device, Reservoir())
-        if reservoir.add(embedding):
+        reservoir = self.reservoirs.get(device)
+        if reservoir is None or reservoir.width != width:
+            reservoir = self.reservoirs[device] = Reservoir(width=width)
+        if reservoir.add(embedding, rows_of_each(len(self.reservoirs))):
             self.due[device] = None
 
     def showed(self, device: str, embedding: bytes) -> None:
         """A frame was told to show what was looked for: it is no background."""
         reservoir = self.reservoirs.get(device)
-        if reservoir is not None and embedding in reservoir.rows:
-            reservoir.rows.remove(embedding)
+        if reservoir is not None and reservoir.remove(embedding):
             self.due[device] = None
 
     def take_due(self) -> str | None:

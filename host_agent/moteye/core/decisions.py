@@ -8,7 +8,7 @@ from functools import cache
 from moteye.core.look import Look
 from moteye.core.novelty import News
 from moteye.core.standing import Shared
-from moteye.core.track import Episode, Track
+from moteye.core.track import EXIT_MARGIN_Q8, Episode, Track
 
 UNKNOWN = "unknown: "
 CLEAR_Q8 = 128  # how far what is seen must exceed what it is easily taken for: log-odds x 256
@@ -104,17 +104,18 @@ def gates_of(
     news: News | None = None,
     calibration: str = "",
     marked: str = "",
+    unsure: bool = False,
 ) -> tuple[Gate, ...]:
     """Every gate between a frame and an alert, in the order in which they are asked.
 
     `hits` frames in a row and `held_ms` count the frame itself; `closed` is why `while` does not
     hold, `shared` what others of the policy have alerted, `late` that it came too late to alert,
     `news` what the policy's memory says of it, `calibration` by what the margin was taken,
-    `marked` what people said of frames like it.
+    `marked` what people said of frames like it, `unsure` that it is too near the threshold to tell.
     """
     rule = look.compiled
     policy = rule.policy
-    gates = [_margin_gate(look, hits=hits)]
+    gates = [_unsure_gate(look, track) if unsure else _margin_gate(look, hits=hits)]
     if calibration:
         gates.append(Gate("calibration", True, calibration))
     if look.extra:
@@ -181,6 +182,12 @@ def _margin_gate(look: Look, *, hits: int) -> Gate:
     return Gate(
         "margin", passed, f"margin {margin_q8 / 256:.2f} {relation} {threshold_q8 / 256:.2f}"
     )
+
+
+def _unsure_gate(look: Look, track: Track) -> Gate:
+    leaving = EXIT_MARGIN_Q8 if track.present else 0
+    near = f"within {look.band / 256:.2f} of {(look.threshold_q8 - leaving) / 256:.2f}"
+    return Gate("margin", False, f"{UNKNOWN}margin {look.margin_q8 / 256:.2f}, {near}")
 
 
 def _contrast_gates(look: Look) -> list[Gate]:

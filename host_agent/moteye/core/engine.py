@@ -227,10 +227,11 @@ class Engine(Episodes):
             look = apart.get(index) if apart else None
             if look is None:
                 look = Look.at(rule, margins_q8)
-            if look.over < 0 and index not in sure:
+            least = 0 if index in view.fresh else look.band
+            if look.over < least and index not in sure:
                 continue
             track = tracks.get(index) or self.views.track(view, index, seen.device)
-            if track.present and not (track.fresh or track.misses) and look.hits(track):
+            if track.present and not (track.fresh or track.misses) and look.says(track) >= 0:
                 rising = rule.upgrade_q8 is not None and track.rises >= 0
                 if not rising and index not in scope.always:
                     continue  # the usual frame of an episode changes nothing
@@ -275,14 +276,16 @@ class Engine(Episodes):
             self._look(rule, seen, margins_q8) for rule in self._rules if rule.fingerprint in names
         ]
         look = max(looks, key=lambda one: one.over)
-        track = self.views.tracks.get((look.compiled.fingerprint, seen.device), Track())
-        hit = look.hits(track)
-        hits = track.hits + 1 if hit else 0
+        blank = Track(fresh=False)
+        track = self.views.tracks.get((look.compiled.fingerprint, seen.device), blank)
+        said = look.says(track)
+        hit = said > 0
+        hits = track.hits + said if said >= 0 else 0
         since_ms = track.since_ms if track.hits else seen.time_ms
         held_ms = seen.time_ms - since_ms if hit else 0
         new = compiled.policy.new
         news = self.novelty.judge(new, look, seen) if isinstance(new, New) and hit else None
-        gates = self.gates(look, track, seen, hits, held_ms, news)
+        gates = self.gates(look, track, seen, hits, held_ms, news, unsure=said == 0)
         if track.present and hit:
             text = f"the episode of {(seen.time_ms - track.since_ms) / 1000:.0f} s ago has decided"
             gates = (Gate("episode", False, text), *gates)

@@ -5,6 +5,7 @@
         ▲                  │ one frame without      │
         └──(near miss)─────┴───── gone ◀────────────┘
 
+A frame whose margin lies too near the threshold to tell takes part in none of this.
 With `gone:` the roles are turned: a frame counts when it does *not* show the words.
 With `new: instance` an episode makes another decision when something comes to what is there.
 """
@@ -57,6 +58,7 @@ class Episodes:
         hits: int,
         held_ms: float,
         news: News | None = None,
+        unsure: bool = False,
     ) -> tuple[Gate, ...]:
         """Every gate between this look and an alert."""
         rule = look.compiled
@@ -78,16 +80,19 @@ class Episodes:
             news=news,
             calibration="" if calibration is None else str(calibration),
             marked=self.marks.against(rule.policy, seen, look.margin_q8) if self.marks.all else "",
+            unsure=unsure,
         )
 
     def step(self, track: Track, look: Look, seen: Observation) -> Decision | None:
         """Take one look into a track."""
-        rule = look.compiled
+        rule, said = look.compiled, look.says(track)
         fresh, track.fresh = track.fresh, False
         new = rule.remembers
         if new is not None:
             self.novelty.memory(rule, seen)
-        if not look.hits(track):
+        if said == 0:  # neither one more nor one without; memory still follows what stands there
+            return self._came_to_it(track, look, seen, fresh=fresh) if track.present else None
+        if said < 0:
             return self._missed(track, look, seen)
         track.misses = 0
         if track.present:

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from moteye.core.layout import NEVER, CompiledPolicy
-from moteye.core.track import EXIT_MARGIN_Q8, Track
+from moteye.core.track import BAND_Q8, EXIT_MARGIN_Q8, Track
 
 Found = tuple[str, int, int]
 
@@ -13,10 +13,12 @@ class Look:
     """One frame in the eyes of one policy.
 
     `over`: how far above the threshold, negative below. `found` is the phrase that decided with its
-    margin and its threshold; None where the margins int16[K] tell it, should anybody ask. `extra` are gates (name, passed, text) of what is not a margin.
+    margin and its threshold; None where the margins int16[K] tell it, should anybody ask. `extra`
+    are gates (name, passed, text) of what is not a margin. Nearer to a threshold than `band` the
+    frame abstains.
     """
 
-    __slots__ = ("_found", "_margins_q8", "compiled", "extra", "over")
+    __slots__ = ("_found", "_margins_q8", "band", "compiled", "extra", "over")
 
     def __init__(
         self,
@@ -25,8 +27,10 @@ class Look:
         margins_q8: npt.NDArray[np.int16] | None,
         found: Found | None = None,
         extra: tuple[tuple[str, bool, str], ...] = (),
+        band: int = 0,
     ) -> None:
         self.compiled = compiled
+        self.band = band
         self.over = over
         self.extra = extra
         self._margins_q8 = margins_q8
@@ -40,11 +44,18 @@ class Look:
             over, found = best_of(compiled, margins_q8)
         else:
             over = over_of(compiled, margins_q8)
-        return cls(compiled, -1 - over if compiled.is_gone else over, margins_q8, found)
+        over = -1 - over if compiled.is_gone else over
+        return cls(compiled, over, margins_q8, found, band=BAND_Q8)
 
-    def hits(self, track: Track) -> bool:
-        """Whether the frame counts; an episode under way is let go later than it was begun."""
-        return self.over + (EXIT_MARGIN_Q8 if track.present else 0) >= 0
+    def says(self, track: Track) -> int:
+        """1 where the frame counts, -1 where it is one without, 0 where it abstains.
+
+        An episode under way is let go later than it was begun. The first look takes things as they
+        are, and decides nothing: it does not abstain.
+        """
+        level = self.over + EXIT_MARGIN_Q8 if track.present else self.over
+        band = 0 if track.fresh else self.band
+        return 1 if level >= band else -(level < -band)
 
     @property
     def rises(self) -> bool:

@@ -44,12 +44,13 @@ class RecordedEvent:
 
 @dataclass(frozen=True)
 class Background:
-    """What is kept of a camera: `frames` int8[N, 256] as bytes, a sample of `seen` of them."""
+    """What is kept of a camera: `frames` int8[N, width] as bytes, a sample of `seen` of them."""
 
     encoder: bytes
     seen: int
     frames: bytes
     calibration: bytes
+    width: int = 256
 
 
 @dataclass

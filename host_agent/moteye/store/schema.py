@@ -50,8 +50,9 @@ backgrounds = Table(
     Column("device", String, primary_key=True),
     Column("encoder", LargeBinary, nullable=False),
     Column("seen", BigInteger, nullable=False),
-    Column("frames", LargeBinary, nullable=False),  # int8[N, 256]
+    Column("frames", LargeBinary, nullable=False),  # int8[N, width]
     Column("calibration", LargeBinary, nullable=False),
+    Column("width", Integer, nullable=False, server_default="256"),
 )
 
 marks = Table(

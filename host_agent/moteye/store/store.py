@@ -35,7 +35,7 @@ DECISION_BYTES = 450  # what a decision with its gates takes (measured: 441)
 _PAGE = 4096
 _TRACK = ("fingerprint", "device", "state")
 _MEMORY = ("memory", "place", "state")
-_BACKGROUND = ("device", "encoder", "seen", "frames", "calibration")
+_BACKGROUND = ("device", "encoder", "seen", "frames", "calibration", "width")
 _MARK = ("number", "mark")
 _DEVICE = ("device", "session", "numbers", "clock_offset_ms")
 _OUTBOX = tuple(column.name for column in schema.outbox.columns)
@@ -70,7 +70,9 @@ class Store(Database):
         """The backgrounds of all cameras whose frames that encoder made."""
         table = schema.backgrounds
         rows = self._all(sa.select(table).where(table.c.encoder == encoder))
-        return {r.device: Background(r.encoder, r.seen, r.frames, r.calibration) for r in rows}
+        return {
+            r.device: Background(r.encoder, r.seen, r.frames, r.calibration, r.width) for r in rows
+        }
 
     def marks(self) -> list[Mark]:
         """All that was said of alerts, in order, undone or not."""

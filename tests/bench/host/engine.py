@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 import workload
+from moteye.core.background import rows_of_each
 from moteye.core.compile import CompiledSet, compile_policies
 from moteye.core.engine import Engine
 from moteye.core.presence import Presence
@@ -135,7 +136,10 @@ def backtest_s(space: Space, count: int) -> tuple[float, float, int]:
 
 
 async def fill(space: Space, policies: int, devices: int) -> None:
-    """An agent's memory after three frames of each device, some of which show things."""
+    """An agent's memory after three frames of each device, some of which show things.
+
+    What is kept of each camera's background is as large as years of watching make it.
+    """
     found = compiled(space, policies)
     engine = Engine()
     engine.replace(found.policies)
@@ -162,6 +166,9 @@ async def fill(space: Space, policies: int, devices: int) -> None:
             batch = []
     await judge.judge(batch)
     assert isinstance(device.presence, Presence)
+    for reservoir in judge.cameras.reservoirs.values():
+        while len(reservoir) < rows_of_each(devices):
+            reservoir.add(message.e, rows_of_each(devices))
 
 
 def main() -> None:

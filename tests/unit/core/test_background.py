@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from moteye.core import background
 from moteye.core.background import (
     LEAST_USUAL,
     ROWS,
@@ -13,6 +14,7 @@ from moteye.core.background import (
     mapped_q8,
 )
 from moteye.core.calibration import fit_tail
+from moteye.core.cameras import Cameras
 
 
 def test_a_reservoir_is_bounded_fair_and_the_same_every_time():
@@ -22,9 +24,39 @@ def test_a_reservoir_is_bounded_fair_and_the_same_every_time():
         other.add(n.to_bytes(2, "big") * 128)
     assert one == other
     assert one.embeddings.shape == (ROWS, 256)
-    kept = np.array([int.from_bytes(row[:2], "big") for row in one.rows])
+    kept = one.embeddings[:, :2].view(np.uint8).astype(int) @ [256, 1]
     assert 0.35 < (kept > 3000).mean() < 0.75
     assert fits[:6] == [40, 80, 160, 320, 640, 1280]
+
+
+def test_cameras_together_keep_no_more_than_a_fleet_may_however_long_they_watch(monkeypatch):
+    monkeypatch.setattr(background, "FLEET_ROWS", 4000)
+    cameras, rng = Cameras(), np.random.default_rng(0)
+    frames = rng.integers(-128, 128, (600, 256), np.int8)
+    for count in (1, 8, 40, 100):
+        for frame in frames:
+            for number in range(count):
+                cameras.saw(f"cam{number}", frame.tobytes(), width=64)
+        sizes = {len(one) for one in cameras.reservoirs.values()}
+        assert sizes == {max(64, min(512, 4000 // count))}
+        assert sum(len(one.data) for one in cameras.reservoirs.values()) <= 64 * max(
+            4000, 64 * count
+        )
+    kept = cameras.reservoirs["cam0"].embeddings
+    assert all((frames[:, :64] == row).all(axis=1).any() for row in kept[:5])
+
+
+def test_a_frame_that_showed_the_thing_is_taken_out_by_what_is_kept_of_it():
+    frames = np.random.default_rng(0).integers(-128, 128, (50, 256), np.int8)
+    cameras = Cameras()
+    for frame in frames:
+        cameras.saw("cam", frame.tobytes(), width=64)
+    cameras.due.clear()
+    cameras.showed("cam", frames[7].tobytes())
+    cameras.showed("cam", bytes(256))
+    kept = cameras.reservoirs["cam"].embeddings
+    assert (kept == np.delete(frames, 7, axis=0)[:, :64]).all()
+    assert list(cameras.due) == ["cam"]
 
 
 @pytest.mark.parametrize(("shift", "spread"), [(300, 1.0), (-200, 1.6), (0, 0.5), (450, 1.5)])
