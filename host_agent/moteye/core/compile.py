@@ -74,8 +74,8 @@ class CompiledSet:
 
     @cached_property
     def by_name(self) -> dict[str, Policy]:
-        """The policies by their names."""
-        return {compiled.policy.name: compiled.policy for compiled in self.policies}
+        """The policies by their names; of one that several encoders have, the first."""
+        return {one.policy.name: one.policy for one in reversed(self.policies)}
 
 
 def together(first: CompiledSet, others: Sequence[CompiledSet]) -> CompiledSet:
