@@ -5,7 +5,7 @@
 #include "caption.h"
 #include "status.h"
 
-#define WORK_BYTES (256 * 1024)
+#define WORK_BYTES (512 * 1024)
 #define TEXT_BYTES 1024
 
 extern const uint8_t pack[], pack_end[], maps[], said_1[], said_1_end[], said_3[], said_3_end[];

@@ -30,10 +30,11 @@ for folder in (
 
 import image  # noqa: E402
 from anchors import ANCHORS  # noqa: E402
-from caption_library import CCaptioner  # noqa: E402
-from image import CORES, M7, Core  # noqa: E402
+from caption_library import CCaptioner, random_pack  # noqa: E402
+from image import CORES, M7, M55, Core  # noqa: E402
 from kernel_library import Kernels  # noqa: E402
 from moteye.compiler import compile_with_report  # noqa: E402
+from moteye_training.captions.pack import Sizes  # noqa: E402
 from native_module import frame_instructions  # noqa: E402
 from records import expected_output, record_texts  # noqa: E402
 from reference import box_resize, box_resize_rgb565  # noqa: E402
@@ -48,6 +49,8 @@ MODELS = {  # the real files' names, for --models
     "mbv2_035_96_cut": "mbv2_035_96_cut.tflite",
 }
 ENCODER = ROOT / "device" / "models" / "accurate" / "encoder.tflite"
+# As large as the paper's decoder b, 8.2 MB, with COCO's words.
+PAPER_B = Sizes(49, 448, 584, 32, 2, words=9487, longest=16, before_end=1)
 CAPTIONS = ENCODER.with_name("captions.cpk")
 # id: (target, rival); the rival is TFLite Micro with CMSIS-NN and its assembly requantisation.
 GOALS: dict[str, tuple[int, int | None]] = {
@@ -67,6 +70,7 @@ GOALS: dict[str, tuple[int, int | None]] = {
     "arena.mbv2_035_96_cut": (65_536, 194_292),
     "m7.first_token": (40_000_000, None),
     "m55.first_token": (12_000_000, None),
+    "m55.paper_b_token": (12_000_000, None),
     "flash.runtime": (32_768, 102_616),
 }
 DIMS = (16, 32, 64, 128, 256)
@@ -196,7 +200,24 @@ class Bench:
 
     def captions(self) -> None:
         """Count a caption of the shipped pack: a word, and the first one after a frame."""
-        pack = CAPTIONS.read_bytes()
+        counted = {row.id: row.value for row in self.rows}
+        for core in CORES:
+            begin, words, conditions = self._caption(core, CAPTIONS.read_bytes())
+            for beams in (1, 3):
+                mean = round(sum(words[beams]) / len(words[beams]))
+                self.add(Row(f"{core.name}.caption_word_{beams}", mean, "instructions", conditions))
+            frame = counted.get(f"{core.name}.encoder")
+            if frame is not None:
+                first = frame + begin + words[1][0]
+                conditions = f"{frame:,} of them the encoder's, one beam; {conditions}"
+                self.add(Row(f"{core.name}.first_token", first, "instructions", conditions))
+        pack = random_pack(np.random.default_rng(13), PAPER_B).to_bytes()
+        _, words, conditions = self._caption(M55, pack)
+        conditions = f"random weights, {len(pack):,} bytes, one beam; {conditions}"
+        self.add(Row("m55.paper_b_token", max(words[1]), "instructions", conditions))
+
+    def _caption(self, core: Core, pack: bytes) -> tuple[int, dict[int, list[int]], str]:
+        """Instructions of looking at a random map, and of each word, by the number of beams."""
         positions, channels = struct.unpack_from("<2H", pack, 24)
         maps = np.random.default_rng(12).integers(-128, 128, positions * channels, dtype=np.int8)
         said = {
@@ -204,20 +225,13 @@ class Bench:
             for beams in (1, 3)
         }
         blobs = {"pack": pack, "maps": maps.tobytes(), **said}
-        encoder = {row.id: row.value for row in self.rows}
-        for core in CORES:
-            numbers = image.run(core, image.build(core, "caption", "bench_caption.c", blobs))
-            conditions = f"random map; words equal to this machine's; {core.machine}"
-            for beams in (1, 3):
-                words = [image.instructions(core, ticks) for ticks in numbers[f"word_{beams}"]]
-                name = f"{core.name}.caption_word_{beams}"
-                mean = round(sum(words) / len(words))
-                self.add(Row(name, mean, "instructions", f"mean of {len(words)}; {conditions}"))
-            first = image.instructions(core, numbers["begin_1"][0] + numbers["word_1"][0])
-            frame = encoder.get(f"{core.name}.encoder")
-            if frame is not None:
-                conditions = f"encoder {frame:,} and {first:,}, one beam; {conditions}"
-                self.add(Row(f"{core.name}.first_token", frame + first, "instructions", conditions))
+        numbers = image.run(core, image.build(core, "caption", "bench_caption.c", blobs))
+        words = {
+            beams: [image.instructions(core, ticks) for ticks in numbers[f"word_{beams}"]]
+            for beams in (1, 3)
+        }
+        conditions = f"random map; words equal to this machine's; {core.machine}"
+        return image.instructions(core, numbers["begin_1"][0]), words, conditions
 
     def x86(self) -> None:
         """Time of the MobileNetV2 anchor on this machine over LiteRT's XNNPACK, turn by turn."""
