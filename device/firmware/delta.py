@@ -10,7 +10,18 @@ from moteye_protocol.wire import (
     MAX_ROWS,
     SET_HEADER_BYTES,
 )
-from set_layout import columns, row_count, shared, whole_dim
+from set_layout import (
+    CANARIES_AT,
+    CRC_AT,
+    SHIFTS_AT,
+    SIZE_AT,
+    canaries,
+    columns,
+    names_section,
+    row_count,
+    shared,
+    whole_dim,
+)
 
 _HEAD = "<2sBBHIIh"  # magic, format, flags, rows, number, epoch, report_q8
 _COPY = 0x8000
@@ -45,7 +56,7 @@ class _Reader:
 class _Names:
     def __init__(self, base):
         self._base = base
-        self._first, self._bytes = struct.unpack_from("<II", base, 32)
+        self._first, self._bytes = names_section(base)
         self._row = 0
         self._at = self._first
 
@@ -110,17 +121,18 @@ def apply(base, delta, out):
     _clear(out, SET_HEADER_BYTES, rows.end)
     out[: shared(base)] = base[: shared(base)]
     if flags & _SHIFTS:
-        out[44:49] = reader.take(5)
-    old = _old_canaries(base)
+        out[SHIFTS_AT:CANARIES_AT] = reader.take(CANARIES_AT - SHIFTS_AT)
+    # [row in the base, row in the new set or None, where its embedding lies in the base]
+    old = [[row, None, start] for row, start in canaries(base)]
     at, added = _all_rows(base, reader, rows, count, out, old)
     names_bytes = at - rows.end
-    canaries, at = _canaries(base, reader, flags, old, out, at)
+    canary_count, at = _canaries(base, reader, flags, old, out, at)
     if not reader.at_end():
         raise DeltaError("bytes after its end")
     struct.pack_into("<IIHh", out, 16, epoch, number, count, report_q8)
-    struct.pack_into("<III", out, 28, at, rows.end, names_bytes)
-    out[49] = canaries
-    struct.pack_into("<I", out, 40, binascii.crc32(out[SET_HEADER_BYTES:at]))
+    struct.pack_into("<III", out, SIZE_AT, at, rows.end, names_bytes)
+    out[CANARIES_AT] = canary_count
+    struct.pack_into("<I", out, CRC_AT, binascii.crc32(out[SET_HEADER_BYTES:at]))
     return at, added
 
 
@@ -166,16 +178,6 @@ def _all_rows(base, reader, rows, count, out, old):
     return at, added
 
 
-# [row in the base, row in the new set or None, where it lies] for each canary of the base.
-def _old_canaries(base):
-    size = 2 + whole_dim(base)
-    start = sum(struct.unpack_from("<II", base, 32))
-    return [
-        [struct.unpack_from("<H", base, start + index * size)[0], None, start + index * size]
-        for index in range(base[49])
-    ]
-
-
 def _canaries(base, reader, flags, old, out, at):
     size = whole_dim(base)
     kept = 0xFF
@@ -186,7 +188,7 @@ def _canaries(base, reader, flags, old, out, at):
     for index, (_, row, start) in enumerate(old):
         if kept >> index & 1 and row is not None:
             at = _append(out, at, struct.pack("<H", row))
-            at = _append(out, at, base[start + 2 : start + 2 + size])
+            at = _append(out, at, base[start : start + size])
             count += 1
     if count + added > MAX_CANARIES:
         raise DeltaError("too many canaries")

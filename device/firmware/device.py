@@ -13,7 +13,7 @@ from inbox import Inbox
 from log import log
 from messages import Messages
 from micropython import const
-from moteye_protocol.wire import MAX_FRAME_AGE_MS, MAX_PAYLOAD_BYTES, OPERATIONS
+from moteye_protocol.wire import MAX_FRAME_AGE_MS, MAX_PAYLOAD_BYTES
 from mqtt import Client
 from slots import flash_bytes
 from store import Store
@@ -132,7 +132,7 @@ class Device:
         self._derive_keepalive()
         linking = asyncio.create_task(self._client.run())
         self._watch()
-        await self._turn_until_stopped()
+        await self._until_failure(self._turns())
         for task in working:
             task.cancel()
         await self.goodbye()
@@ -152,13 +152,10 @@ class Device:
         self._watchdog.watch(LINK, most_ms, lambda: client.turns, now)
 
     # The main loop: it alone feeds the watchdog.
-    async def _turn_until_stopped(self):
-        try:
-            while not self._stopping:
-                self._turn()
-                await asyncio.sleep_ms(_TURN_MS)
-        except Exception as error:
-            self._fail(error)
+    async def _turns(self):
+        while not self._stopping:
+            self._turn()
+            await asyncio.sleep_ms(_TURN_MS)
 
     def _turn(self):
         now = self._uptime.ms()
@@ -317,16 +314,13 @@ class Device:
                 "frames": self._config["frames"],
                 "max_set": self._config["max_set_bytes"],
                 "keys": len(self._config["keys"]),
-                "ops": self._operations(),
+                "ops": self._inbox.operations,
                 "interval": self._config["interval_ms"],
                 "reset": self._watchdog.reset,
                 "stage": self._watchdog.stage,
                 "captions": self._narrator.hash if self._narrator else None,
             },
         )
-
-    def _operations(self):
-        return [op for op in OPERATIONS if op != "describe" or self._narrator]
 
     def _publish_set_state(self):
         if self._client.is_online():

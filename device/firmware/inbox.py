@@ -7,7 +7,7 @@ from commands import Commands
 from log import log
 from micropython import const
 from moteye_protocol.codec import WireError, unpack
-from moteye_protocol.wire import VERSION
+from moteye_protocol.wire import OPERATIONS, VERSION
 from signing import read_manifest
 
 _REASSERT_MS = const(1000)
@@ -35,6 +35,7 @@ class Inbox:
         }
         if narrator:
             operations["describe"] = self._describe
+        self.operations = [op for op in OPERATIONS if op in operations]
         self._commands = Commands(messages.session, operations, self._reply, unix_ms, keys)
 
     # One message. payload: a view, or None where it was too large; topic is None then.

@@ -3,6 +3,14 @@ import struct
 
 from moteye_protocol.wire import SET_CODEBOOK_FORMAT, SET_DIMS, SET_HEADER_BYTES, SET_PLANE_WIDTHS
 
+# Fields of the header.
+SIZE_AT = 28
+NAMES_AT = 32
+CRC_AT = 40
+SHIFTS_AT = 44
+CANARIES_AT = 49
+PARTS_AT = 50
+
 _WORDS = 256
 
 
@@ -23,11 +31,30 @@ def whole_dim(data):
     return SET_DIMS[data[6] - 1]
 
 
+# Where the names begin, and how many bytes they take.
+def names_section(data):
+    return struct.unpack_from("<II", data, NAMES_AT)
+
+
+# A canary's bytes: the row that answers to it, then its embedding.
+def canary_bytes(data):
+    return 2 + whole_dim(data)
+
+
+# (row, where the embedding lies) of each canary, behind the names.
+def canaries(data):
+    size = canary_bytes(data)
+    at = sum(names_section(data))
+    for _ in range(data[CANARIES_AT]):
+        yield struct.unpack_from("<H", data, at)[0], at + 2
+        at += size
+
+
 # The columns of a set with so many rows, as (where it begins, bytes a row), in the order in which a
 # delta carries a row; and where the names begin. data: a set whose header, and codebook, it shares.
 def columns(data, count):
     if is_codebook(data):
-        parts = data[50]
+        parts = data[PARTS_AT]
         codes = _align_4(SET_HEADER_BYTES + 2 * parts) + _WORDS * whole_dim(data)
         mult = _align_4(codes + count * parts)
         end = _align_4(mult + 4 * count)
@@ -71,7 +98,7 @@ def _planes(data):
 
 
 def _codewords(data, row, values):
-    parts = data[50]
+    parts = data[PARTS_AT]
     at = _align_4(SET_HEADER_BYTES + 2 * parts)
     codes = columns(data, row_count(data))[0][0][0] + row * parts
     for part in range(parts):

@@ -16,14 +16,20 @@ from moteye_protocol.wire import (
     SET_MAX_PARTS,
     SET_PREPROCESSING,
 )
-from set_layout import columns, is_codebook, row_count, whole_dim
+from set_layout import (
+    CANARIES_AT,
+    CRC_AT,
+    PARTS_AT,
+    SHIFTS_AT,
+    SIZE_AT,
+    canary_bytes,
+    columns,
+    is_codebook,
+    names_section,
+    row_count,
+    whole_dim,
+)
 
-_SIZE_AT = 28
-_NAMES_AT = 32
-_CRC_AT = 40
-_SHIFTS_AT = 44
-_CANARIES_AT = 49
-_PARTS_AT = 50
 _MAX_SHIFT = 63
 
 
@@ -50,10 +56,10 @@ def _format(data):
 
 
 def _whole(data):
-    if struct.unpack_from("<I", data, _SIZE_AT)[0] != len(data):
+    if struct.unpack_from("<I", data, SIZE_AT)[0] != len(data):
         return "bad_size"
     found = binascii.crc32(memoryview(data)[SET_HEADER_BYTES:])
-    return None if struct.unpack_from("<I", data, _CRC_AT)[0] == found else "bad_crc"
+    return None if struct.unpack_from("<I", data, CRC_AT)[0] == found else "bad_crc"
 
 
 def _header(data):
@@ -61,21 +67,21 @@ def _header(data):
         return "bad_planes"
     if not 1 <= row_count(data) <= MAX_ROWS:
         return "bad_rows"
-    if max(data[_SHIFTS_AT : _SHIFTS_AT + data[6]]) > _MAX_SHIFT:
+    if max(data[SHIFTS_AT : SHIFTS_AT + data[6]]) > _MAX_SHIFT:
         return "bad_shift"
-    if data[_CANARIES_AT] > MAX_CANARIES:
+    if data[CANARIES_AT] > MAX_CANARIES:
         return "bad_canaries"
-    if not (1 <= data[_PARTS_AT] <= SET_MAX_PARTS if is_codebook(data) else data[_PARTS_AT] == 0):
+    if not (1 <= data[PARTS_AT] <= SET_MAX_PARTS if is_codebook(data) else data[PARTS_AT] == 0):
         return "bad_parts"
-    return "bad_reserved" if any(data[_PARTS_AT + 1 : SET_HEADER_BYTES]) else None
+    return "bad_reserved" if any(data[PARTS_AT + 1 : SET_HEADER_BYTES]) else None
 
 
 # Rows, names and canaries fill the file, one behind the other. Which field is to blame where they
 # do not: names and canaries that end with the file leave the rows, or the planes they are made of.
 def _sections(data):
-    at, size = struct.unpack_from("<II", data, _NAMES_AT)
+    at, size = names_section(data)
     rows_end = columns(data, row_count(data))[1]
-    canaries = data[_CANARIES_AT] * (2 + whole_dim(data))
+    canaries = data[CANARIES_AT] * canary_bytes(data)
     if at != rows_end:
         return "bad_rows" if at + size + canaries == len(data) else "bad_names"
     if at + size + canaries == len(data):

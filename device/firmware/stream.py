@@ -121,13 +121,13 @@ def tls_failure(error, early):
             if sign in text:
                 return "TLS: " + meaning
         return "TLS: " + text.strip().replace("\n", "; ")
-    if isinstance(error, OSError) and len(error.args) > 1 and "SSL" in str(error.args[1]):
-        if "FATAL_ALERT" in text or "fatal alert" in text:
+    if _is_tls(error):
+        if _says(error, _REFUSED):
             return (
                 "TLS: the broker refuses this device; does it want a certificate (broker.cert,"
                 " broker.key), or has it expired?"
             )
-        if "INVALID_RECORD" in text or "invalid SSL record" in text:
+        if _says(error, _NO_TLS):
             return "TLS: what answers does not speak TLS; look after broker.port"
         return "TLS: %s" % error.args[1]
     if early and isinstance(error, OSError) and error.args[0] in _HUNG_UP:
@@ -147,12 +147,21 @@ def handshake_failed(error):
         return False
     if error.args[0] == errno.ENOMEM:
         return True
+    return _is_tls(error) and not _says(error, _REFUSED + _NO_TLS)
+
+
+# Whether mbedTLS says so, in whichever of its builds' words.
+def _is_tls(error):
+    return isinstance(error, OSError) and len(error.args) > 1 and "SSL" in str(error.args[1])
+
+
+def _says(error, signs):
     text = str(error)
-    told = len(error.args) > 1 and "SSL" in str(error.args[1])
-    return told and not any(sign in text for sign in _REFUSALS)
+    return any(sign in text for sign in signs)
 
 
-_REFUSALS = ("FATAL_ALERT", "fatal alert", "INVALID_RECORD", "invalid SSL record")
+_REFUSED = ("FATAL_ALERT", "fatal alert")
+_NO_TLS = ("INVALID_RECORD", "invalid SSL record")
 _HUNG_UP = (32, errno.ECONNRESET)  # EPIPE, which MicroPython has no name for
 
 

@@ -1,10 +1,6 @@
 # What a received set must do before it counts, beside seeing frames and reaching the broker.
-import struct
+from set_layout import canaries, row_embedding, whole_dim
 
-from set_layout import row_embedding, whole_dim
-
-_NAMES_AT = 32
-_CANARIES_AT = 49
 _MAX_SAMPLED = 16
 
 
@@ -29,13 +25,10 @@ def self_test(found, data, dim, rows):
 
 
 def _canaries(found, data):
-    names_at, names_bytes = struct.unpack_from("<II", data, _NAMES_AT)
-    size = 2 + whole_dim(data)
+    size = whole_dim(data)
     margins = found.margins
-    for index in range(data[_CANARIES_AT]):
-        at = names_at + names_bytes + index * size
-        row = struct.unpack_from("<H", data, at)[0]
-        found.prototypes.match(data[at + 2 : at + size], margins)
+    for row, at in canaries(data):
+        found.prototypes.match(data[at : at + size], margins)
         if max(margins) > margins[row]:
             return "canary"
     return "ok"
