@@ -25,7 +25,7 @@ from rich.table import Table
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tests"))
 
-from power.powercut import add_rows  # noqa: E402
+from support.figures import add_rows  # noqa: E402
 
 CLASSES, DIM, DRAWS = 10_000, 64, 1000
 

@@ -19,7 +19,7 @@ import structlog
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tests"))
 
-from power.powercut import add_rows  # noqa: E402
+from support.figures import add_rows  # noqa: E402
 from support.live import device, free_port, running_agent, scene, write_policy  # noqa: E402
 
 WORDS = ("dog", "horse", "bicycle", "red car", "umbrella", "flower", "laptop", "kettle", "ladder")

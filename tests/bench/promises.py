@@ -12,6 +12,7 @@ import argparse
 import io
 import json
 import os
+import sys
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,10 @@ from rich.progress import track
 from rich.table import Table
 
 ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "tests"))
+
+from support.figures import add_rows  # noqa: E402
+
 TARGET = 2.0
 CAMERAS = (1, 4, 8)
 Int8 = npt.NDArray[np.int8]
@@ -203,15 +208,6 @@ def main() -> None:
             )
     Console().print(table)
     add_rows(ROOT / "build" / "bench" / "encoder.json", rows)
-
-
-def add_rows(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Put `rows` into the list of `path` in place of those with the same ids."""
-    kept = json.loads(path.read_text()) if path.is_file() else []
-    ids = {row["id"] for row in rows}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    merged = [row for row in kept if row["id"] not in ids] + rows
-    path.write_text(json.dumps(merged, indent=1) + "\n")
 
 
 if __name__ == "__main__":

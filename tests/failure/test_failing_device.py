@@ -4,7 +4,7 @@ import os
 import subprocess
 
 from moteye.resources import checkout
-from power.powercut import ENCODER, GOOD
+from power.scenarios import ENCODER, GOOD
 
 ROOT = checkout()
 HEAP = "448k"  # the compiled firmware is in it, too: here it is read as source

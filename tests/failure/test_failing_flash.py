@@ -1,8 +1,9 @@
 """Each flash operation of a swap fails in turn, with the power on: nothing is half applied."""
 
 import pytest
-from power.powercut import BAD, ENCODER, GOOD, Device, flash_size, install, sha
+from power.scenarios import BAD, ENCODER, GOOD, install, sha
 from support.failing import Failing, sweep
+from support.firmware_host import Device, flash_size
 from support.flash_simulator import SimulatedFlash
 
 CONFIRMED = sha(GOOD[1])[:8]

@@ -7,9 +7,7 @@ is good again: the wanted set is in use, or the device has said why not.
 
 import hashlib
 from collections import Counter
-from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -22,40 +20,21 @@ from hypothesis.stateful import (
 )
 from moteye_protocol.prototype_set import decode, set_hash
 from support import firmware_host
-from support.sets import random_set
+from support.sets import without_rows, working_set
 from support.swap_link import SwapLink
 
 ENCODER = b"encoder8"
-ROWS = 40
 HEALS_S = 300
 
 
-def built(seed, *, epoch, works=True):
-    changes = {"report_q8": -32768, "shift": (12,) * 3, "epoch": epoch, "encoder_hash": ENCODER}
-    if not works:
-        changes |= {"report_q8": 32767, "mult": np.zeros((3, ROWS), np.uint16)}
-    return replace(random_set(ROWS, 64, seed), **changes).encode()
-
-
-def of_base(base, *, number, epoch):
-    """The same rows but two: a delta from `base` is smaller."""
-    old = decode(base)
-    rows = [row for row in range(len(old.names)) if row not in (7, 20)]
-    return replace(
-        old,
-        number=number,
-        epoch=epoch,
-        names=tuple(old.names[row] for row in rows),
-        codes=old.codes[rows],
-        scale=old.scale[:, rows],
-        mult=old.mult[:, rows],
-        offset=old.offset[:, rows],
-    ).encode()
-
-
-FIRST = built(1, epoch=1)
-GOOD = [FIRST, of_base(FIRST, number=2, epoch=1), built(3, epoch=2), built(4, epoch=0)]
-BAD = built(5, epoch=3, works=False)
+FIRST = working_set(ENCODER, 1, epoch=1)
+GOOD = [
+    FIRST,
+    without_rows(FIRST, 7, 20, number=2),  # by a delta, which is smaller
+    working_set(ENCODER, 3, epoch=2),
+    working_set(ENCODER, 4, epoch=0),
+]
+BAD = working_set(ENCODER, 5, epoch=3, works=False)
 SETS = [*GOOD, BAD]
 KNOWN = {set_hash(data): data for data in SETS}
 WHICH = st.integers(0, len(SETS) - 1)

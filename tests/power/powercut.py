@@ -13,193 +13,40 @@ And it must take the set that was on its way, if somebody sends it again.
 """
 
 import argparse
-import hashlib
-import json
 import random
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 from moteye.core.codebook import widths_of
 from moteye.link.swap import begin_arguments, smaller_delta
 from moteye_protocol import wire
 from moteye_protocol.codec import pack
-from moteye_protocol.prototype_set import decode, header_of
-from moteye_protocol.set_delta import encode_delta
+from moteye_protocol.prototype_set import header_of
 from moteye_protocol.signing import sign_command
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests"))
 
-from support.firmware_host import TRIAL_MS, Device, flash_size, signing, slots  # noqa: E402
+from power.scenarios import (  # noqa: E402
+    DIMS,
+    ENCODER,
+    GOOD,
+    KNOWN,
+    SCENARIOS,
+    Scenario,
+    install,
+    second,
+    sha,
+)
+from support.figures import add_rows  # noqa: E402
+from support.firmware_host import Device, flash_size, slots  # noqa: E402
 from support.flash_simulator import WORD, PowerCut, SimulatedFlash  # noqa: E402
-from support.sets import random_codebook, random_set, without_row  # noqa: E402
+from support.sets import random_codebook, random_set, without_rows  # noqa: E402
 
-ENCODER = b"encoder8"
 RANDOM_RUNS = 200
 RANDOM_CUTS = 5
-Scenario = Callable[[SimulatedFlash], None]
-
-
-def sha(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()
-
-
-def built(seed: int, *, epoch: int, works: bool = True) -> bytes:
-    """A set of three chunks; one that does not work fails its own test."""
-    changes = {"report_q8": -32768, "shift": (12,) * 3, "epoch": epoch, "encoder_hash": ENCODER}
-    if not works:
-        changes |= {"report_q8": 32767, "mult": np.zeros((3, 40), np.uint16)}
-    return replace(random_set(40, 64, seed), **changes).encode()
-
-
-GOOD = [built(seed, epoch=seed) for seed in range(12)]
-BAD = built(99, epoch=99, works=False)
-_WHOLE = decode(GOOD[5])
-SHORTER = replace(  # without its rows 7 and 20
-    _WHOLE,
-    epoch=4,
-    names=tuple(np.delete(_WHOLE.names, [7, 20]).tolist()),
-    codes=np.delete(_WHOLE.codes, [7, 20], 0),
-    scale=np.delete(_WHOLE.scale, [7, 20], 1),
-    mult=np.delete(_WHOLE.mult, [7, 20], 1),
-    offset=np.delete(_WHOLE.offset, [7, 20], 1),
-).encode()
-CODED_DIM = 16  # a codebook of this dimension fits the small flash of this proof
-
-
-def coded(rows: int, epoch: int) -> bytes:
-    """A codebook set; the same codewords whatever its rows."""
-    found = random_codebook(40, CODED_DIM, 3)
-    parts = {"codes": found.codes[:rows], "mult": found.mult[:rows], "offset": found.offset[:rows]}
-    changes = {"report_q8": -32768, "shift": 12, "epoch": epoch, "encoder_hash": ENCODER}
-    return replace(found, names=found.names[:rows], **parts, **changes).encode()
-
-
-CODED = [coded(30, 3), coded(40, 4)]
-OLD_KEY, NEW_KEY = b"o" * 32, b"n" * 32
-KNOWN = {sha(data)[:8]: data for data in (*GOOD, BAD, SHORTER, *CODED)}
-
-
-def install(
-    flash: SimulatedFlash, data: bytes, *, chunks: int | None = None, dim: int = 64
-) -> Device:
-    """Start a device and send it a set, or the first chunks of one."""
-    device = Device(flash, ENCODER, dim=dim)
-    code, more = device.begin(data, sha(data))
-    if code != "ok" or more["have"]:
-        return device
-    device.send(data, sha(data), more["missing"][:chunks])
-    if chunks is None:
-        device.live()
-    return device
-
-
-def full(flash: SimulatedFlash) -> None:
-    install(flash, GOOD[1])
-
-
-def second(flash: SimulatedFlash) -> None:
-    install(flash, GOOD[1])
-    install(flash, GOOD[2])
-
-
-def resumed(flash: SimulatedFlash) -> None:
-    install(flash, GOOD[1])
-    install(flash, GOOD[2], chunks=1)
-    install(flash, GOOD[2], chunks=1)
-    install(flash, GOOD[2])
-
-
-def reverted(flash: SimulatedFlash) -> None:
-    install(flash, GOOD[1])
-    install(flash, BAD)
-    install(flash, GOOD[2])
-
-
-def timed_out(flash: SimulatedFlash) -> None:
-    install(flash, GOOD[1])
-    device = Device(flash, ENCODER)
-    device.broker = False
-    _, more = device.begin(GOOD[2], sha(GOOD[2]))
-    device.send(GOOD[2], sha(GOOD[2]), more["missing"])
-    device.live(ms=TRIAL_MS)
-    install(flash, GOOD[2])
-
-
-def aborted(flash: SimulatedFlash) -> None:
-    install(flash, GOOD[1])
-    device = install(flash, GOOD[2], chunks=2)
-    device.swap.abort(sha(GOOD[2])[:8])
-    install(flash, GOOD[3])
-
-
-def changed(flash: SimulatedFlash) -> None:
-    install(flash, SHORTER)
-    device = Device(flash, ENCODER)
-    delta = encode_delta(SHORTER, GOOD[5])
-    code, _ = device.swap.begin(sha(GOOD[5]), len(GOOD[5]), 0, sha(SHORTER)[:8], delta)
-    assert code == "ok"
-    device.live()
-
-
-def codebook(flash: SimulatedFlash) -> None:
-    """Codewords, a delta on them, and rows of 4 bits in their place."""
-    install(flash, CODED[0], dim=CODED_DIM)
-    device = Device(flash, ENCODER, dim=CODED_DIM)
-    delta = encode_delta(CODED[0], CODED[1])
-    code, _ = device.swap.begin(sha(CODED[1]), len(CODED[1]), 0, sha(CODED[0])[:8], delta)
-    assert code == "ok"
-    device.live()
-    install(flash, GOOD[5], dim=CODED_DIM)
-
-
-def install_signed(
-    flash: SimulatedFlash, data: bytes, key: bytes, keys: tuple[bytes, ...], chunks: int | None
-) -> None:
-    """As `install`, for a device that checks with `keys` what is signed with `key`."""
-    arguments = begin_arguments(data, key=key)
-    code, announced = signing.read_manifest(arguments["manifest"], arguments["mac"], keys)
-    assert code == "ok"
-    device = Device(flash, ENCODER)
-    sha256, size, encoder, epoch, _ = announced
-    assert device.swap.fits(encoder, epoch) == "ok"
-    code, more = device.swap.begin(sha256, size, 0)
-    if code == "ok" and not more["have"]:
-        device.send(data, sha256, more["missing"][:chunks])
-        if chunks is None:
-            device.live()
-
-
-def rotated(flash: SimulatedFlash) -> None:
-    """The fleet's key changes in the middle of a transfer."""
-    install_signed(flash, GOOD[1], OLD_KEY, (OLD_KEY,), None)
-    install_signed(flash, GOOD[2], OLD_KEY, (OLD_KEY,), 1)
-    install_signed(flash, GOOD[2], NEW_KEY, (OLD_KEY, NEW_KEY), None)
-    install_signed(flash, GOOD[3], NEW_KEY, (NEW_KEY,), None)
-
-
-def many(flash: SimulatedFlash) -> None:
-    """So many that both sectors of the log are filled, twice."""
-    for data in GOOD[1:7]:
-        install(flash, data)
-
-
-SCENARIOS: dict[str, Scenario] = {
-    "full": full,
-    "second install": second,
-    "resumed": resumed,
-    "delta": changed,
-    "reverted": reverted,
-    "reverted by deadline": timed_out,
-    "aborted": aborted,
-    "codebook": codebook,
-    "keys rotated": rotated,
-    "log full": many,
-}
-DIMS = {"codebook": CODED_DIM}
 
 
 @dataclass
@@ -456,7 +303,7 @@ def delta_one_class_bytes() -> int:
     whole = random_set(101, 256, 2)
     names = tuple(f"a phrase of {number:09}" for number in range(101))  # 21 characters
     target = replace(whole, names=names, epoch=20_000).encode()
-    base = without_row(target, 40)
+    base = without_rows(target, 40)
     delta = smaller_delta(base, target)
     key = bytes(32)
     command = {
@@ -468,15 +315,6 @@ def delta_one_class_bytes() -> int:
         "args": begin_arguments(target, base=base, delta=delta, key=key),
     }
     return len(sign_command(key, pack(command)))
-
-
-def add_rows(path: Path, rows: list[dict[str, object]]) -> None:
-    """Put `rows` into the list of `path` in place of those with the same ids."""
-    found = json.loads(path.read_text()) if path.is_file() else []
-    ids = {row["id"] for row in rows}
-    kept = [row for row in found if isinstance(row, dict) and row["id"] not in ids]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(kept + rows, indent=1) + "\n")
 
 
 def table(rows: list[Row]) -> str:

@@ -1,7 +1,8 @@
 """A tenth of the power-cut proof, chosen by a fixed seed; `make powercut` does all of it."""
 
 import pytest
-from power.powercut import SCENARIOS, delta_one_class_bytes, prove, prove_repeated, slots
+from power.powercut import delta_one_class_bytes, prove, prove_repeated, slots
+from power.scenarios import SCENARIOS
 
 SEED = 7
 

@@ -45,7 +45,7 @@ for folder in ("tests", "tests/unit/device"):
 
 from random_nets import tiny_encoder  # noqa: E402
 from support.certificates import Authority  # noqa: E402
-from support.sets import without_row  # noqa: E402
+from support.sets import without_rows  # noqa: E402
 from support.tls_broker import tls_broker  # noqa: E402
 from system.device.device_bench import Proxy, prototype_set, until  # noqa: E402
 
@@ -205,7 +205,7 @@ def _sets(encoder_hash: bytes) -> list[bytes]:
     found = []
     for number in range(2, 8, 2):
         whole = prototype_set(encoder_hash, rows=60, number=number, seed=number)
-        found += [without_row(whole, 30), whole]
+        found += [without_rows(whole, 30), whole]
     return found
 
 

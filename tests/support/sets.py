@@ -1,6 +1,8 @@
 """Prototype sets for tests."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from moteye_protocol import wire
@@ -48,16 +50,29 @@ def random_codebook(
     )
 
 
-def without_row(data: bytes, row: int) -> bytes:
-    """The bytes of a set without one of its rows, numbered one lower."""
+def of_rows(source: PrototypeSet, rows: Sequence[int], **changes: Any) -> PrototypeSet:
+    """The rows of a set of these numbers, in this order."""
+    index = list(rows)
+    parts = {
+        "names": tuple(source.names[row] for row in index),
+        "codes": source.codes[index],
+        "scale": source.scale[:, index],
+        "mult": source.mult[:, index],
+        "offset": source.offset[:, index],
+    }
+    return replace(source, **(parts | changes))
+
+
+def without_rows(data: bytes, *rows: int, **changes: Any) -> bytes:
+    """The bytes of a set without some of its rows, numbered one lower."""
     found = decode(data)
-    rows = [index for index in range(len(found.names)) if index != row]
-    return replace(
-        found,
-        number=found.number - 1,
-        names=tuple(found.names[index] for index in rows),
-        codes=found.codes[rows],
-        scale=found.scale[:, rows],
-        mult=found.mult[:, rows],
-        offset=found.offset[:, rows],
-    ).encode()
+    kept = [row for row in range(len(found.names)) if row not in rows]
+    return of_rows(found, kept, **({"number": found.number - 1} | changes)).encode()
+
+
+def working_set(encoder_hash: bytes, seed: int, *, epoch: int, works: bool = True) -> bytes:
+    """A set of 40 rows, in three chunks; one that does not work fails its own test."""
+    changes = {"report_q8": -32768, "shift": (12,) * 3, "epoch": epoch}
+    if not works:
+        changes |= {"report_q8": 32767, "mult": np.zeros((3, 40), np.uint16)}
+    return replace(random_set(40, 64, seed), encoder_hash=encoder_hash, **changes).encode()

@@ -9,7 +9,6 @@ time, which other programs disturb little.
 
 import argparse
 import asyncio
-import json
 import logging
 import os
 import platform
@@ -38,6 +37,7 @@ import workload  # noqa: E402
 from moteye.text.space import Space, load_space  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
+from support.figures import add_rows  # noqa: E402
 from support.kill9 import kill_again_and_again  # noqa: E402
 
 # id: (unit, target, whether more is better)
@@ -218,7 +218,7 @@ def main() -> None:
                 measure(bench)
     show(bench.rows)
     if not args.short:
-        write(ROOT / "build" / "bench" / "host.json", bench.rows)
+        add_rows(ROOT / "build" / "bench" / "host.json", bench.rows)
 
 
 def show(rows: list[dict[str, Any]]) -> None:
@@ -236,15 +236,6 @@ def show(rows: list[dict[str, Any]]) -> None:
             row["id"], shown, f"{sign} {target:g}", "met" if met else "missed", row["conditions"]
         )
     Console(width=150).print(table)
-
-
-def write(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Put the rows into host.json in place of those with the same ids."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    kept = json.loads(path.read_text()) if path.is_file() else []
-    ids = {row["id"] for row in rows}
-    merged = [row for row in kept if row["id"] not in ids] + rows
-    path.write_text(json.dumps(merged, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

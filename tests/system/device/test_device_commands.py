@@ -12,7 +12,7 @@ from moteye_protocol import models, wire
 from moteye_protocol.prototype_set import set_hash, version
 from moteye_protocol.set_delta import encode_delta
 from support import live
-from support.sets import without_row
+from support.sets import without_rows
 from system.device.device_bench import DEVICE, hosting, prototype_set, until
 
 
@@ -198,7 +198,7 @@ async def test_t31_transfer_goes_on_after_a_power_cut(host, make_device, encoder
 
 async def test_delta_swaps_a_set_in_one_message(host, make_device, encoder_hash):
     target = prototype_set(encoder_hash, rows=101, dim=256, number=2)
-    base = without_row(target, 40)
+    base = without_rows(target, 40)
     async with make_device() as device:
         await host.next("birth")
         await swapped(host, base)

@@ -11,7 +11,7 @@ from moteye.link.swap import swap
 from moteye_protocol import models, wire
 from moteye_protocol.prototype_set import set_hash
 from moteye_protocol.signing import sign_command
-from support.sets import without_row
+from support.sets import without_rows
 from system.device.device_bench import DEVICE, prototype_set, until
 
 KEYS = FleetKeys(b"\x01" * 32)
@@ -76,7 +76,7 @@ async def test_owner_is_obeyed_and_others_are_not(host, owners, make_device, enc
 
 async def test_delta_of_one_class_takes_at_most_400_bytes(owners, make_device, encoder_hash):
     target = prototype_set(encoder_hash, rows=101, dim=256, number=2)
-    base = without_row(target, 40)
+    base = without_rows(target, 40)
     async with make_device(settings=of_device(KEYS)):
         found = await owners.device()
         await swap(owners.devices, owners.publish, found, base)

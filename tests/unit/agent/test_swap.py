@@ -14,10 +14,10 @@ from moteye_protocol import models, wire
 from moteye_protocol.codec import unpack
 from moteye_protocol.prototype_set import decode, set_hash
 from moteye_protocol.set_delta import encode_delta
-from support.sets import random_set, without_row
+from support.sets import random_set, without_rows
 
 TARGET = random_set(101, 64, 1).encode()
-BASE = without_row(TARGET, 50)
+BASE = without_rows(TARGET, 50)
 NEVER_ALL = [0, 99]  # the last one is not sent: no confirmation
 
 

@@ -9,22 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from moteye_protocol.prototype_set import decode
 from moteye_protocol.set_delta import encode_delta
-from support.sets import random_codebook, random_set
+from support.sets import of_rows, random_codebook, random_set
 
 ROOM = 65536
-
-
-def of_rows(source, rows, **changes):
-    """The rows of a set of these numbers, in this order."""
-    return replace(
-        source,
-        names=tuple(source.names[row] for row in rows),
-        codes=source.codes[rows],
-        scale=source.scale[:, rows],
-        mult=source.mult[:, rows],
-        offset=source.offset[:, rows],
-        **changes,
-    )
 
 
 def applied(base, delta):
