@@ -9,7 +9,7 @@ PORT = unix
 DEVICE = unix
 NEWLIB := /usr/lib/arm-none-eabi/newlib/nano.specs
 
-.PHONY: train-smoke help setup demo test arm-tools check fix generate firmware evaluate evaluate-captions bench-device bench-host scenes nets powercut fuzz soak clean data-cc3m data-coco data-flowers102 data-food101
+.PHONY: train-smoke help setup demo test arm-tools check fix generate firmware mip evaluate evaluate-captions bench-device bench-host scenes nets powercut fuzz soak clean data-cc3m data-coco data-flowers102 data-food101
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"

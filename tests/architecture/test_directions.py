@@ -72,9 +72,21 @@ def test_firmware_imports_only_what_a_device_has():
 def test_t63_no_deadline_of_the_firmware_ends_a_read_that_goes_on():
     """MicroPython's wait_for may lose a byte that was read: a deadline ends the connection."""
     for path in sorted((ROOT / "device" / "firmware").glob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Attribute):
-                assert node.attr not in ("wait_for", "wait_for_ms"), f"{path.name}:{node.lineno}"
+        assert deadlines(path.read_text()) == [], path.name
+    for text in ("asyncio.wait_for(x, 1)", "from asyncio import wait_for_ms as w"):
+        assert deadlines(text) == [1], "it would be noticed"
+
+
+def deadlines(text: str) -> list[int]:
+    """The lines that name asyncio's wait_for or wait_for_ms."""
+    names = ("wait_for", "wait_for_ms")
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        named = isinstance(node, ast.Attribute) and node.attr in names
+        imported = isinstance(node, ast.ImportFrom) and any(n.name in names for n in node.names)
+        if named or imported:
+            found.append(node.lineno)
+    return found
 
 
 def test_kernels_include_only_freestanding_headers():

@@ -1,13 +1,14 @@
 # Run by MicroPython: the n-th operation of the device's line fails; then, memory runs out in each
 # operation of its inbox. Prints what was tried; an assertion that fails ends it with a traceback.
 #
-#   micropython -X heapsize=400k device_failing.py SET.meps ENCODER_HASH STEP_BYTES
+#   micropython -X heapsize=448k device_failing.py SET.meps ENCODER_HASH STEP_BYTES
 import asyncio
 import gc
 import hashlib
 import sys
 
 import mqtt
+from device_line import Broker, Line, QuickBackoff, command_packet
 from flash import RamFlash
 from inbox import Inbox
 from log import log
@@ -41,49 +42,28 @@ class Failing:
         return False
 
 
-class QuickBackoff:
-    def __init__(self, seed):
-        pass
-
-    def next_ms(self):
-        return 1
-
-    def reset(self):
-        pass
-
-
-# Acknowledges what it got; sends its commands at each connect until they are acknowledged.
-class Broker:
+# Sends its commands at each connect until they are acknowledged.
+class StubbornBroker(Broker):
     def __init__(self):
         self.published = []
         self.unheard = {number + 1: b"command %d" % number for number in range(_COMMANDS)}
 
-    def answer(self, kind, body):
-        if kind == 1:
-            return b"\x20\x02\x00\x00"
-        if kind == 8:
-            sent = b"\x90\x03" + body[:2] + b"\x01"
-            for pid, payload in self.unheard.items():
-                head = b"\x00\x03cmd" + bytes((0, pid))
-                sent += bytes((0x32, len(head) + len(payload))) + head + payload
-            return sent
-        if kind == 3:
-            end = 2 + (body[0] << 8 | body[1])
-            self.published.append(bytes(body[end + 2 :]))
-            return b"\x40\x02" + bytes(body[end : end + 2])
-        if kind == 4:
-            self.unheard.pop(body[1], None)
-        return b"\xd0\x00" if kind == 12 else b""
+    def commands(self):
+        return b"".join(command_packet(pid, payload) for pid, payload in self.unheard.items())
+
+    def heard(self, payload):
+        self.published.append(payload)
+
+    def acknowledged(self, pid):
+        self.unheard.pop(pid, None)
+        return b""
 
 
-# A stream to it; each read, write and drain may be the one that fails.
-class Line:
+# Each read, write and drain may be the one that fails.
+class FailingLine(Line):
     def __init__(self, broker, failing):
-        self._broker = broker
+        super().__init__(broker)
         self._failing = failing
-        self._in = b""
-        self._out = b""
-        self._open = True
 
     def _check(self):
         if self._failing.due() or not self._open:
@@ -96,34 +76,24 @@ class Line:
                 return 0
             await asyncio.sleep_ms(1)
         self._check()
-        size = min(len(view), len(self._out))
-        view[:size] = self._out[:size]
-        self._out = self._out[size:]
-        return size
+        return self.take(view, len(view))
 
     def write(self, data):
         self._check()
-        self._in += bytes(data)
-        while len(self._in) >= 2 and len(self._in) >= 2 + self._in[1]:
-            end = 2 + self._in[1]
-            self._out += self._broker.answer(self._in[0] >> 4, self._in[2:end])
-            self._in = self._in[end:]
+        super().write(data)
 
     async def drain(self):
         self._check()
-
-    def close(self):
-        self._open = False
 
 
 # Returns whether the operation was reached.
 async def lose(number):
     failing = Failing(number)
-    broker = Broker()
+    broker = StubbornBroker()
     heard = []
     client = mqtt.Client(
         "cam",
-        lambda: Line(broker, failing),
+        lambda: FailingLine(broker, failing),
         ("status", b"offline"),
         (("cmd", 1, True),),
         lambda: None,

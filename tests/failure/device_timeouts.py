@@ -3,7 +3,7 @@
 # task waits, it is put forward. Prints what was seen; an assertion that fails ends it with a
 # traceback.
 #
-#   micropython -X heapsize=400k device_timeouts.py TIMEOUTS SEED
+#   micropython -X heapsize=448k device_timeouts.py TIMEOUTS SEED
 import asyncio
 import gc
 import random
@@ -11,6 +11,7 @@ import sys
 import time
 
 import mqtt
+from device_line import Broker, Line, QuickBackoff, command_packet
 from mqtt_outbox import ACKED
 
 _KEEPALIVE_S = 1
@@ -36,17 +37,6 @@ def _skip(ms):
     Clock.passed_ms += ms
 
 
-class QuickBackoff:
-    def __init__(self, seed):
-        pass
-
-    def next_ms(self):
-        return 1
-
-    def reset(self):
-        pass
-
-
 def _no_log(text):
     Seen.said.append(text)
 
@@ -66,43 +56,30 @@ def create_task(coroutine):
 
 # Speaks in pieces, with pauses; sends its next command until it is acknowledged. A connection of it
 # falls silent after so many bytes.
-class Broker:
+class TalkingBroker(Broker):
     def __init__(self):
         self.pid = 1
 
-    def command(self):
+    def commands(self):
         payload = b"command %d " % Seen.heard
         payload += b"x" * random.randrange(120)
-        head = b"\x00\x03cmd" + bytes((self.pid >> 8, self.pid & 255))
-        size = len(head) + len(payload)
-        length = bytes((size,)) if size < 128 else bytes((size & 127 | 128, size >> 7))
-        return b"\x32" + length + head + payload
+        return command_packet(self.pid, payload)
 
-    def answer(self, kind, body):
-        if kind == 1:
-            return b"\x20\x02\x00\x00"
-        if kind == 8:
-            return b"\x90\x03" + body[:2] + b"\x01" + self.command()
-        if kind == 3:
-            end = 2 + (body[0] << 8 | body[1])
-            number = int(bytes(body[end + 2 :]))
-            assert number <= Seen.published, (number, Seen.published)
-            Seen.published = max(Seen.published, number + 1)
-            return b"\x40\x02" + bytes(body[end : end + 2])
-        if kind == 4:
-            assert body == bytes((self.pid >> 8, self.pid & 255)), body
-            self.pid = self.pid % 60000 + 1
-            return self.command()
-        return b"\xd0\x00" if kind == 12 else b""
+    def heard(self, payload):
+        number = int(payload)
+        assert number <= Seen.published, (number, Seen.published)
+        Seen.published = max(Seen.published, number + 1)
+
+    def acknowledged(self, pid):
+        assert pid == self.pid, (pid, self.pid)
+        self.pid = self.pid % 60000 + 1
+        return self.commands()
 
 
-class Line:
+class SilentLine(Line):
     def __init__(self, broker):
-        self._broker = broker
-        self._in = b""
-        self._out = b""
+        super().__init__(broker)
         self._left = random.randrange(5) if random.random() < 0.05 else random.randrange(9, 160)
-        self._open = True
 
     async def readinto(self, view):
         while not self._out or not self._left:
@@ -111,24 +88,12 @@ class Line:
             await asyncio.sleep_ms(100 if self._left else 1000)
         if random.random() < 0.1:
             await asyncio.sleep_ms(random.randrange(_LONGEST_PAUSE_MS))
-        size = min(len(view), len(self._out), self._left, random.randrange(1, 40))
-        view[:size] = self._out[:size]
-        self._out = self._out[size:]
+        size = self.take(view, min(self._left, random.randrange(1, 40)))
         self._left -= size
         return size
 
-    def write(self, data):
-        self._in += bytes(data)
-        while len(self._in) >= 2 and len(self._in) >= 2 + self._in[1]:
-            end = 2 + self._in[1]
-            self._out += self._broker.answer(self._in[0] >> 4, self._in[2:end])
-            self._in = self._in[end:]
-
     async def drain(self):
         await asyncio.sleep_ms(0)
-
-    def close(self):
-        self._open = False
 
 
 # A whole command, and the one that is due or the one before: nothing lost, torn or out of order.
@@ -141,7 +106,7 @@ def hear(topic, payload, retain, dup):
 
 class Rig:
     def __init__(self):
-        broker = Broker()
+        broker = TalkingBroker()
         self.lines = 0
         self.unacknowledged = None
         self.sent = 0
@@ -160,7 +125,7 @@ class Rig:
     def _open(self, broker):
         self.lines += 1
         Seen.tasks = [task for task in Seen.tasks if not task.done()]
-        return Line(broker)
+        return SilentLine(broker)
 
     # One message after the other is on its way.
     async def publish(self):

@@ -9,8 +9,8 @@ from moteye.errors import LinkError
 from moteye.link import connection as connection_module
 from moteye.link.connection import BrokerUrl, Connection
 from support.failing import Failing, sweep
-from support.live import Mosquitto
-from system.device.device_bench import Proxy, until
+from support.live import Mosquitto, until
+from system.device.device_bench import Proxy
 
 TOLD = [b"message %d" % number for number in range(6)]
 SAID = [b"command %d" % number for number in range(3)]

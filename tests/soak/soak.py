@@ -45,9 +45,10 @@ for folder in ("tests", "tests/unit/device"):
 
 from random_nets import tiny_encoder  # noqa: E402
 from support.certificates import Authority  # noqa: E402
+from support.live import until  # noqa: E402
 from support.sets import without_rows  # noqa: E402
 from support.tls_broker import tls_broker  # noqa: E402
-from system.device.device_bench import Proxy, prototype_set, until  # noqa: E402
+from system.device.device_bench import Proxy, prototype_set  # noqa: E402
 
 SMALL_HEAP_BYTES = 500_000  # two sets of 64 KiB, a pack of 35 KB; the rest is to live on
 SHIPPED_HEAP_BYTES = 1_500_000  # the pack alone has 0.8 MB

@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import functools
 import json
+import os
 import shutil
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,10 +20,23 @@ import pytest
 from moteye.agent import Agent
 from moteye.camera.simulate import SimulatedDevice
 from moteye.config import load_settings
+from moteye.imaging import ImageEncoder, load_rgb
+from moteye.resources import model_dir
 from moteye.topics import AGENT_TOPIC
 from moteye_protocol import models
 
 DEADLINE_S = 40
+PROGRAMS = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
+
+
+async def until(condition, what: str, deadline_s: float = DEADLINE_S):
+    """Wait until `condition()` is true, and return it; fail with `what` after the deadline."""
+    end = time.monotonic() + deadline_s
+    while not (found := condition()):
+        if time.monotonic() > end:
+            pytest.fail(f"waited {deadline_s} s for {what}")
+        await asyncio.sleep(0.02)
+    return found
 
 
 def free_port() -> int:
@@ -30,20 +46,22 @@ def free_port() -> int:
 
 
 class Mosquitto:
-    """A real mosquitto on one port; `stop` and `start` lose everything that it held."""
+    """A real mosquitto on one port; `stop` and `start` lose everything that it held.
 
-    def __init__(self, folder: Path) -> None:
+    `more` is its configuration beside the listener.
+    """
+
+    def __init__(
+        self, folder: Path, more: str = "allow_anonymous true\nset_tcp_nodelay true\n"
+    ) -> None:
         self.port = free_port()
         self._config = folder / "mosquitto.conf"
-        self._config.write_text(
-            f"listener {self.port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n"
-        )
+        user = "user root\n" if os.getuid() == 0 else ""  # for files that only we may read
+        self._config.write_text(f"{user}listener {self.port} 127.0.0.1\n{more}")
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        program = shutil.which(
-            "mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
-        )
+        program = shutil.which("mosquitto", path=PROGRAMS)
         assert program, "mosquitto is missing: run `make test`, which installs or names it"
         self._process = await asyncio.create_subprocess_exec(
             program, "-c", str(self._config), stderr=asyncio.subprocess.DEVNULL
@@ -173,6 +191,14 @@ class ScriptedDevice:
         topic = models.topic(self.id, message.topic)
         await self.client.publish(topic, models.encode(message), 1, retain)
 
+    async def look(self, agent: Agent, *views: np.ndarray) -> None:
+        """See these, one after the other, and wait until the agent has judged them all."""
+        for view in views:
+            await self.say(self.embedding(view))
+        newest = lambda: agent.devices.all[self.id].presence.window.newest
+        await until(lambda: newest() == self.number, "the last frame")
+        await until(lambda: agent.judge.waiting == 0, "an empty inbox")
+
     def birth(self) -> models.Birth:
         return models.Birth(
             **self.envelope(),
@@ -201,6 +227,14 @@ class ScriptedDevice:
             why="change",
             sim=0,
         )
+
+
+@functools.cache
+def cat_and_coffee() -> tuple[np.ndarray, np.ndarray]:
+    """Embeddings of a cat and of a cup of coffee, by the shipped encoder."""
+    encoder = ImageEncoder(model_dir() / "encoder.tflite")
+    cat, coffee = (load_rgb(skimage_photo(name)) for name in ("chelsea.png", "coffee.png"))
+    return encoder.encode(cat), encoder.encode(coffee)
 
 
 def skimage_photo(name: str) -> Path:

@@ -1,14 +1,12 @@
 """The module `vision` loaded from a file beside the one built in: instructions of a frame."""
 
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from support import stock_board  # noqa: E402
+from support import boards, stock_board  # noqa: E402
 
 _FRAME = """
 import binascii, vision
@@ -26,22 +24,6 @@ _BUILT_IN = "import board, time\nticks, pack = time.ticks_us, board.pack()\n"
 _MICROSECOND = 1000
 
 
-def _built_in() -> list[str]:
-    port = ROOT / "device" / "ports" / "qemu-m7"
-    subprocess.run(["make", "-s", "-C", str(port)], check=True, timeout=stock_board.BUILD_S)
-    firmware = ROOT / "build" / "firmware" / "qemu-m7" / "firmware.elf"
-    with tempfile.TemporaryDirectory() as folder:
-        script = Path(folder) / "frame.py"
-        script.write_text(_BUILT_IN + _FRAME)
-        words = ["qemu-system-arm", "-M", "mps2-an500", "-display", "none", "-monitor", "none"]
-        words += ["-icount", "shift=0", "-serial", "stdio", "-kernel", str(firmware)]
-        words += ["-semihosting-config", f"enable=on,target=native,arg=moteye,arg={script}"]
-        done = subprocess.run(
-            words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=100
-        )
-    return done.stdout.split()
-
-
 def frame_instructions(pack: bytes) -> tuple[int, int]:
     """(loaded, built in), of one frame of 128x96 through the shipped encoder.
 
@@ -50,7 +32,8 @@ def frame_instructions(pack: bytes) -> tuple[int, int]:
     module = (stock_board.build() / "vision.mpy").read_bytes()
     files = {"vision.mpy": module, "encoder.mpk": pack}
     loaded = stock_board.run_on_stock_board("pack = in_place('encoder.mpk')\n" + _FRAME, files)
-    built_in = _built_in()
+    boards.build("qemu-m7")
+    built_in = boards.run_script("qemu-m7", _BUILT_IN + _FRAME, icount=True)
     if loaded[-1] != built_in[-1]:
         raise ValueError("the loaded module gives another embedding than the one built in")
     return int(loaded[-2]) * stock_board.TICK, int(built_in[-2]) * _MICROSECOND

@@ -10,7 +10,7 @@ from moteye.errors import LinkError
 from moteye.link import connection as connection_module
 from moteye.link.connection import BrokerUrl, Connection
 from structlog.testing import capture_logs
-from support.live import listening, running_agent, write_policy
+from support.live import listening, running_agent, until, write_policy
 
 KEEPALIVE_S = 4
 SCALE = 20  # times faster than life
@@ -40,13 +40,6 @@ async def connected(port, client_id, **options):
         await task
 
 
-async def until(condition, deadline_s):
-    end = time.monotonic() + deadline_s
-    while not condition():
-        assert time.monotonic() < end, f"not within {deadline_s} s"
-        await asyncio.sleep(0.02)
-
-
 async def test_t04_twin_agents_reconnect_seldom_and_say_so_once(mosquitto, monkeypatch):
     for name in ("BACKOFF_S", "HEALTHY_S", "SHORT_SESSION_S", "TWIN_WAIT_S"):
         faster = getattr(connection_module, name) / SCALE
@@ -70,9 +63,9 @@ async def test_t04_a_broker_that_comes_and_goes_is_no_twin(mosquitto, monkeypatc
             for connects in range(2, 6):
                 await mosquitto.stop()
                 attempts = len(logs)
-                await until(lambda seen=attempts: len(logs) > seen + 1, 10)
+                await until(lambda seen=attempts: len(logs) > seen + 1, "another try", 10)
                 await mosquitto.start()
-                await until(lambda n=connects: agent.connects == n, 10)
+                await until(lambda n=connects: agent.connects == n, "a connection", 10)
     assert [line for line in logs if line["log_level"] == "error"] == []
 
 
@@ -90,10 +83,10 @@ async def test_t13_agent_is_subscribed_again_within_two_keepalives(mosquitto):
         async with connected(line.port, "deaf", keepalive_s=KEEPALIVE_S) as agent:
             line.silence()
             silenced = time.monotonic()
-            await until(lambda: agent.connects == 2, 2 * KEEPALIVE_S)
+            await until(lambda: agent.connects == 2, "the next connection", 2 * KEEPALIVE_S)
             async with aiomqtt.Client("127.0.0.1", mosquitto.port) as client:
                 await client.publish("news", b"heard again", 1)
-            await until(lambda: b"heard again" in agent.heard, 2 * KEEPALIVE_S)
+            await until(lambda: b"heard again" in agent.heard, "the news", 2 * KEEPALIVE_S)
             assert time.monotonic() - silenced <= 2 * KEEPALIVE_S
 
 
@@ -101,9 +94,9 @@ async def test_t13_what_is_published_meanwhile_waits_for_the_next_connection(mos
     async with Line(mosquitto.port) as line:
         async with connected(line.port, "mute", keepalive_s=KEEPALIVE_S) as agent:
             line.silence()
-            await until(lambda: not agent.connected.is_set(), 2 * KEEPALIVE_S)
+            await until(lambda: not agent.connected.is_set(), "the loss", 2 * KEEPALIVE_S)
             await agent.publish("news", b"after all")
-            await until(lambda: b"after all" in agent.heard, 2 * KEEPALIVE_S)
+            await until(lambda: b"after all" in agent.heard, "what had waited", 2 * KEEPALIVE_S)
 
 
 async def test_t15_second_agent_says_that_another_is_online(mosquitto, tmp_path):
@@ -133,5 +126,5 @@ async def test_a_greeting_that_fails_is_tried_at_the_next_connection(mosquitto):
             raise LinkError("news: the broker went away in the middle of it")
 
     async with connected(mosquitto.port, "agent", on_connect=greet) as connection:
-        await until(lambda: len(greeted) == 2, 10)
-        await until(connection.connected.is_set, 10)
+        await until(lambda: len(greeted) == 2, "a second greeting", 10)
+        await until(connection.connected.is_set, "the connection", 10)

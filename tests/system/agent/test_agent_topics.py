@@ -6,7 +6,7 @@ import json
 
 import aiomqtt
 import pytest
-from moteye.agent import AGENT_TOPIC
+from moteye.topics import AGENT_TOPIC
 from moteye_protocol import models
 from support.acl_broker import PASSWORDS, acl_broker
 from support.live import running_agent, write_policy

@@ -6,8 +6,8 @@ import aiomqtt
 import pytest
 from moteye.config import load_settings
 from moteye.doctor.fleet import Fleet
-from support.live import device, listening, running_agent, scene, write_policy
-from system.agent.test_fleet import prototypes, until
+from support.live import device, listening, running_agent, scene, until, write_policy
+from system.agent.test_fleet import prototypes
 
 POLICY = "see: {phrase}\ncameras: {cameras}\nthen: [log]\n"
 

@@ -3,14 +3,14 @@
 import asyncio
 import contextlib
 import json
-import sys
 import time
 
 import aiomqtt
 import pytest
 from moteye.fleet_commands import COMMAND_TOPIC, REPLY_TOPIC, AgentLine
 from moteye_protocol.codec import pack
-from support.live import device, listening, running_agent, scene, write_policy
+from support.command import MOTEYE
+from support.live import device, listening, running_agent, scene, until, write_policy
 
 LOG = "see: {}\nthen: [log]\n"
 CAMERAS = 4
@@ -18,9 +18,8 @@ CAMERAS = 4
 
 async def prototypes(port, *words, store):
     """`moteye prototypes …` as a process of its own: (exit code, what it printed)."""
-    code = "import sys; from moteye.cli.app import main; sys.argv[0] = 'moteye'; main()"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", code, "prototypes", *words,
+        *MOTEYE, "prototypes", *words,
         "--broker", f"mqtt://127.0.0.1:{port}", "--store", store,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, env=None,
     )  # fmt: skip
@@ -39,15 +38,6 @@ async def cameras(port, tmp_path, count=CAMERAS):
             options = {"device_id": f"cam{number}", "settings": {"heartbeat_ms": 500}}
             await stack.enter_async_context(device(port, camera, folder, **options))
         yield
-
-
-async def until(condition, what, deadline_s=60):
-    try:
-        async with asyncio.timeout(deadline_s):
-            while not condition():  # noqa: ASYNC110  nothing tells it
-                await asyncio.sleep(0.1)
-    except TimeoutError:
-        pytest.fail(f"waited {deadline_s} s for {what}")
 
 
 def used(agent):
@@ -105,9 +95,8 @@ async def test_command_does_it_itself_where_no_agent_runs(mosquitto, tmp_path):
     phrases = tmp_path / "phrases.txt"
     phrases.write_text("a cat\na dog\n")
     file = tmp_path / "words.meps"
-    code = "import sys; from moteye.cli.app import main; sys.argv[0] = 'moteye'; main()"
     words = ("prototypes", "build", "--phrases", str(phrases), "-o", str(file))
-    build = await asyncio.create_subprocess_exec(sys.executable, "-c", code, *words)
+    build = await asyncio.create_subprocess_exec(*MOTEYE, *words)
     assert await build.wait() == 0
     async with cameras(port, tmp_path, 2), listening(port) as heard:
         await heard.until(

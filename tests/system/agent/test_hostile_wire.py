@@ -3,18 +3,15 @@
 import random
 
 import aiomqtt
-import numpy as np
 import pytest
-from moteye.imaging import ImageEncoder, load_rgb
-from moteye.resources import model_dir
 from moteye_protocol import models, wire
 from moteye_protocol.codec import pack
 from support.live import (
     ScriptedDevice,
+    cat_and_coffee,
     free_port,
     listening,
     running_agent,
-    skimage_photo,
     write_policy,
 )
 
@@ -38,13 +35,6 @@ def cat(tmp_path):
     return policies
 
 
-def embeddings() -> tuple[np.ndarray, np.ndarray]:
-    """Embeddings of a cat and of a cup of coffee, by the shipped encoder."""
-    encoder = ImageEncoder(model_dir() / "encoder.tflite")
-    cat, coffee = (load_rgb(skimage_photo(name)) for name in ("chelsea.png", "coffee.png"))
-    return encoder.encode(cat), encoder.encode(coffee)
-
-
 async def test_malformed_messages_on_every_topic_are_counted_and_survived(cat):
     port = free_port()
     rng = random.Random(4)
@@ -58,7 +48,7 @@ async def test_malformed_messages_on_every_topic_are_counted_and_survived(cat):
             await client.publish(f"{wire.TOPIC_ROOT}/Not An Id/birth", b"\x80", 1)
             script = ScriptedDevice(client, agent, "good", session=1)
             await script.say(script.birth(), retain=True)
-            seen = embeddings()[0]
+            seen = cat_and_coffee()[0]
             for _ in range(3):
                 await script.say(script.embedding(seen))
             await heard.until(lambda: heard.alerts, "the alert of the good device")
@@ -70,7 +60,7 @@ async def test_malformed_messages_on_every_topic_are_counted_and_survived(cat):
 
 async def test_t06_twins_change_nothing(cat):
     """Each message one to five times, shuffled within the window: the alerts are the same."""
-    cat_vector, coffee = embeddings()
+    cat_vector, coffee = cat_and_coffee()
     outcomes = []
     for seed in (None, 1, 2):
         port = free_port()
@@ -106,7 +96,7 @@ async def test_embeddings_of_another_encoder_are_left_alone(cat):
             script.encoder = b"another!"
             await script.say(script.birth(), retain=True)
             for _ in range(4):
-                await script.say(script.embedding(embeddings()[0]))
+                await script.say(script.embedding(cat_and_coffee()[0]))
             await heard.until(
                 lambda: agent.counters["embedding.other_space"] == 4, "four foreign embeddings"
             )
@@ -122,7 +112,7 @@ async def test_a_late_will_of_an_older_session_changes_nothing(cat):
             await script.say(models.Status(s=5, state="online"), retain=True)
             await script.say(script.birth(), retain=True)
             await script.say(models.Status(s=4, state="offline"))
-            await script.say(script.embedding(embeddings()[1]))
+            await script.say(script.embedding(cat_and_coffee()[1]))
             known = agent.devices.all
             await heard.until(
                 lambda: "cam" in known and known["cam"].presence.window.newest == 2, "the frame"

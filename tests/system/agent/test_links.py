@@ -11,10 +11,15 @@ from moteye.cli.app import app
 from moteye.config import load_settings
 from moteye.errors import ConfigError
 from moteye.store import Store
-from support.live import ScriptedDevice, free_port, running_agent, write_policy
+from support.live import (
+    ScriptedDevice,
+    cat_and_coffee,
+    free_port,
+    running_agent,
+    until,
+    write_policy,
+)
 from support.web import web_server
-from system.agent.test_hostile_wire import embeddings
-from system.device.device_bench import until
 from typer.testing import CliRunner
 
 POLICY = "see: a cat\ncertainty: p >= 0.3\ncooldown: 0s\nthen:\n  - notify: phone\n"
@@ -67,7 +72,7 @@ def test_links_without_an_api_lead_nowhere():
 async def test_one_tap_changes_what_happens_next_and_why_shows_it(mosquitto, tmp_path):
     policies = write_policy(tmp_path / "policies", "cat", POLICY)
     store = f"sqlite:///{tmp_path}/moteye.db"
-    cat, coffee = embeddings()
+    cat, coffee = cat_and_coffee()
     place = f"127.0.0.1:{free_port()}"
     async with web_server(200) as (phone, notes), httpx.AsyncClient() as browser:
         settings = {
@@ -79,17 +84,7 @@ async def test_one_tap_changes_what_happens_next_and_why_shows_it(mosquitto, tmp
         async with live as agent, aiomqtt.Client("127.0.0.1", mosquitto.port) as client:
             script = ScriptedDevice(client, agent, "cam", session=1)
             await script.say(script.birth(), retain=True)
-
-            async def look(*views):
-                for view in views:
-                    await script.say(script.embedding(view))
-                await until(
-                    lambda: agent.devices.all["cam"].presence.window.newest == script.number,
-                    "the last frame",
-                )
-                await until(lambda: agent.judge.waiting == 0, "an empty inbox")
-
-            await look(coffee, coffee, coffee, cat, cat, cat)
+            await script.look(agent, coffee, coffee, coffee, cat, cat, cat)
             await until(lambda: notes, "the notification")
             text = json.loads(notes[0][2])["message"]
             links = dict(re.findall(r"It is (\w+): (\S+)", text))
@@ -110,7 +105,7 @@ async def test_one_tap_changes_what_happens_next_and_why_shows_it(mosquitto, tmp
                 answer = await browser.post(name, data={"name": given})
                 assert answer.status_code == status
                 assert "<b>" not in answer.text
-            await look(coffee, coffee, coffee, cat, cat, cat)
+            await script.look(agent, coffee, coffee, coffee, cat, cat, cat)
         assert len(notes) == 1, "the same sight alerts nobody again"
     told = CliRunner().invoke(
         app,

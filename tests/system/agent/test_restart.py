@@ -8,28 +8,23 @@ import pytest
 from moteye.core.compile import compile_policies
 from moteye.history import Replay
 from moteye.policies import load
-from moteye.resources import model_dir
 from moteye.store import Store
 from moteye.text.space import load_space
 from support.kill9 import kill_again_and_again
 from support.live import (
     ScriptedDevice,
+    cat_and_coffee,
     listening,
     running_agent,
-    skimage_photo,
     write_policy,
 )
 
 THINGS = 20
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def views():
-    from moteye.imaging import ImageEncoder, load_rgb
-
-    encoder = ImageEncoder(model_dir() / "encoder.tflite")
-    names = ("chelsea.png", "coffee.png")
-    return [encoder.encode(load_rgb(skimage_photo(name))) for name in names]
+    return cat_and_coffee()
 
 
 @pytest.fixture

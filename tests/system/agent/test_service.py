@@ -20,8 +20,15 @@ from moteye.supervision import ServiceManager, Supervisor
 from moteye.topics import AGENT_TOPIC
 from support.command import MOTEYE
 from support.kill9 import kill_again_and_again
-from support.live import ScriptedDevice, free_port, listening, running_agent, write_policy
-from system.agent.test_hostile_wire import embeddings
+from support.live import (
+    ScriptedDevice,
+    cat_and_coffee,
+    free_port,
+    listening,
+    running_agent,
+    until,
+    write_policy,
+)
 
 WATCHDOG_S = 1.5
 
@@ -43,9 +50,7 @@ class Manager:
         return self.said.count(line)
 
     async def until(self, line: str, times: int = 1, deadline_s: float = 60) -> None:
-        async with asyncio.timeout(deadline_s):
-            while self.count(line) < times:  # noqa: ASYNC110  another process
-                await asyncio.sleep(0.02)
+        await until(lambda: self.count(line) >= times, f"{line} {times} times", deadline_s)
 
     def close(self) -> None:
         self._socket.close()
@@ -120,13 +125,14 @@ async def test_the_watchdog_is_not_fed_while_a_part_stands_still(part, tmp_path,
     supervisor, goes_on = parts.supervisor, threading.Event()
     task = asyncio.create_task(supervisor.run())
 
-    async def until(condition):
-        async with asyncio.timeout(20):
-            while not condition():
-                parts.outbox.turned_s += 1000 if part != "the outbox" else 0
-                await asyncio.sleep(0.01)
+    async def turning_until(condition):
+        def turned():
+            parts.outbox.turned_s += 1000 if part != "the outbox" else 0
+            return condition()
 
-    await until(lambda: parts.said.count("WATCHDOG=1") > 2)
+        await until(turned, "the supervisor", 20)
+
+    await turning_until(lambda: parts.said.count("WATCHDOG=1") > 2)
     match part:
         case "the store":
             parts.ledger._worker.submit(goes_on.wait)
@@ -134,7 +140,7 @@ async def test_the_watchdog_is_not_fed_while_a_part_stands_still(part, tmp_path,
             parts.judge._inbox.append(None)  # and nobody judges it
         case "the outbox":
             parts.outbox.turned_s -= 31
-    await until(lambda: supervisor.stalled == part)
+    await turning_until(lambda: supervisor.stalled == part)
     fed = parts.said.count("WATCHDOG=1")
     for _ in range(3):
         await supervisor.look()
@@ -144,7 +150,7 @@ async def test_the_watchdog_is_not_fed_while_a_part_stands_still(part, tmp_path,
     goes_on.set()
     parts.judge._inbox.clear()
     parts.outbox.turned_s += 1000
-    await until(lambda: parts.said.count("WATCHDOG=1") > fed)
+    await turning_until(lambda: parts.said.count("WATCHDOG=1") > fed)
     assert supervisor.stalled == ""
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -191,7 +197,7 @@ async def test_what_the_embedded_broker_acknowledged_is_decided_before_the_end(t
     policies = write_policy(tmp_path / "policies", "cat", "see: a cat\nthen: [log]\n")
     port, store = free_port(), f"sqlite:///{tmp_path}/moteye.db"
     taken: list[int] = []
-    cat, coffee = embeddings()
+    cat, coffee = cat_and_coffee()
 
     async def look(client, script):
         while True:
@@ -204,9 +210,7 @@ async def test_what_the_embedded_broker_acknowledged_is_decided_before_the_end(t
             script = ScriptedDevice(client, agent, "cam", session=1)
             await script.say(script.birth(), retain=True)
             looking = asyncio.create_task(look(client, script))
-            async with asyncio.timeout(60):
-                while len(taken) < 40:  # noqa: ASYNC110
-                    await asyncio.sleep(0.01)
+            await until(lambda: len(taken) >= 40, "40 frames", 60)
     looking.cancel()
     await asyncio.gather(looking, return_exceptions=True)
     recorded = {event.frame for event in Store(store).events() if event.kind == "e"}

@@ -8,9 +8,7 @@ import tracemalloc
 import aiomqtt
 from moteye.actions.settings import ActionSettings
 from moteye.store import Store
-from support.live import ScriptedDevice, running_agent, write_policy
-from system.agent.test_hostile_wire import embeddings
-from system.device.device_bench import until
+from support.live import ScriptedDevice, cat_and_coffee, running_agent, until, write_policy
 
 POLICY = """
 see: a cat
@@ -54,7 +52,7 @@ class Sink:
 
 
 async def test_t14_blocked_webhook_holds_up_neither_events_nor_memory(mosquitto, tmp_path):
-    cat, coffee = embeddings()
+    cat, coffee = cat_and_coffee()
     store = f"sqlite:///{tmp_path}/moteye.db"
     async with Sink() as sink:
         policies = write_policy(

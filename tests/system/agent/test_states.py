@@ -2,18 +2,17 @@
 
 import asyncio
 import json
-import sys
 
 import aiomqtt
 import pytest
 from moteye.history import Replay
 from moteye.policies import load
-from moteye.resources import model_dir
 from moteye.schedule import WhileSchedule
 from moteye.store import Store
 from moteye.text.space import load_space
 from moteye.topics import ACK_TOPIC, AGENT_TOPIC
-from support.live import ScriptedDevice, listening, running_agent, skimage_photo, write_policy
+from support.command import MOTEYE
+from support.live import ScriptedDevice, cat_and_coffee, listening, running_agent, write_policy
 
 POLICY = """\
 see: a cup of coffee
@@ -26,13 +25,9 @@ then: [{mqtt: "home/{{ camera }}"}]
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def views():
-    from moteye.imaging import ImageEncoder, load_rgb
-
-    encoder = ImageEncoder(model_dir() / "encoder.tflite")
-    names = ("chelsea.png", "coffee.png")
-    return [encoder.encode(load_rgb(skimage_photo(name))) for name in names]
+    return cat_and_coffee()
 
 
 class House:
@@ -83,7 +78,7 @@ async def test_a_state_opens_a_policy_and_an_alert_is_told_until_it_is_acknowled
             alert = json.loads(first)
             assert (alert["event"], alert["tag"]) == ("seen", "cup/cam")
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-c", "from moteye.cli import main; main()"),
+                *MOTEYE,
                 *("ack", alert["id"][:8], "--broker", f"mqtt://127.0.0.1:{port}"),
                 stdout=asyncio.subprocess.PIPE,
             )

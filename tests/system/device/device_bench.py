@@ -14,6 +14,7 @@ from moteye_protocol import models, wire
 from moteye_protocol.codec import unpack
 from moteye_protocol.prototype_set import PrototypeSet
 from support import live
+from support.live import until
 
 DEADLINE_S = 30
 DEVICE = "cam1"
@@ -27,16 +28,6 @@ class Mosquitto(live.Mosquitto):
         lines = lines or ("listener PORT 127.0.0.1", "allow_anonymous true")
         text = "\n".join((*lines, "user root", "set_tcp_nodelay true", ""))
         self._config.write_text(text.replace("PORT", str(self.port)))
-
-
-async def until(condition, what, deadline_s=DEADLINE_S):
-    """Wait until `condition()` is true; fail with `what` after the deadline."""
-    end = time.monotonic() + deadline_s
-    while not (found := condition()):
-        if time.monotonic() > end:
-            pytest.fail(f"waited {deadline_s} s for {what}")
-        await asyncio.sleep(0.02)
-    return found
 
 
 class Host:

@@ -12,8 +12,9 @@ from moteye_protocol import models, wire
 from moteye_protocol.prototype_set import set_hash, version
 from moteye_protocol.set_delta import encode_delta
 from support import live
+from support.live import until
 from support.sets import without_rows
-from system.device.device_bench import DEVICE, hosting, prototype_set, until
+from system.device.device_bench import DEVICE, hosting, prototype_set
 
 
 @pytest.mark.parametrize("op", wire.OPERATIONS)

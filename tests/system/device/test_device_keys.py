@@ -11,8 +11,9 @@ from moteye.link.swap import swap
 from moteye_protocol import models, wire
 from moteye_protocol.prototype_set import set_hash
 from moteye_protocol.signing import sign_command
+from support.live import until
 from support.sets import without_rows
-from system.device.device_bench import DEVICE, prototype_set, until
+from system.device.device_bench import DEVICE, prototype_set
 
 KEYS = FleetKeys(b"\x01" * 32)
 

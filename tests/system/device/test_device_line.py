@@ -13,15 +13,8 @@ import pytest
 from moteye_protocol import models
 from moteye_protocol.codec import unpack
 from moteye_protocol.prototype_set import set_hash
-from system.device.device_bench import (
-    DEVICE,
-    Mosquitto,
-    Proxy,
-    hosting,
-    late_status,
-    prototype_set,
-    until,
-)
+from support.live import until
+from system.device.device_bench import DEVICE, Mosquitto, Proxy, hosting, late_status, prototype_set
 
 
 async def test_t05_command_is_heard_after_a_restart_without_state(broker, make_device, host):

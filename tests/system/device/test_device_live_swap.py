@@ -13,8 +13,9 @@ from moteye.resources import checkout
 from moteye_protocol import models, wire
 from moteye_protocol.codebook_set import read_set
 from moteye_protocol.prototype_set import set_hash
+from support.live import until
 from support.sets import random_codebook, random_set
-from system.device.device_bench import prototype_set, until
+from system.device.device_bench import prototype_set
 
 SWAPS = 1000
 FRAMES_PER_SET = 3

@@ -9,7 +9,8 @@ from itertools import pairwise
 import pytest
 from moteye.camera.simulate import SimulationError
 from moteye_protocol import models
-from system.device.device_bench import hosting, late_status, until
+from support.live import until
+from system.device.device_bench import hosting, late_status
 
 CYCLES = 100 if os.environ.get("MOTEYE_SWEEP") == "all" else 5
 

@@ -9,9 +9,8 @@ from moteye.link.connection import BrokerUrl, Connection
 from moteye.link.tls import TlsFiles
 from structlog.testing import capture_logs
 from support.certificates import Authority
-from support.live import running_agent, scene, write_policy
+from support.live import running_agent, scene, until, write_policy
 from support.tls_broker import tls_broker
-from system.device.device_bench import until
 
 REFUSED = {  # what is wrong: what the agent says, what the device says
     "authority": ("not signed by an authority we know", "is not signed by broker.ca"),

@@ -3,7 +3,8 @@
 import aiomqtt
 import pytest
 from moteye_protocol.prototype_set import set_hash
-from system.device.device_bench import DEVICE, prototype_set, until
+from support.live import until
+from system.device.device_bench import DEVICE, prototype_set
 
 MOST_TOPICS = 12
 MOST_RETAINED_BYTES = 32 * 1024

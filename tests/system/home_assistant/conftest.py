@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from support.live import Mosquitto
 from system.home_assistant import environment
 
 INSIDE = Path(__file__).with_name("inside.py")
@@ -79,11 +78,3 @@ async def running_home_assistant(
         except TimeoutError:
             process.kill()
             await process.wait()
-
-
-@pytest.fixture
-async def mosquitto(tmp_path):
-    broker = Mosquitto(tmp_path)
-    await broker.start()
-    yield broker
-    await broker.stop()

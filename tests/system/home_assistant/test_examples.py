@@ -7,9 +7,7 @@ import aiomqtt
 import pytest
 from moteye.store import Store
 from moteye_protocol import models
-from support.live import ScriptedDevice, running_agent, write_policy
-from system.agent.test_hostile_wire import embeddings
-from system.device.device_bench import until
+from support.live import ScriptedDevice, cat_and_coffee, running_agent, until, write_policy
 from system.home_assistant.conftest import running_home_assistant
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "home-assistant"
@@ -32,7 +30,7 @@ async def test_the_examples_are_valid_notify_once_and_an_answer_counts(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     policies = write_policy(tmp_path / "policies", "cat", POLICY)
     store, port = f"sqlite:///{tmp_path}/moteye.db", mosquitto.port
-    cat, coffee = embeddings()
+    cat, coffee = cat_and_coffee()
     settings = {"store": store, "home_assistant": True}
     async with (
         running_home_assistant(house(tmp_path / "ha"), port) as home,
@@ -47,15 +45,7 @@ async def test_the_examples_are_valid_notify_once_and_an_answer_counts(
             lambda s: s["moteye_hall_alert"]["state"] == "unknown", "the camera to be there"
         )
         assert states["moteye_hall_alert"]["entity_id"] == "event.moteye_hall_alert"
-
-        async def look(*views):
-            for view in views:
-                await script.say(script.embedding(view))
-            newest = lambda: agent.devices.all["hall"].presence.window.newest
-            await until(lambda: newest() == script.number, "the last frame")
-            await until(lambda: agent.judge.waiting == 0, "an empty inbox")
-
-        await look(coffee, coffee, coffee, cat, cat, cat)
+        await script.look(agent, coffee, coffee, coffee, cat, cat, cat)
         states = await home.until(
             lambda s: s["moteye_hall_last_alert"]["attributes"].get("policy") == "cat", "the alert"
         )
@@ -82,7 +72,7 @@ async def test_the_examples_are_valid_notify_once_and_an_answer_counts(
         named["value"] = "Minka"
         assert await home.ask("call", service="text.set_value", data=named) == "done"
         await until(lambda: len(agent.engine.marks.all) == 2, "the name")
-        await look(coffee, coffee, coffee, cat, cat, cat)
+        await script.look(agent, coffee, coffee, coffee, cat, cat, cat)
         count = [s for s in (await home.ask("states")).values() if "alerts_in" in s["entity_id"]]
         assert [one["state"] for one in count] == ["1"]
         await home.notes(1)

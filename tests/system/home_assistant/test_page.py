@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import re
 import shlex
 import shutil
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.command import MOTEYE
-from support.live import free_port, skimage_photo
+from support.live import PROGRAMS, Mosquitto, skimage_photo
 from system.home_assistant.conftest import running_home_assistant
 
 ROOT = Path(__file__).parents[3]
@@ -28,27 +27,23 @@ def blocks(heading: str) -> list[str]:
 
 
 @contextlib.asynccontextmanager
-async def broker(folder: Path, port: int):
+async def running_broker(folder: Path):
     """examples/home-assistant/mosquitto.conf, with the password that the page has."""
     text = (ROOT / "examples" / "home-assistant" / "mosquitto.conf").read_text()
-    text = text.replace("listener 1883", f"listener {port} 127.0.0.1")
+    assert "listener 1883\n" in text
+    text = text.replace("listener 1883\n", "")
     text = text.replace("/etc/mosquitto/passwords", str(folder / "passwords"))
     text = text.replace("/var/lib/mosquitto/", f"{folder}/")
-    (folder / "mosquitto.conf").write_text(f"user root\n{text}" if os.getuid() == 0 else text)
-    place = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
-    make = [shutil.which("mosquitto_passwd", path=place), "-b", "-c", folder / "passwords"]
+    make = [shutil.which("mosquitto_passwd", path=PROGRAMS), "-b", "-c", folder / "passwords"]
     await asyncio.to_thread(
         subprocess.run, [*make, *LOGIN.values()], check=True, capture_output=True
     )
-    program = shutil.which("mosquitto", path=place)
-    process = await asyncio.create_subprocess_exec(
-        *(program, "-c", folder / "mosquitto.conf"), stderr=asyncio.subprocess.DEVNULL
-    )
+    broker = Mosquitto(folder, text)
+    await broker.start()
     try:
-        yield
+        yield broker
     finally:
-        process.terminate()
-        await process.wait()
+        await broker.stop()
 
 
 @contextlib.asynccontextmanager
@@ -80,11 +75,11 @@ async def test_the_page_leads_to_the_first_alert_within_ten_minutes(tmp_path):
     (tmp_path / "photos").mkdir()
     for name in ("coffee.png", "chelsea.png"):  # a folder of pictures, one of them with a cat
         shutil.copy(skimage_photo(name), tmp_path / "photos")
-    port = free_port()
     async with (
-        broker(tmp_path, port),
-        running_home_assistant(tmp_path / "ha", port, **LOGIN) as home,
+        running_broker(tmp_path) as broker,
+        running_home_assistant(tmp_path / "ha", broker.port, **LOGIN) as home,
     ):
+        port = broker.port
         began = time.monotonic()
         async with command(run, tmp_path, port), command(simulate, tmp_path, port):
             away = (None, "unknown", "unavailable")

@@ -12,7 +12,6 @@ from moteye.camera.sources import Frame, fit, read_photo
 from PIL import Image
 from support.live import skimage_photo, sklearn_photo
 
-BUILD_S = 400
 SKIMAGE = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "horse.png", "page.png")
 SKLEARN = ("flower.jpg", "china.jpg")
 

@@ -8,43 +8,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from moteye.camera.emulate import MACHINES, QEMU
 from moteye.core.scoring import Scorer
 from moteye.resources import checkout, model_dir
 from moteye_protocol.prototype_set import decode, set_hash
 from PIL import Image
-from support.live import listening
-from system.device.device_bench import hosting, late_status, prototype_set, until
+from support.boards import BUILD_S, run_script
+from support.live import listening, until
+from system.device.device_bench import hosting, late_status, prototype_set
 from system.device.stalling import BREAKAGES, StallingBoard
-from system.ports.board_bench import BUILD_S, Album, grey, make_device
+from system.ports.board_bench import Album, grey, make_device
 
 pytestmark = pytest.mark.timeout(BUILD_S + 300)
 DEADLINE_S = 150
 
 
-def run_script(port, folder, text):
-    """The console's output of a script that runs on the board."""
-    script = folder / "script.py"
-    script.write_text(text)
-    words = [QEMU, "-machine", MACHINES[port], "-display", "none", "-monitor", "none"]
-    words += ["-semihosting-config", f"enable=on,target=native,arg=moteye,arg={script}"]
-    words += ["-kernel", str(checkout() / "build/firmware" / port / "firmware.elf")]
-    done = subprocess.run(
-        [*words, "-serial", "stdio"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout.strip().splitlines()
-
-
-def test_pack_is_read_in_place(port, tmp_path):
+def test_pack_is_read_in_place(port):
     pack = (model_dir() / "encoder.mpk").read_bytes()
     out = run_script(
         port,
-        tmp_path,
         """
 import board, gc, hashlib, vision
 gc.collect()
@@ -62,10 +43,9 @@ except TypeError:
     assert out == [f"{len(pack)} True", "read only"]
 
 
-def test_clock_goes_like_the_hosts(port, tmp_path):
+def test_clock_goes_like_the_hosts(port):
     out = run_script(
         port,
-        tmp_path,
         """
 import time
 started, unix = time.ticks_ms(), time.time_ns()
@@ -80,9 +60,9 @@ print(took, time.time_ns() - unix - took * 1000000, time.gmtime()[0])
     assert year >= 2025
 
 
-def test_exception_ends_with_one(port, tmp_path):
+def test_exception_ends_with_one(port):
     with pytest.raises(AssertionError, match="ZeroDivisionError"):
-        run_script(port, tmp_path, "1 / 0")
+        run_script(port, "1 / 0")
 
 
 async def test_session_and_goodbye_survive_in_the_hosts_folder(port, mosquitto, tmp_path):

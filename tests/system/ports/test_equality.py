@@ -5,9 +5,10 @@ import hashlib
 
 import pytest
 from moteye.resources import model_dir
+from support.boards import BUILD_S
 from support.live import listening
 from system.device.device_bench import prototype_set
-from system.ports.board_bench import BUILD_S, Album, make_device, photos
+from system.ports.board_bench import Album, make_device, photos
 
 PICTURES = 20
 SAID = 3

@@ -3,7 +3,6 @@
 import io
 import json
 import subprocess
-import sys
 
 import pytest
 from moteye.cli.app import app
@@ -14,13 +13,14 @@ from moteye.link.devices import Devices
 from moteye.topics import AGENT_TOPIC
 from moteye_protocol import models
 from rich.console import Console
+from support.command import MOTEYE
 from support.live import skimage_photo
 from typer.testing import CliRunner
 
 
 def moteye(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-c", "from moteye.cli import main; main()", *arguments],
+        [*MOTEYE, *arguments],
         capture_output=True,
         text=True,
         timeout=60,

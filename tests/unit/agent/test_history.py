@@ -13,11 +13,10 @@ from moteye.cli.app import app
 from moteye.core.compile import compile_policies
 from moteye.core.decisions import Decision, Gate
 from moteye.history import Replay, compare
-from moteye.imaging import ImageEncoder, load_rgb
 from moteye.schedule import WhileSchedule
 from moteye.store import Batch, RecordedEvent, Store, default_url
 from moteye.text.space import load_space
-from support.live import skimage_photo
+from support.live import cat_and_coffee
 from typer.testing import CliRunner
 
 BACKTEST_LIMIT_S = 60
@@ -29,10 +28,8 @@ def space():
 
 
 @pytest.fixture(scope="module")
-def views(space):
-    """Embeddings of a cat and of a cup of coffee."""
-    encoder = ImageEncoder(space.model / "encoder.tflite")
-    return [encoder.encode(load_rgb(skimage_photo(n))) for n in ("chelsea.png", "coffee.png")]
+def views():
+    return cat_and_coffee()
 
 
 def compiled_of(space, folder):

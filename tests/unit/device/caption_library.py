@@ -9,7 +9,6 @@ from moteye_training.captions.pack import FACTORS, PRODUCTS, CaptionPack, Sizes,
 
 PACK_BYTES, CAPTION_BYTES = 1024, 4096
 """At least as large as caption_pack_t and caption_t."""
-MAX_LONGEST = 64
 
 
 def random_sizes(rng: np.random.Generator) -> Sizes:

@@ -1,15 +1,18 @@
 """The swap on the device: every (state, event), the gate on every way in, the trial."""
 
 import hashlib
+import re
 import struct
 import zlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from moteye_protocol.set_delta import encode_delta
+from moteye_protocol.wire import MAX_CANARIES, MAX_ROWS, SET_DIMS
 from set_refusal import refusal
 from support.firmware_host import TRIAL_MS, Device, Factory, flash_size
 from support.flash_simulator import SimulatedFlash
@@ -18,6 +21,7 @@ from swap_states import EVENTS, TABLE, WrongEvent, next_state
 
 STATES = ("idle", "receiving", "verified", "trial", "confirmed", "refused", "reverted")
 ENCODER = b"encoder8"
+SPEC = Path(__file__).parents[3] / "protocol" / "SPEC.md"
 
 
 def built(seed, *, rows=20, epoch=1, **changes):
@@ -173,20 +177,20 @@ FIELDS = [
     (4, "B", 2, "bad_bits"),  # that of a codebook
     (5, "B", 3, "bad_bits"),
     (6, "B", 0, "bad_planes"),
-    (6, "B", 6, "bad_planes"),
+    (6, "B", len(SET_DIMS) + 1, "bad_planes"),
     (7, "B", 2, "bad_preprocessing"),
     (8, "8s", b"encodeR8", "wrong_encoder"),
     (16, "I", 0, "rollback"),
     (24, "H", 0, "bad_rows"),
     (24, "H", 19, "bad_rows"),
-    (24, "H", 20000, "bad_rows"),
+    (24, "H", MAX_ROWS + 1, "bad_rows"),
     (28, "I", 5000, "bad_size"),
     (32, "I", 64, "bad_names"),
     (36, "I", 7, "bad_names"),
     (40, "I", 7, "bad_crc"),
     (45, "B", 64, "bad_shift"),
     (49, "B", 1, "bad_canaries"),
-    (49, "B", 9, "bad_canaries"),
+    (49, "B", MAX_CANARIES + 1, "bad_canaries"),
     (50, "B", 1, "bad_parts"),
     (60, "B", 1, "bad_reserved"),
 ]
@@ -208,7 +212,9 @@ def test_t30_each_field_of_the_header_is_refused_with_its_own_code(
 
 def test_t30_every_field_is_tried():
     tried = {offset for offset, *_ in FIELDS}
-    header = {0, 4, 5, 6, 7, 8, 16, 20, 24, 26, 28, 32, 36, 40, 44, 49, 50}  # of SPEC.md
+    section = SPEC.read_text().partition("## Prototype set file, format 1")[2]
+    table = section.partition("| offset |")[2].partition("\n\n")[0]
+    header = {int(offset) for offset in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)}
     assert header - tried == {20, 26, 44}  # number and margin_q8 have no wrong value
     assert 45 in tried  # for 44: one of five shifts
 
