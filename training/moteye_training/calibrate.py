@@ -23,8 +23,8 @@ from .bank import (
     to_int8,
 )
 from .data import Photo, is_validation, open_photo
-from .encoder import EMBEDDING, Encoder, split_work
-from .space import DIMS, Space
+from .encoder import Encoder, split_work
+from .space import DIMS, EMBEDDING, Space
 from .text import F32, PROMPTS, TextCache
 from .truth import COCO_NAMES, presence_matrix
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from .dense_measure import DIM
+from .dense_measure import DIM, middles
 from .dense_rows import Cells, Named, Vocabulary
 from .distil import rate_factor, save_checkpoint
 from .student import ConvBn
@@ -73,19 +73,13 @@ class Truth:
     edges: F32
 
 
-def middles() -> F32:
-    """x, y of the cells' middles in shares of the picture, float32[36, 2], row by row."""
-    at = (np.arange(SIDE, dtype=np.float32) + 0.5) / SIDE
-    return np.stack([np.tile(at, SIDE), np.repeat(at, SIDE)], 1)
-
-
 def assign(boxes: list[Named], vocabulary: Vocabulary, known: NDArray[np.bool_]) -> Truth:
     """Give each box the cells around its middle: at least the one that holds it.
 
     Where boxes meet in a cell the smaller has it, and the larger's class does not count there; nor
     does a class count elsewhere in the inner part of its box.
     """
-    count, names, middle = len(boxes), len(vocabulary.names), middles()
+    count, names, middle = len(boxes), len(vocabulary.names), middles(SIDE)
     classes = np.zeros((count, SIDE * SIDE, names), np.bool_)
     counts = np.repeat(known[:, None], SIDE * SIDE, axis=1)
     edges = np.full((count, SIDE * SIDE, 4), np.nan, np.float32)
@@ -116,7 +110,7 @@ def cell_logits(values: Tensor, names: Tensor) -> Tensor:
 def cell_edges(values: Tensor) -> Tensor:
     """[B, 36, 4]: edges in shares of the picture; distances below 0 still learn."""
     away = values[..., DIM + 1 :]
-    middle = torch.from_numpy(middles()).to(values.device)
+    middle = torch.from_numpy(middles(SIDE)).to(values.device)
     return torch.cat([middle - away[..., :2], middle + away[..., 2:]], -1)
 
 

@@ -34,11 +34,15 @@ def cell_logits(values: F32, names: F32) -> F32:
     return np.asarray(values[..., :DIM] @ names.T + values[..., DIM : DIM + 1], np.float32)
 
 
+def middles(side: int) -> F32:
+    """x, y of the cells' middles in shares of the picture, float32[side², 2], row by row."""
+    at = (np.arange(side, dtype=np.float32) + 0.5) / side
+    return np.stack([np.tile(at, side), np.repeat(at, side)], 1)
+
+
 def cell_edges(values: F32) -> F32:
     """Edges [N, cells, 4] in shares of the picture."""
-    side = round(values.shape[1] ** 0.5)
-    at = (np.arange(side, dtype=np.float32) + 0.5) / side
-    middle = np.stack([np.tile(at, side), np.repeat(at, side)], 1)
+    middle = middles(round(values.shape[1] ** 0.5))
     away = values[..., DIM + 1 :].clip(min=0)
     return np.concatenate([middle - away[..., :2], middle + away[..., 2:]], -1).clip(0, 1)
 
@@ -105,12 +109,6 @@ def precision_area(hits: NDArray[np.bool_], positives: int) -> float:
     # As usual for boxes: the best precision at this recall or a higher one.
     best = np.maximum.accumulate(precision[::-1])[::-1]
     return float(best[hits].sum() / positives)
-
-
-def f1_curve(hits: NDArray[np.bool_], positives: int) -> F32:
-    """F1 of the first 1, 2, ... boxes in the order of falling score."""
-    found = np.arange(1, len(hits) + 1)
-    return np.asarray(2 * hits.cumsum() / (found + positives), np.float32)
 
 
 def f1_at(found: Found, hits: NDArray[np.bool_], positives: int, threshold: float) -> float:

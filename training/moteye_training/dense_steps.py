@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .data import Photo, is_validation
 from .dense_measure import (
+    DIM,
     boxes_of_name,
     cell_edges,
     cell_logits,
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from .dense import DenseHead
     from .pipeline import Run
 
-DIM = 64
 VIEWS = (0, 2, 1, 3)
 """Whole, a crop, whole and mirrored, another crop; the first two of photos without own boxes."""
 OWN_BOXES_WEIGHT = 2.0
@@ -143,11 +143,14 @@ def train(run: Run) -> tuple[DenseHead, DenseData, Cells]:
 
     data, folder, encoder = dense_data(run), run.paths.out / "dense", run.paths.encoder
     cells = fill_cells(folder, encoder, data.photos, data.rows, run.plan.workers)
+    done = run.paths.out / "dense.pt"
+    if done.exists():
+        print("boxes: dense.pt is there, not trained again")
+        return load_dense(done, cells), data, cells
     steps = FeatureTower(encoder).steps
     of_view = [n for n, _ in data.rows]
     truth = assign(boxes_of_views(data), data.vocabulary, data.known[of_view])
     names = prefixes(run, data.vocabulary.names)
-    tags = (run.paths.models / "teacher" / "ram_tag_list.txt").read_text().splitlines()
     held = np.array([
         row for row, (n, _) in enumerate(data.rows)
         if is_validation(data.photos[n]) and data.photos[n].source.startswith("coco-")
@@ -165,11 +168,7 @@ def train(run: Run) -> tuple[DenseHead, DenseData, Cells]:
         return box_measures(logits, edges, [data.boxes[n] for n in held_photos], known)
 
     options = DenseOptions(minutes=run.plan.dense_minutes)
-    words = prefixes(run, tags[::4])
-    done = run.paths.out / "dense.pt"
-    if done.exists():
-        print("boxes: dense.pt is there, not trained again")
-        return load_dense(done, cells), data, cells
+    words = prefixes(run, run.paths.tags[::4])
     head = train_dense(
         cells, steps, truth, data.weight, names, words, options, run.paths.out, check
     )

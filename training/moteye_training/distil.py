@@ -175,7 +175,7 @@ def rate_factor(progress: float, warm: float = 0.02) -> float:
 
 
 @torch.no_grad()
-def average_into(average: Student, student: Student, decay: float) -> None:
+def average_into(average: nn.Module, student: nn.Module, decay: float) -> None:
     """Exponential moving average of weights and BN statistics."""
     for mean, value in zip(
         average.state_dict().values(), student.state_dict().values(), strict=True

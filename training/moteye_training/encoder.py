@@ -13,9 +13,8 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
 from .augment import area_shrink
+from .space import EMBEDDING
 
-EMBEDDING = 256
-"""Values of the embedding, which stand first."""
 U8 = NDArray[np.uint8]
 I8 = NDArray[np.int8]
 

@@ -21,12 +21,12 @@ from .calibrate import HOME_PRIOR, see_photos
 from .calibrate_boxes import background_z
 from .data import Photo, evaluation_photos, open_photo
 from .dense_measure import values_of
-from .encoder import EMBEDDING, split_work
+from .encoder import split_work
 from .evaluate_boxes import cell_figures
 from .pipeline import Paths
 from .plots import CUT
 from .protocol import Measured, Protocol, make_protocol, measure_embeddings
-from .space import DIMS, Space, load_space
+from .space import DIMS, EMBEDDING, Space, load_space
 from .teacher import TeacherHead
 from .text import WIDTH, TextTower
 from .towers import TEACHER_SIDE, Towers

@@ -36,7 +36,7 @@ def text_agreement(run: Run) -> None:
     """Cosine of the shipped text tower to float MiniLM: tag words, and hold-out captions."""
     from .minilm import encode_float
 
-    tags = (run.paths.models / "teacher" / "ram_tag_list.txt").read_text().splitlines()
+    tags = run.paths.tags
     captions = [c for photo in run.photos if is_validation(photo) for c in photo.captions]
     tower = TextTower(run.paths.words)
     sets = {

@@ -18,7 +18,7 @@ from .data import Photo, key_bucket, training_photos
 from .pseudo import add_detected, detect, detected_rows
 from .sources import read_sources
 from .space import Space, fit_space, load_space, save_space
-from .text import F32, TextCache, TextTower, normalise
+from .text import F32, WORDS, TextCache, TextTower, normalise
 from .towers import Cache, Group, fill_caches, open_cache, view_groups
 from .truth import (
     COCO_NAMES,
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 
 SMOKE_SHARE = 60
-WORDS = Path("host_agent/moteye/space/fast")
 SCRATCH = "scratch"
 """The `init` of a student with random weights."""
 
@@ -72,6 +71,11 @@ class Paths:
     def encoder(self) -> Path:
         """The shipped encoder."""
         return self.pack / "encoder.tflite"
+
+    @property
+    def tags(self) -> list[str]:
+        """Everyday words."""
+        return (self.models / "teacher" / "ram_tag_list.txt").read_text().splitlines()
 
     @property
     def alignment(self) -> Path:
@@ -239,11 +243,10 @@ def vocabulary(run: Run) -> F32:
     """Names over which the student imitates the teacher's choice, float32[K, 384]."""
     from .imagenet import class_vectors
 
-    tags = (run.paths.models / "teacher" / "ram_tag_list.txt").read_text().splitlines()
     parts = [
         class_vectors(run.paths.models, run.text_cache),
         run.text_cache.get(COCO_NAMES, prompted=True),
-        run.text_cache.get(tags[::4], prompted=True),
+        run.text_cache.get(run.paths.tags[::4], prompted=True),
     ]
     return np.concatenate(parts)
 

@@ -23,6 +23,8 @@ I32 = NDArray[np.int32]
 TOKENS = 24
 """Tokens of a phrase with [CLS] and [SEP]; what is longer is cut."""
 WIDTH = 384
+WORDS = Path("host_agent/moteye/space/fast")
+"""Where text tower and projection lie in the checkout; all encoders share them."""
 PROMPTS = (
     "{}",
     "a photo of {}",

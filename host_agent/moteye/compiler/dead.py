@@ -155,7 +155,10 @@ def _remove(graph: Graph, layers: list[_Layer], kept: list[int], extra: NDArray[
 
 
 def remove_dead_channels(graph: Graph) -> list[str]:
-    """Take constant channels out, in place; a line for each convolution that lost some."""
+    """Take out channels that are constant or that nobody reads, in place.
+
+    Returns a line for each convolution that lost some.
+    """
     lines = []
     for op in graph.ops:
         if op.kind != "CONV_2D":

@@ -40,10 +40,6 @@ class State:
     hidden: Tensor
     scan: Tensor
 
-    def rows(self, chosen: Tensor) -> State:
-        """The state of chosen rows of the batch."""
-        return State(self.hidden[chosen], self.scan[chosen])
-
 
 class AttSSM(nn.Module):
     """map float[B, P, C] and words int[B, T] -> logits float[B, T, V] of each following word."""

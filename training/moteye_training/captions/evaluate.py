@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..data import Photo, evaluation_photos, is_validation, training_photos
+from ..text import WORDS
 from .cider import CiderD
 from .integer import IntDecoder, caption
 from .maps import MapCache
@@ -93,12 +94,13 @@ def evaluation(data: Path) -> list[Photo]:
     return [p for p in evaluation_photos(data) if p.eval_set == "coco-eval"]
 
 
-def nearest_captions(photos: Sequence[Photo], data: Path, models: Path, repo: Path) -> list[str]:
-    """For each photo the training caption nearest to it by the teacher."""
-    learnt = [p for p in training_photos(data) if p.source in PEOPLE and not is_validation(p)]
+def nearest_captions(
+    photos: Sequence[Photo], learnt: Sequence[Photo], models: Path, repo: Path
+) -> list[str]:
+    """For each photo the caption of `learnt` nearest to it by the teacher."""
     texts = sorted({text for p in learnt for text in p.captions})
     pictures = teacher_embeddings(photos, models, repo / "training/teacher/alignment.npz")
-    said = caption_embeddings(texts, repo / "host_agent/moteye/space/fast")
+    said = caption_embeddings(texts, repo / WORDS)
     return [texts[row[0]] for row in nearest(pictures, said, 1)]
 
 
@@ -117,7 +119,7 @@ def evaluate(data: Path, models: Path, out: Path, repo: Path) -> dict[str, Any]:
     said = {
         "nano, int8, beam 3": pack_captions(pack, maps),
         f"always “{constant}”": [constant] * len(photos),
-        "nearest caption by the teacher": nearest_captions(photos, data, models, repo),
+        "nearest caption by the teacher": nearest_captions(photos, learnt, models, repo),
     }
     float_file = out / "float.json"
     if float_file.exists():

@@ -85,10 +85,6 @@ class IntState:
     hidden: I64
     scan: I64
 
-    def copy(self) -> IntState:
-        """An independent copy."""
-        return IntState(self.hidden.copy(), self.scan.copy())
-
 
 class IntDecoder:
     """The decoder of a pack, in integers."""
@@ -215,7 +211,7 @@ def caption(decoder: IntDecoder, maps: NDArray[np.int8], beams: int) -> Said:
             if word == END:
                 ended.append(Said(open_[at][1], total))
             else:
-                nearest.append((total, [*open_[at][1], word], states[at].copy(), word))
+                nearest.append((total, [*open_[at][1], word], states[at], word))
         open_ = nearest
         if not open_:
             break

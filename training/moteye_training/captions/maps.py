@@ -14,10 +14,10 @@ import numpy as np
 from PIL import Image
 
 from ..augment import photometric, squash, view_rng
+from ..cache import write_whole
 from ..data import Photo, open_photo
+from ..towers import STUDENT_SIDE
 from .tap import I8, MapReader
-
-SIDE = 96
 
 
 def caption_view(image: Image.Image, key: str, view: int) -> Image.Image:
@@ -60,6 +60,10 @@ class MapCache:
         except FileNotFoundError:
             return [], 0
 
+    def _note(self, done: int) -> None:
+        """So many rows are computed."""
+        write_whole(self._folder / "done", lambda file: file.write(str(done).encode()))
+
     def fill(
         self, wanted: Sequence[tuple[Photo, int]], reference: bool = False
     ) -> tuple[I8, dict[tuple[str, int], int]]:
@@ -79,9 +83,14 @@ class MapCache:
             reader = MapReader(self._encoder, reference)
             shape = (len(wanted), reader.tap.positions, reader.tap.channels)
             if done == 0:
+                # Before the maps are made anew: a run that is cut off here has none of them.
+                self._note(0)
                 np.lib.format.open_memmap(path, "w+", np.int8, shape).flush()
                 keys, views = (np.array(column) for column in zip(*asked, strict=True))
-                np.savez(self._folder / "rows.npz", keys=keys, views=views, encoder=self._tag)
+                write_whole(
+                    self._folder / "rows.npz",
+                    lambda file: np.savez(file, keys=keys, views=views, encoder=self._tag),
+                )
             maps = np.lib.format.open_memmap(path, "r+")
             last, image = "", Image.new("RGB", (1, 1))
             rows = tqdm(range(done, len(wanted)), unit="view", mininterval=20)
@@ -89,8 +98,8 @@ class MapCache:
                 photo, view = wanted[row]
                 if photo.key != last:
                     last, image = photo.key, open_photo(photo)
-                maps[row] = reader(squash(caption_view(image, photo.key, view), SIDE))
+                maps[row] = reader(squash(caption_view(image, photo.key, view), STUDENT_SIDE))
                 if row % 1000 == 999 or row + 1 == len(wanted):
                     maps.flush()
-                    (self._folder / "done").write_text(str(row + 1))
+                    self._note(row + 1)
         return np.load(path, mmap_mode="r"), {pair: row for row, pair in enumerate(pairs)}

@@ -44,9 +44,17 @@ class Sentences:
     weight: NDArray[np.float64]
 
 
+def padded(sentences: Sequence[Sequence[int]]) -> I64:
+    """int64[N, LONGEST] of word numbers, END (0) behind each sentence's end."""
+    rows = np.zeros((len(sentences), LONGEST), np.int64)
+    for row, numbers in zip(rows, sentences, strict=True):
+        row[: len(numbers)] = numbers
+    return rows
+
+
 def gather(
     photos: Sequence[Photo], vocabulary: Vocabulary, pseudo: dict[str, list[str]],
-    labels: bool, people: bool = True,
+    labels: bool,
 ) -> Sentences:  # fmt: skip
     """All sentences of the photos that may be trained on. A photo's captions share its weight."""
     keys: list[str] = []
@@ -54,9 +62,7 @@ def gather(
     for photo in photos:
         if is_validation(photo):
             continue
-        found: list[tuple[str, float]] = []
-        if people:
-            found += [(text, 1.0) for text in photo.captions]
+        found = [(text, 1.0) for text in photo.captions]
         found += [(text, PSEUDO_WEIGHT) for text in pseudo.get(photo.key, ())]
         if labels and not photo.captions and (text := label_sentence(photo)):
             found.append((text, LABEL_WEIGHT))
@@ -65,13 +71,10 @@ def gather(
         rows += [(len(keys), numbers, weight) for numbers, weight in kept]
         if kept:
             keys.append(photo.key)
-    words = np.zeros((len(rows), LONGEST), np.int64)
-    for at, (_, numbers, _) in enumerate(rows):
-        words[at, : len(numbers)] = numbers
     return Sentences(
         tuple(keys),
         np.array([photo for photo, _, _ in rows], np.int64),
-        words,
+        padded([numbers for _, numbers, _ in rows]),
         np.array([len(numbers) for _, numbers, _ in rows], np.int64),
         np.array([weight for _, _, weight in rows]),
     )

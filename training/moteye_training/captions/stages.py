@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..cache import write_whole
 from ..data import Photo, is_validation, key_bucket, training_photos
-from ..text import TextTower
+from ..text import WORDS, TextTower
 from .decoder import AttSSM, DecoderSize
 from .maps import MapCache
 from .nearest import caption_embeddings, nearest, teacher_embeddings
 from .quantise import quantise, watch
-from .sentences import PEOPLE, gather
+from .sentences import PEOPLE, gather, padded
 from .tap import I8, Tap, find_tap
 from .train import (
     HoldOut,
@@ -29,7 +30,7 @@ from .train import (
     teach_words,
     word_vectors,
 )
-from .vocabulary import LONGEST, Vocabulary
+from .vocabulary import Vocabulary
 
 SCENES = ("vn-caption-images", "imagenet-sample", "nips2017-dev", "houses-rooms", "coco-train2017",
           "unsplash-picsum", "houseplant-photos", "imagenette", "pacs-photo")  # fmt: skip
@@ -118,10 +119,9 @@ class Work:
         model = AttSSM(size)
         cached = self.out / "words.npy"
         if not cached.exists():
-            tower = TextTower(self.repo / "host_agent/moteye/space/fast")
+            tower = TextTower(self.repo / WORDS)
             texts = [text or "end of the sentence" for text in self.vocabulary.texts]
-            cached.parent.mkdir(parents=True, exist_ok=True)
-            np.save(cached, tower.encode(texts))
+            write_whole(cached, lambda file: np.save(file, tower.encode(texts)))
         with torch.no_grad():
             placed = word_vectors(self.vocabulary, np.load(cached), self.plan.width)
             model.words.weight.copy_(torch.from_numpy(placed))
@@ -144,11 +144,10 @@ def pseudo(work: Work) -> None:
     photos = [p for p in photos if not is_validation(p)]
     texts = sorted({t for p in work.captioned if not is_validation(p) for t in p.captions})
     pictures = teacher_embeddings(photos, work.models, work.repo / "training/teacher/alignment.npz")
-    said = caption_embeddings(texts, work.repo / "host_agent/moteye/space/fast")
+    said = caption_embeddings(texts, work.repo / WORDS)
     rows = nearest(pictures, said, 2)
     found = {p.key: [texts[at] for at in row] for p, row in zip(photos, rows, strict=True)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(found, indent=0))
+    write_whole(path, lambda file: file.write(json.dumps(found, indent=0).encode()))
 
 
 def words(work: Work) -> None:
@@ -202,11 +201,7 @@ def calibration_rows(work: Work, count: int = 512) -> tuple[np.ndarray, np.ndarr
     learnt = [p for p in work.captioned if not is_validation(p)]
     chosen = np.random.default_rng(work.plan.seed).permutation(len(learnt))[:count]
     rows = np.array([work.maps[1][learnt[at].key, 0] for at in chosen])
-    said = np.zeros((len(rows), LONGEST), np.int64)
-    for row, at in enumerate(chosen):
-        numbers = work.vocabulary.encode(learnt[at].captions[0])
-        said[row, : len(numbers)] = numbers
-    return rows, said
+    return rows, padded([work.vocabulary.encode(learnt[at].captions[0]) for at in chosen])
 
 
 def newest(folder: Path) -> Path:
@@ -217,9 +212,9 @@ def newest(folder: Path) -> Path:
     raise FileNotFoundError(f"{folder}: no decoder yet; run the step `words` first")
 
 
-def export(work: Work, checkpoint: Path | None = None) -> None:
+def export(work: Work) -> None:
     """Quantise (CFQ: ranges on the int8 encoder's maps) and write `captions.cpk`."""
-    path = checkpoint or newest(work.out / "decoder")
+    path = newest(work.out / "decoder")
     rows, said = calibration_rows(work)
     model = load_decoder(path)
     ranges = watch(model, real(work.maps[0][rows], work.tap), torch.from_numpy(said))

@@ -19,9 +19,10 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from ..data import Photo, is_validation
+from ..distil import average_into, save_checkpoint
 from .cider import CiderD
 from .decoder import AttSSM, DecoderSize, greedy, sample
-from .sentences import Sentences, batches
+from .sentences import Sentences, batches, padded
 from .tap import I8, Tap
 from .vocabulary import END, LONGEST, UNKNOWN, Vocabulary
 
@@ -72,7 +73,6 @@ class Options:
     weight_decay: float = 0.02
     smoothing: float = 0.1
     dropout: float = 0.3
-    noise: float = 0.0
     ema: float = 0.998
     seed: int = 1
     save_every: int = 200
@@ -113,10 +113,8 @@ class HoldOut:
         """`loss` a word in nats, `ciderd` x 100 of the likeliest words."""
         was = model.training
         model.eval()
-        words = torch.zeros(len(self._said), LONGEST, dtype=torch.long)
+        words = torch.from_numpy(padded([numbers for _, numbers in self._said]))
         length = torch.tensor([len(numbers) for _, numbers in self._said])
-        for at, (_, numbers) in enumerate(self._said):
-            words[at, : len(numbers)] = torch.tensor(numbers)
         seen = self._maps[torch.tensor([at for at, _ in self._said])]
         total = count = 0.0
         for part in torch.arange(len(words)).split(256):
@@ -176,18 +174,12 @@ class Run:
             print(f"{options.name}: goes on at step {self.step}", flush=True)
 
     def save(self) -> None:
-        """Write beside, then rename."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_suffix(".part")
-        torch.save(
-            {
-                "model": self.model.state_dict(), "average": self.average.state_dict(),
-                "optimiser": self.optimiser.state_dict(), "step": self.step,
-                "size": self.model.size.as_dict(),
-            },
-            part,
+        """Write all or nothing."""
+        save_checkpoint(
+            self.path, model=self.model.state_dict(), average=self.average.state_dict(),
+            optimiser=self.optimiser.state_dict(), step=self.step,
+            size=self.model.size.as_dict(),
         )  # fmt: skip
-        part.replace(self.path)
 
     def update(self, loss: Tensor) -> None:
         """One step of the optimiser at the rate of this share of the stage."""
@@ -203,9 +195,7 @@ class Run:
         self.optimiser.step()
         self.step += 1
         decay = min(self.options.ema, (self.step + 1) / (self.step + 20))
-        with torch.no_grad():
-            for mean, value in zip(self.average.parameters(), self.model.parameters(), strict=True):
-                mean.lerp_(value, 1 - decay)
+        average_into(self.average, self.model, decay)
 
     def tell(self, hold_out: HoldOut, started: float, note: str) -> None:
         """Print the averaged model's figures, and store."""
