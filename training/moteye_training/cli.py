@@ -21,7 +21,7 @@ from .pipeline import Paths, Plan, Run
 REPO = Path(__file__).resolve().parents[2]
 STEPS = (
     "teach", "distil", "export", "background", "boxes", "evaluate", "evaluate-text",
-    "evaluate-float",
+    "evaluate-float", "points",
 )  # fmt: skip
 
 
@@ -91,6 +91,11 @@ def main(arguments: list[str] | None = None) -> None:
             pipeline.boxes(run)
         elif step == "evaluate":
             evaluate_step(paths, plan, not (a.no_teacher or a.smoke), a.card)
+        elif step == "points":
+            from .points import points
+            from .student import POINTS
+
+            points(paths, tuple(POINTS))
         else:
             from . import evaluate_torch
 
