@@ -9,7 +9,7 @@ PORT = unix
 DEVICE = unix
 NEWLIB := /usr/lib/arm-none-eabi/newlib/nano.specs
 
-.PHONY: train-smoke help setup demo test arm-tools check fix generate firmware mip evaluate evaluate-captions bench-device bench-host scenes nets powercut fuzz soak clean data-cc3m data-coco data-flowers102 data-food101
+.PHONY: compare-models train-smoke help setup demo test arm-tools check fix generate firmware mip evaluate evaluate-captions bench-device bench-host scenes nets powercut fuzz soak clean data-cc3m data-coco data-flowers102 data-food101
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
@@ -41,6 +41,9 @@ test: setup arm-tools ## all tests
 nets: $(STAMP) arm-tools ## 600 random networks on each core and in uint8, byte for byte the reference's (NETS=…)
 	@MOTEYE_NETS=$(or $(NETS),600) $(BIN)/python -m pytest -q --timeout 7200 \
 		tests/unit/device/test_model_run.py tests/unit/device/test_cores.py
+
+compare-models: $(STAMP) arm-tools ## every .tflite in MODELS, byte for byte the reference's, here and on the emulated cores
+	@$(BIN)/python tests/bench/device/compare_files.py $(MODELS) $(ARGS)
 
 powercut: $(STAMP) ## cut the power at every flash operation of a swap; prints the report
 	@$(BIN)/python tests/power/powercut.py $(ARGS)
