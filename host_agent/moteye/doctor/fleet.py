@@ -104,7 +104,8 @@ class Fleet:
             return
         sets, own = self._wanted()
         if not own.owns(device.id):
-            yield ok(f"{name}: not one of this agent's devices; it keeps {self._kept_by(device)}")
+            told = "no policy watches it, or `devices` leaves it out"
+            yield ok(f"{name}: left alone ({told}); it keeps {self._kept_by(device)}")
             return
         encoder, known = birth.encoder, await asyncio.to_thread(shipped_spaces)
         wanted = sets.get(encoder)
@@ -142,7 +143,7 @@ class Fleet:
 
     def _kept_by(self, device: Device) -> str:
         """The set of a device that is not this agent's, and whose it is."""
-        used = f"set {device.set_hash.hex()}" if device.set_hash else "no set"
+        used = f"set {device.set_hash.hex()}" if device.set_hash else "on without a set"
         owners = [name for name, (_, own) in self._sets.items() if own.owns(device.id)]
         return f"{used}, of agent {owners[0]}" if owners else used
 

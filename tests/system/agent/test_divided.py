@@ -88,7 +88,7 @@ async def test_t15_two_agents_bring_sets_to_their_own_devices_only(mosquitto, tm
             for one, own, other in (("inside", "hall-1", "yard"), ("outside", "yard", "hall-1")):
                 told = await examined(port, tmp_path, one)
                 assert re.search(f"ok +device {own}: .* its set is right", told), told
-                assert f"device {other}: not one of this agent's devices; it keeps set" in told
+                assert f"device {other}: left alone (no policy watches it" in told
             # other words for one half of the house change nothing in the other
             before = uses(outside, "yard")
             policies(tmp_path / "inside", "a horse", "hall-*")
