@@ -17,7 +17,7 @@ STEPS = ("pseudo", "words", "reward", "export")
 def parser() -> argparse.ArgumentParser:
     """All options; the steps share them."""
     p = argparse.ArgumentParser(prog="moteye_training.captions", description=__doc__)
-    p.add_argument("step", choices=("all", *STEPS, "evaluate"))
+    p.add_argument("step", choices=("all", *STEPS, "compare", "evaluate"))
     p.add_argument("--out", type=Path, default=Path("build/captions"), help="working folder")
     p.add_argument("--data", help="shards; default MOTEYE_DATA or ../shared/data")
     p.add_argument("--models", help="third-party models; default MOTEYE_MODELS or ../shared/models")
@@ -51,6 +51,11 @@ def main(arguments: list[str] | None = None) -> None:
         batch=a.batch, share=a.share, seed=a.seed,
     )  # fmt: skip
     work = stages.Work(data_root(a.data), models_root(a.models), a.out, a.repo, plan)
+    if a.step == "compare":
+        from .unquantised import compare
+
+        compare(work)
+        return
     for step in STEPS if a.step == "all" else (a.step,):
         print(f"== {step}", flush=True)
         getattr(stages, step)(work)

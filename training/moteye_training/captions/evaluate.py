@@ -27,6 +27,8 @@ from .vocabulary import words
 
 BEAMS = 3
 SAMPLES = 30
+NANO, FLOAT = "nano, int8, beam 3", "nano, float, beam 3"
+INDEPENDENT = "nano, quantised independently, beam 3"
 METRICS = ("CIDEr-D", "BLEU-4", "METEOR", "ROUGE-L")
 
 
@@ -104,33 +106,34 @@ def nearest_captions(
     return [texts[row[0]] for row in nearest(pictures, said, 1)]
 
 
-def evaluate(data: Path, models: Path, out: Path, repo: Path) -> dict[str, Any]:
-    """All figures of the committed files; what needs PyTorch is read from `OUT/float.json`."""
-    folder = repo / "device/models/accurate"
-    photos = evaluation(data)
-    maps, places = MapCache(out / "maps_eval", folder / "encoder.tflite").fill(
+def whole_maps(photos: Sequence[Photo], out: Path, encoder: Path) -> I8:
+    """int8[N, P, C] of whole photos, as the device computes them; kept in `OUT/maps_eval`."""
+    maps, places = MapCache(out / "maps_eval", encoder).fill(
         [(p, 0) for p in photos], reference=True
     )
-    maps = np.stack([maps[places[p.key, 0]] for p in photos])
+    return np.stack([maps[places[p.key, 0]] for p in photos])
+
+
+def evaluate(data: Path, models: Path, out: Path, repo: Path) -> dict[str, Any]:
+    """All figures of the committed files; what PyTorch said stands in `unquantised.json`."""
+    folder = repo / "device/models/accurate"
+    photos = evaluation(data)
+    maps = whole_maps(photos, out, folder / "encoder.tflite")
     references = [p.captions for p in photos]
     pack = CaptionPack.from_bytes((folder / "captions.cpk").read_bytes())
     learnt = [p for p in training_photos(data) if p.source in PEOPLE and not is_validation(p)]
     constant = constant_caption(learnt)
     said = {
-        "nano, int8, beam 3": pack_captions(pack, maps),
+        NANO: pack_captions(pack, maps),
         f"always “{constant}”": [constant] * len(photos),
         "nearest caption by the teacher": nearest_captions(photos, learnt, models, repo),
     }
-    float_file = out / "float.json"
-    if float_file.exists():
-        said |= json.loads(float_file.read_text())
+    said |= json.loads((repo / "training/captions/unquantised.json").read_text())
     results = {name: scores(texts, references) for name, texts in said.items()}
     for name, values in results.items():
         print(f"{name:60}", " ".join(f"{m} {values[m]:5.1f}" for m in METRICS), flush=True)
     chosen = np.random.default_rng(7).permutation(len(photos))[:SAMPLES]
-    samples = [
-        {"said": said["nano, int8, beam 3"][at], "person": references[at][0]} for at in chosen
-    ]
+    samples = [{"said": said[NANO][at], "person": references[at][0]} for at in chosen]
     return {"photos": len(photos), "scores": results, "samples": samples}
 
 
@@ -144,6 +147,13 @@ def write_rows(data: Path, models: Path, out: Path, repo: Path, bench: Path) -> 
         ("nano.bleu4", nano["BLEU-4"], "BLEU-4 x 100", None),
         ("nano.over_constant", nano["CIDEr-D"] / constant["CIDEr-D"], "ratio", 1.5),
         ("nano.over_nearest", nano["CIDEr-D"] / teacher["CIDEr-D"], "ratio", 1.1),
+        ("cfq_loss", found["scores"][FLOAT]["CIDEr-D"] - nano["CIDEr-D"], "CIDEr-D x 100", 1.0),
+        (
+            "cfq_gain_over_independent",
+            nano["CIDEr-D"] - found["scores"][INDEPENDENT]["CIDEr-D"],
+            "CIDEr-D x 100",
+            0.0,
+        ),
         ("nano.weights_bytes", size, "bytes", None),
     ]
     conditions = f"coco-eval, {found['photos']} photos, 5 references, int8, beam {BEAMS}"

@@ -196,12 +196,12 @@ def reward(work: Work) -> None:
     )  # fmt: skip
 
 
-def calibration_rows(work: Work, count: int = 512) -> tuple[np.ndarray, np.ndarray]:
-    """(rows of whole training photos in the maps, int64[count, LONGEST] a caption of each)."""
+def calibration(work: Work, count: int = 512) -> tuple[list[Photo], np.ndarray]:
+    """(training photos, int64[count, LONGEST] a caption of each)."""
     learnt = [p for p in work.captioned if not is_validation(p)]
-    chosen = np.random.default_rng(work.plan.seed).permutation(len(learnt))[:count]
-    rows = np.array([work.maps[1][learnt[at].key, 0] for at in chosen])
-    return rows, padded([work.vocabulary.encode(learnt[at].captions[0]) for at in chosen])
+    chosen = [learnt[at] for at in np.random.default_rng(work.plan.seed).permutation(len(learnt))]
+    chosen = chosen[:count]
+    return chosen, padded([work.vocabulary.encode(p.captions[0]) for p in chosen])
 
 
 def newest(folder: Path) -> Path:
@@ -215,9 +215,11 @@ def newest(folder: Path) -> Path:
 def export(work: Work) -> None:
     """Quantise (CFQ: ranges on the int8 encoder's maps) and write `captions.cpk`."""
     path = newest(work.out / "decoder")
-    rows, said = calibration_rows(work)
+    chosen, said = calibration(work)
+    maps, places = work.maps
+    rows = np.array([places[p.key, 0] for p in chosen])
     model = load_decoder(path)
-    ranges = watch(model, real(work.maps[0][rows], work.tap), torch.from_numpy(said))
+    ranges = watch(model, real(maps[rows], work.tap), torch.from_numpy(said))
     encoder = work.encoder.with_suffix(".mpk").read_bytes()
     raw = quantise(model, ranges, work.tap, encoder, work.vocabulary.texts).to_bytes()
     out = work.encoder.with_name("captions.cpk")
