@@ -80,6 +80,23 @@ def _beside(path: Path) -> list[Written]:
     return found
 
 
+def waited_for(found: list[Policy], path: Path) -> list[Policy]:
+    """The policies beside the file `path` that a `while: policy` of `found` speaks of.
+
+    And those that these speak of.
+    """
+    known = {one.policy.name: one for one in _beside(path)}
+    others: dict[str, Policy] = {}
+    left = list(found)
+    while left:
+        hours = left.pop().hours
+        for name in [one.name for one in hours.policy] if hours is not None else ():
+            if name in known and name not in others:
+                others[name] = _with_pictures(known[name], []).policy
+                left.append(others[name])
+    return list(others.values())
+
+
 async def watch(path: Path) -> AsyncIterator[list[Policy] | PolicyErrors]:
     """After each change of the policies: all of them, or what is wrong with them."""
     last: object = None

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from moteye_protocol import models
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -46,21 +47,17 @@ def list_devices(
         config, broker=broker, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key
     )
     devices = asyncio.run(_collect(settings.broker_url))
-    table = Table()
-    for heading in (
-        "device",
-        "state",
-        "firmware",
-        "encoder",
-        "dim",
-        "set",
-        "frames leave",
-        "started by",
-    ):
-        table.add_column(heading, no_wrap=heading in ("device", "state", "encoder", "set"))
+    Console().print(_table(devices) if devices else "no devices on this broker yet")
+
+
+def _table(devices: list[Device]) -> Table:
+    """As narrow as its cells: eight columns have to fit into 80 letters."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading in ("device", "state", "fw", "encoder", "dim", "set", "frames", "started"):
+        table.add_column(heading, no_wrap=heading != "started", overflow="fold")
     for device in devices:
         table.add_row(*_cells(device))
-    Console().print(table if devices else "no devices on this broker yet")
+    return table
 
 
 def _cells(device: Device) -> tuple[str, ...]:

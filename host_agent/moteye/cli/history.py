@@ -137,25 +137,26 @@ def backtest(
     settings = load_settings(config, store=store)
     record = Store(settings.store or default_url(), read_only=True)
     since_ms = since_moment_ms(since)
-    found, compiled, space = _compiled(policy, settings, record, since_ms)
+    found = _loaded(policy)
+    others = policies.waited_for(found, policy)
+    space = load_space(settings.space)
+    compiled = compile_recorded(
+        space, [*found, *others], record, dim=settings.dim, since_ms=since_ms
+    )
     began = time.perf_counter()
     replay = Replay(compiled, space.encoder_hash)
     replay.begin_at(record, since_ms, remembers=not fresh)
-    decided = list(replay.feed(record.events(since_ms=since_ms)))
-    took_s = time.perf_counter() - began
     names = {item.name for item in found}
+    every = replay.feed(record.events(since_ms=since_ms))
+    decided = [decision for decision in every if decision.policy in names]
+    took_s = time.perf_counter() - began
     on_record = record.decisions(since_ms=since_ms)
     result = compare(decided, [d for d in on_record if d.policy in names])
     console = Console(highlight=False, record=plot is not None, quiet=as_json)
     if as_json:
         print(_comparison_json(result, replay, took_s))
     _show_comparison(console, result, found, since)
-    others = {d.policy for d in on_record} - names
-    for name in sorted(names - {d.policy for d in on_record}) if others else ():
-        console.print(
-            f"{name} has decided nothing on record; a policy is compared with the one of its own "
-            f"name: write name: {min(others)}" + (" or another" if len(others) > 1 else "")
-        )
+    _show_whereabouts(console, names, {d.policy for d in on_record}, others)
     if replay.skipped:
         console.print(
             f"skipped {replay.skipped:,} events of encoders that this version does not know"
@@ -166,6 +167,21 @@ def backtest(
         _save(console, plot, f"backtest of {policy}, the last {since}")
     if strict and result.differs:
         raise typer.Exit(1)
+
+
+def _show_whereabouts(
+    console: Console, names: set[str], on_record: set[str], others: list[Policy]
+) -> None:
+    """What else the comparison rests on, or lacks."""
+    if others:
+        beside = ", ".join(policy.name for policy in others)
+        console.print(f"for `while: policy`, as written beside the file: {beside}")
+    strangers = on_record - names - {policy.name for policy in others}
+    for name in sorted(names - on_record) if strangers else ():
+        console.print(
+            f"{name} has decided nothing on record; a policy is compared with the one of its own "
+            f"name: write name: {min(strangers)}" + (" or another" if len(strangers) > 1 else "")
+        )
 
 
 def _save(console: Console, path: Path, title: str) -> None:
@@ -289,12 +305,17 @@ def _actions(record: Store, decision: Decision) -> list[str]:
 def _compiled(
     path: Path, settings: Settings, record: Store, since_ms: int = 0
 ) -> tuple[list[Policy], CompiledSet, Space]:
-    found = policies.load(path)
-    if not found:
-        raise ConfigError(f"no policies in {path}")
+    found = _loaded(path)
     space = load_space(settings.space)
     compiled = compile_recorded(space, found, record, dim=settings.dim, since_ms=since_ms)
     return found, compiled, space
+
+
+def _loaded(path: Path) -> list[Policy]:
+    found = policies.load(path)
+    if not found:
+        raise ConfigError(f"no policies in {path}")
+    return found
 
 
 def _probability(decision: Decision) -> float:

@@ -6,10 +6,11 @@ import subprocess
 
 import pytest
 from moteye.cli.app import app
+from moteye.cli.devices import _table as devices_table
 from moteye.cli.watch import Board
 from moteye.errors import LinkError
 from moteye.link.connection import BrokerUrl, Connection
-from moteye.link.devices import Devices
+from moteye.link.devices import Device, Devices
 from moteye.topics import AGENT_TOPIC
 from moteye_protocol import models
 from rich.console import Console
@@ -112,3 +113,21 @@ async def test_a_broker_that_is_not_there_is_one_line_and_no_traceback():
     )
     with pytest.raises(LinkError, match=r"no broker at mqtt://127\.0\.0\.1:1 .* is it running"):
         await connection.wait(0.05)
+
+
+def test_the_list_of_devices_fits_a_terminal_of_80_letters():
+    birth = models.Birth(
+        s=1, n=0, t=None, up=0, fw="0.1.0", encoder=bytes(range(240, 248)), dim=64, width=320,
+        height=240, set=bytes(8), set_version="12-815fa2e1", frames=True, max_set=49152, ops=[],
+        interval=500, reset="power on",
+    )  # fmt: skip
+    known = [Device("windowsill-2", birth=birth), Device("front-door")]
+    known[0].presence.state = "sleeping"
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(devices_table(known))
+    shown = console.export_text().splitlines()
+    headings = ["device", "state", "fw", "encoder", "dim", "set", "frames", "started"]
+    assert [line.split() for line in shown if "encoder" in line] == [headings]
+    (line,) = [line for line in shown if "windowsill" in line]
+    cells = "windowsill-2 sleeping 0.1.0 f0f1f2f3f4f5f6f7 64 12-815fa2e1 yes power on"
+    assert line.split() == cells.split()

@@ -118,6 +118,19 @@ def test_a_backtest_counts_and_plots_by_day(space, recording, tmp_path, monkeypa
     assert sum(held for _, _, held in counted.values()) == 24
 
 
+def test_a_backtest_of_one_file_knows_the_policies_that_it_waits_for(space, recording, tmp_path):
+    waits = "name: coffee\nwhile: {policy: {name: cup, is: absent}}\n"
+    folder = write(tmp_path / "policies", cup=CUP, coffee=CUP + waits)
+    live = list(Replay(compiled_of(space, folder), space.encoder_hash).feed(recording))
+    Store(default_url()).commit(Batch(events=recording, decisions=live))
+    arguments = ["backtest", "--since", "30d", "--policy"]
+    shown = CliRunner().invoke(app, [*arguments, str(folder / "coffee.yaml")])
+    assert "as written beside the file: cup" in shown.output, shown.output
+    fired = sum(d.fired for d in live if d.policy == "coffee")
+    told = CliRunner().invoke(app, [*arguments, str(folder / "coffee.yaml"), "--json"])
+    assert (json.loads(told.output)["same"], json.loads(told.output)["gained"]) == (fired, [])
+
+
 def test_alerts_are_matched_by_camera_and_time():
     one = Decision("a", "p", "cam", True, "seen", "x", 1, 1, 1, 1, 100_000)
     moved = replace(one, id="b", time_ms=104_000)
