@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 from moteye_protocol import models
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -52,7 +51,7 @@ def list_devices(
 
 def _table(devices: list[Device]) -> Table:
     """As narrow as its cells: eight columns have to fit into 80 letters."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(box=None, pad_edge=False)
     for heading in ("device", "state", "fw", "encoder", "dim", "set", "frames", "started"):
         table.add_column(heading, no_wrap=heading != "started", overflow="fold")
     for device in devices:
