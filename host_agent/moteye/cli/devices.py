@@ -51,7 +51,7 @@ def list_devices(
 
 def _table(devices: list[Device]) -> Table:
     """As narrow as its cells: eight columns have to fit into 80 letters."""
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in ("device", "state", "fw", "encoder", "dim", "set", "frames", "started"):
         table.add_column(heading, no_wrap=heading != "started", overflow="fold")
     for device in devices:
