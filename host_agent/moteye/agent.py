@@ -42,7 +42,7 @@ from moteye.link.devices import Devices
 from moteye.other_agents import OtherAgents
 from moteye.reception import Reception
 from moteye.service import AgentService
-from moteye.store import default_url, state_folder
+from moteye.store import state_folder
 from moteye.supervision import Supervisor
 from moteye.switches import PolicySwitches
 from moteye.text.space import Space
@@ -70,7 +70,7 @@ class Agent:
         self.counters: Counter[str] = Counter()
         self.engine = Engine()
         self.ledger = Ledger(
-            settings.store or default_url(),
+            settings.store_url,
             self.engine,
             record_days=settings.record_days,
             record_bytes=settings.record_mb * 1_000_000,

@@ -27,7 +27,7 @@ DEFAULT_FILE = Path("moteye.yaml")
 
 
 class Settings(BaseSettings):
-    """All settings with their defaults. `broker` may carry a password, so it is never shown."""
+    """All settings with their defaults. What may carry a secret is never shown."""
 
     model_config = SettingsConfigDict(
         env_prefix="MOTEYE_", env_nested_delimiter="__", extra="forbid", frozen=True
@@ -98,7 +98,7 @@ class Settings(BaseSettings):
     ] = None
 
     store: Annotated[
-        str | None,
+        SecretStr | None,
         Field(
             description="sqlite:///path, postgresql://…, sqlite:// (memory); "
             "none: a file in the user's state folder"
@@ -152,9 +152,14 @@ class Settings(BaseSettings):
         return Plan(parse_groups(self.rollout), parse_share(self.rollout_max_error))
 
     @property
+    def store_url(self) -> str:
+        """Where the store is; may carry a password."""
+        return self.store.get_secret_value() if self.store is not None else default_url()
+
+    @property
     def sets_folder(self) -> Path | None:
         """Where prototype sets and rollouts are kept: beside the store; None in memory."""
-        url = self.store or default_url()
+        url = self.store_url
         if url in ("sqlite://", "sqlite:///:memory:"):
             return None
         if not url.startswith("sqlite:///") and "://" in url:

@@ -25,11 +25,30 @@ from rich.table import Table  # noqa: E402
 from support.live import Listener, Mosquitto, device, listening, running_agent  # noqa: E402
 
 COFFEE, CAT, STONES = "skimage:coffee", "skimage:chelsea", "skimage:gravel"
+GREY = "#807060"
 CUP = "see: a cup of coffee\ncertainty: likely\n"
 KITTY = "see: a cat\ncertainty: likely\n"
+IN_ZONE = """see: a cat
+certainty: p >= 0.25
+zones: {ZONE: {polygon: [[0.5, 0], [1, 0], [1, 1], [0.5, 1]]}}
+in: ZONE
+"""
+TWO_CATS = 'see: a cat\ncertainty: p >= 0.15\ncount: ">= 2"\n'
 AT_ONCE = 3  # scenes side by side
 INTERVAL_MS = 250
 SETTLE_S = 3.0  # after the last shot
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A plain grey picture with photos on it, each within left, upper, right, lower edge."""
+
+    things: tuple[tuple[str, tuple[int, int, int, int]], ...] = ()
+
+    def yaml(self) -> str:
+        """As a shot of a scene names it."""
+        placed = ", ".join(f'{{photo: "{photo}", box: {list(box)}}}' for photo, box in self.things)
+        return f'photo: "{GREY}", paste: [{placed}]'
 
 
 @dataclass(frozen=True)
@@ -43,7 +62,7 @@ class Scene:
     name: str
     says: str
     policy: str
-    shots: tuple[tuple[str, float, str], ...]
+    shots: tuple[tuple[str | Placed, float, str], ...]
     alerts: int
     twins: tuple[str, ...] = ()
     restart: bool = False
@@ -59,7 +78,8 @@ class Scene:
         lines = ["size: [320, 240]", "loop: false", "noise: 2", "shots:"]
         for photo, seconds, effects in self.shots:
             more = f", effects: [{effects}]" if effects else ""
-            lines.append(f'  - {{photo: "{photo}", seconds: {seconds}{more}}}')
+            shown = photo.yaml() if isinstance(photo, Placed) else f'photo: "{photo}"'
+            lines.append(f"  - {{{shown}, seconds: {seconds}{more}}}")
         return "\n".join(lines) + "\n"
 
     def policy_yaml(self) -> str:
@@ -67,6 +87,9 @@ class Scene:
         cameras = self.cameras or f"[{self.name}]"
         return f"{self.policy}cameras: {cameras}\nthen: [log]\n"
 
+
+LEFT, RIGHT = (0, 30, 160, 210), (160, 30, 320, 210)
+UPPER_LEFT, LOWER_RIGHT = (0, 0, 150, 115), (170, 125, 320, 240)
 
 SCENES = [
     Scene(
@@ -168,6 +191,34 @@ SCENES = [
         1,
         twins=("two-cameras-b",),
         cameras="[yard]\ngroups: {yard: {cameras: [two-cameras, two-cameras-b], merge: 1m}}",
+    ),
+    Scene(
+        "zone",
+        "a cat sits left of the zone, then in it: one alert",
+        IN_ZONE.replace("ZONE", "yard"),
+        ((Placed(), 3, ""), (Placed(((CAT, LEFT),)), 5, ""), (Placed(((CAT, RIGHT),)), 6, "")),
+        1,
+    ),
+    Scene(
+        "outside",
+        "the cat stays left of the zone: no alert",
+        IN_ZONE.replace("ZONE", "lawn"),
+        ((Placed(), 3, ""), (Placed(((CAT, LEFT),)), 8, "")),
+        0,
+    ),
+    Scene(
+        "two-cats",
+        "one cat, then two, where two are wanted: one alert",
+        TWO_CATS,
+        ((CAT, 5, ""), (Placed(((CAT, UPPER_LEFT), (CAT, LOWER_RIGHT))), 6, "")),
+        1,
+    ),
+    Scene(
+        "one-cat",
+        "one cat, here and there, where two are wanted: no alert",
+        TWO_CATS,
+        ((CAT, 5, ""), (Placed(((CAT, LEFT),)), 4, ""), (CAT, 4, "")),
+        0,
     ),
     Scene(
         "restart",

@@ -139,7 +139,14 @@ async def running_agent(
     policies: Path, *, port: int, embedded: bool, store: str = "sqlite://", **settings
 ) -> AsyncIterator[Agent]:
     where = {"listen": f"127.0.0.1:{port}"} if embedded else {"broker": f"mqtt://127.0.0.1:{port}"}
-    agent = Agent(load_settings(policies=policies, store=store, **{**where, **settings}))
+    async with alive(
+        Agent(load_settings(policies=policies, store=store, **where | settings))
+    ) as agent:
+        yield agent
+
+
+@asynccontextmanager
+async def alive(agent: Agent) -> AsyncIterator[Agent]:
     task = asyncio.create_task(agent.run())
     ready = asyncio.create_task(agent.ready.wait())
     await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)

@@ -7,6 +7,7 @@ input and as variables MOTEYE_…; nothing else of the agent's environment does.
 import asyncio
 import contextlib
 import os
+import re
 import signal
 from dataclasses import asdict
 
@@ -19,6 +20,7 @@ from moteye.errors import ActionError
 
 log = structlog.get_logger("moteye.actions")
 KEPT_BYTES = 2048
+_SECRET = re.compile(r"(?<![\w/-])[\w~+=][\w.~+=-]{7,}")  # neither a flag nor a path
 _PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "USER")
 
 
@@ -70,9 +72,19 @@ class Command:
                 await process.wait()
         if status != 0:
             raise ActionError(
-                f"command {action.run}: exit status {status}: {output}".rstrip(": "),
+                f"command {action.run}: exit status {status}: {_hidden(output, settings)}".rstrip(
+                    ": "
+                ),
                 permanent=True,
             )
+
+
+def _hidden(output: str, settings: CommandSettings) -> str:
+    """What a program said, without the words that it was given: one may be a token."""
+    given = {word for argument in settings.argv[1:] for word in _SECRET.findall(argument)}
+    for word in sorted(given, key=len, reverse=True):
+        output = output.replace(word, "…")
+    return output
 
 
 def _environment(alert: Alert) -> dict[str, str]:

@@ -102,7 +102,8 @@ class ActionRunner:
                 path, body = self._home_assistant.request(alert, action)
                 return f"home_assistant: POST {path}: {body.decode()}"
             case CommandAction():
-                return f"command: {' '.join(self._command.settings(action).argv)}"
+                argv = self._command.settings(action).argv
+                return f"command: {action.run}: {argv[0]} with {len(argv) - 1} arguments"
             case SaveAction():
                 return f"save: the picture to {alert.render_name(action.dir)}"
             case CaptureAction():

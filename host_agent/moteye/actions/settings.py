@@ -9,7 +9,15 @@ import ipaddress
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_serializer,
+    field_validator,
+)
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 _PLACE = re.compile(r"(?P<address>[0-9.]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
@@ -80,8 +88,13 @@ class HomeAssistantSettings(_Part):
 class CommandSettings(_Part):
     """One program that policies may run: its whole argument list, never a shell."""
 
-    argv: Annotated[list[str], Field(min_length=1)]
+    argv: Annotated[list[str], Field(min_length=1, repr=False)]
     timeout_s: Annotated[float, Field(gt=0, le=600)] = 10.0
+
+    @field_serializer("argv")
+    def _program_only(self, argv: list[str]) -> list[str]:
+        """An argument may be a token: none is shown."""
+        return argv[:1] + ["…"] * (len(argv) - 1)
 
     @field_validator("argv")
     @classmethod

@@ -22,7 +22,7 @@ from moteye.config import Settings, load_settings
 from moteye.core.language import ACTIONS, Action, parse_policy
 from moteye.errors import ActionError, ConfigError, MoteyeError
 from moteye.link.connection import Connection
-from moteye.store import Store, default_url
+from moteye.store import Store
 
 app = typer.Typer(help="Try actions; see and repeat what failed.", no_args_is_help=True)
 _GIVEN_UP = ("dead", "unknown")
@@ -37,7 +37,7 @@ def dead(
 ) -> None:
     """List actions that were given up, or of which nobody knows whether they were done."""
     settings = load_settings(config, store=store)
-    rows = Store(settings.store or default_url(), read_only=True).outbox(_GIVEN_UP, limit=limit)
+    rows = Store(settings.store_url, read_only=True).outbox(_GIVEN_UP, limit=limit)
     if as_json:
         for row in rows:
             print(json.dumps(_shown(row), ensure_ascii=False))
@@ -84,7 +84,7 @@ def retry(
     states = _GIVEN_UP if unknown else ("dead",)
     if len(decision) < 4:
         raise ConfigError(f"{decision!r}: at least 4 letters of the id, see `moteye actions dead`")
-    count = Store(settings.store or default_url()).ask_again(decision, states)
+    count = Store(settings.store_url).ask_again(decision, states)
     if not count:
         raise ConfigError(f"nothing given up whose id begins with {decision!r}")
     print(f"asked for again: {count}")

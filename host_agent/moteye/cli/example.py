@@ -9,7 +9,7 @@ from moteye.cli.common import ConfigOption, StoreOption
 from moteye.config import load_settings
 from moteye.errors import ConfigError
 from moteye.feedback import frame_behind
-from moteye.store import Store, default_url
+from moteye.store import Store
 from moteye.text.frames import SUFFIX, frame_text
 
 
@@ -23,7 +23,7 @@ def example(
     if path.suffix != SUFFIX:
         raise ConfigError(f"{path}: a name ending in {SUFFIX} is wanted, policies/ficus{SUFFIX}")
     settings = load_settings(config, store=store)
-    record = Store(settings.store or default_url(), read_only=True)
+    record = Store(settings.store_url, read_only=True)
     decision, frame = frame_behind(record, event)
     text = frame_text(frame.data, frame.encoder, camera=decision.device, decision=decision.id)
     try:

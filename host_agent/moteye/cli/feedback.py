@@ -18,7 +18,7 @@ from moteye.config import load_settings
 from moteye.errors import ConfigError, FeedbackError, LinkError
 from moteye.link.connection import BrokerUrl
 from moteye.link.running import running
-from moteye.store import Store, default_url
+from moteye.store import Store
 from moteye.topics import AGENT_TOPIC, FEEDBACK_TOPIC
 
 WAIT_S = 5.0
@@ -38,7 +38,7 @@ def feedback(
     It counts from the next frame on. Where no agent answers it is written down for its next start.
     """
     settings = load_settings(config, broker=broker, store=store)
-    url = settings.store or default_url()
+    url = settings.store_url
     if event == "list":
         _list(Store(url, read_only=True))
         return

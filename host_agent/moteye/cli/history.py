@@ -28,7 +28,7 @@ from moteye.core.scoring import prob_q8
 from moteye.errors import ConfigError
 from moteye.history import Comparison, Replay, compare, explain_at
 from moteye.spaces import compile_recorded
-from moteye.store import Store, default_url
+from moteye.store import Store
 from moteye.text.space import Space, load_space
 
 SHOWN_DIFFERENCES = 20
@@ -48,7 +48,7 @@ def why(
 ) -> None:
     """Say why an alert came, or why none did: each gate with its number."""
     settings = load_settings(config, policies=policies, store=store)
-    record = Store(settings.store or default_url(), read_only=True)
+    record = Store(settings.store_url, read_only=True)
     console = Console(highlight=False)
     by_id = record.decisions(prefix=what, limit=5) if len(what) >= 4 and at is None else []
     if by_id:
@@ -93,7 +93,7 @@ def decisions(
 ) -> None:
     """List decisions, fired and suppressed, and what became of their actions."""
     settings = load_settings(config, store=store)
-    record = Store(settings.store or default_url(), read_only=True)
+    record = Store(settings.store_url, read_only=True)
     found = record.decisions(policy=policy, since_ms=since_moment_ms(since))
     found = [decision for decision in found if decision.fired or not fired][-limit:]
     if as_json:
@@ -135,7 +135,7 @@ def backtest(
     if plot is not None and plot.suffix not in (".html", ".svg"):
         raise ConfigError(f"--plot {plot}: a file ending in .html or .svg is wanted")
     settings = load_settings(config, store=store)
-    record = Store(settings.store or default_url(), read_only=True)
+    record = Store(settings.store_url, read_only=True)
     since_ms = since_moment_ms(since)
     found = _loaded(policy)
     others = policies.waited_for(found, policy)

@@ -23,7 +23,7 @@ from moteye.history import recording_of
 from moteye.resources import DEFAULT_MODEL
 from moteye.schedule import WhileSchedule
 from moteye.spaces import compile_recorded
-from moteye.store import Store, default_url
+from moteye.store import Store
 from moteye.text.space import load_space
 
 app = typer.Typer(help="Check policy files, and how their promises are kept.", no_args_is_help=True)
@@ -83,7 +83,7 @@ def report(
 ) -> None:
     """Set the false alarms that policies promised beside those that were marked, by camera."""
     settings = load_settings(config, policies=policies_at, store=store)
-    record = Store(settings.store or default_url(), read_only=True)
+    record = Store(settings.store_url, read_only=True)
     since_ms = since_moment_ms(since)
     frames = record.frames_by_camera(since_ms=since_ms)
     decisions = record.decisions(since_ms=since_ms)
@@ -115,7 +115,7 @@ def _show(console: Console, lints: list[Lint]) -> None:
 def _record(store: str | None) -> Store | None:
     """What is on record; None where nothing is recorded yet."""
     try:
-        return Store(store or load_settings().store or default_url(), read_only=True)
+        return Store(store or load_settings().store_url, read_only=True)
     except StoreError:
         if store is not None:
             raise

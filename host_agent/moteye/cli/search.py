@@ -16,7 +16,7 @@ from rich.table import Table
 
 from moteye.cli.common import ConfigOption, StoreOption, since_moment_ms
 from moteye.config import load_settings
-from moteye.store import RecordedEvent, Store, default_url
+from moteye.store import RecordedEvent, Store
 from moteye.text.space import load_space, shipped_spaces
 
 APART_MS = 60_000
@@ -47,7 +47,7 @@ def search(
 ) -> None:
     """Find captions and frames on record that are nearest to TEXT, best first."""
     settings = load_settings(config, store=store)
-    record = Store(settings.store or default_url(), read_only=True)
+    record = Store(settings.store_url, read_only=True)
     space = load_space(settings.space)
     since_ms = since_moment_ms(since)
     captions = record.captions(since_ms=since_ms, camera=camera)

@@ -107,7 +107,8 @@ class Database:
             if self.path is None:
                 options["poolclass"] = StaticPool
             options["connect_args"] = {"check_same_thread": False, "timeout": 5.0}
-        self._engine = sa.create_engine(self._url, **options)
+        # What is written may hold secrets of policies: no error repeats it.
+        self._engine = sa.create_engine(self._url, hide_parameters=True, **options)
         if self._url.get_backend_name() == "sqlite":
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
         with self._engine.begin() as connection:
@@ -155,7 +156,8 @@ def url_of(text: str) -> sa.URL:
     try:
         url = sa.make_url(text)
     except sa.exc.ArgumentError as error:
-        raise StoreError(f"{text!r} is no store: sqlite:///path or postgresql://…") from error
+        shown = text.partition(":")[0]  # behind it there may be a password
+        raise StoreError(f"{shown}:… is no store: sqlite:///path or postgresql://…") from error
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
     if url.get_backend_name() not in ("sqlite", "postgresql"):

@@ -80,7 +80,7 @@ class Hearing:
         await asyncio.wait_for(written.wait(), 10)
 
     def decisions(self):
-        store = Store(self.agent.settings.store)
+        store = Store(self.agent.settings.store_url)
         return sorted(store.decisions(), key=lambda decision: decision.time_ms)
 
 
@@ -110,7 +110,7 @@ async def test_t23_late_arrivals_alert_nobody_and_are_recorded(hearing, tmp_path
     assert agent.outbox.waiting == 0
     await hearing.hear(SEEN, SEEN, at_ms=HOURS_MS)
     assert [d.fired for d in hearing.decisions()] == [False] * 25 + [True]
-    events = list(Store(agent.settings.store).events())
+    events = list(Store(agent.settings.store_url).events())
     assert [event.kind for event in events] == ["s", "p", "e", *["l"] * 100, "e", "e"]
     again = list(Replay(agent.judge.compiled, ENCODER).feed(events))
     assert [d.json() for d in again] == [d.json() for d in hearing.decisions()]
@@ -160,7 +160,7 @@ async def test_t19_a_clock_that_is_set_moves_no_cooldown_but_the_windows(hearing
     reasons = [d.reason.partition(":")[0] for d in decisions]
     too_early = set_s == -HOUR_S  # the others are an hour on, or times that nobody believes
     assert reasons == ["seen", "cooldown", "while" if too_early else "seen"]
-    events = list(Store(hearing.agent.settings.store).events())
+    events = list(Store(hearing.agent.settings.store_url).events())
     believed = abs(set_s) < 2 * HOUR_S
     assert [event.data for event in events if event.kind == "w"] == (
         [str(int(set_s * 1000)).encode()] if believed else []

@@ -61,9 +61,10 @@ class WebhookAction(Strict):
 
     @property
     def shown_url(self) -> str:
-        """The address without what may be a token: query and fragment."""
+        """The address without what may be a token: path, query and fragment."""
         parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc}{parts.path}"
+        hidden = "/…" if parts.path.strip("/") or parts.query else ""
+        return f"{parts.scheme}://{parts.netloc}{hidden}"
 
 
 class NotifyAction(Strict):
