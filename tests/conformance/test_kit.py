@@ -12,7 +12,7 @@ from support.wire_faults import FAULTS
 KEY = b"\x07" * 32
 AT_ONCE = 8
 PATIENCE_S = 4.0
-DEADLINE_S = 300
+DEADLINE_S = 600
 NEED_FRAMES = {"wire-frame-002", "wire-frame-003"}
 GOOD = {
     "good": {},

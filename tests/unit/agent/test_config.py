@@ -30,6 +30,7 @@ def test_flag_over_environment_over_file(tmp_path, monkeypatch):
         ("brokr: x\n", "'brokr'"),
         ("dim: 65\n", "one of 16, 32, 64, 128, 256"),
         ("listen: nowhere\n", "'listen'"),
+        ("devices: [hall/1]\n", "'devices.0'"),
     ],
 )
 def test_a_wrong_file_is_named_with_the_setting(tmp_path, text, message):

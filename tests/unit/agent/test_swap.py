@@ -14,7 +14,8 @@ from moteye_protocol import models, wire
 from moteye_protocol.codec import unpack
 from moteye_protocol.prototype_set import decode, set_hash
 from moteye_protocol.set_delta import encode_delta
-from support.sets import random_set, without_rows
+from support.sets import random_set, without_rows, working_set
+from support.swap_link import SwapLink
 
 TARGET = random_set(101, 64, 1).encode()
 BASE = without_rows(TARGET, 50)
@@ -157,3 +158,27 @@ async def test_t27_keeper_offers_a_bad_set_once_and_others_again(monkeypatch, co
     await settle()
     task.cancel()
     assert len(device.begins) == (tries if code == "canary" else tries + 1)
+
+
+def test_a_device_left_waiting_for_a_set_is_told_that_it_has_the_wanted_one():
+    first, other = (working_set(b"encoder8", seed, epoch=1) for seed in (1, 2))
+    link = SwapLink(b"encoder8", keyed=False)
+    link.want(first)
+    state = lambda: (link.device.swap.fields()["state"], link.device.swap.fields()["set"])
+    confirmed = ("confirmed", set_hash(first))
+    assert link.heal(lambda: state() == confirmed, 60)
+    link.start_agent(other)  # which knows no base for a delta
+    for _ in range(100):
+        if state()[0] == "receiving":
+            break
+        link.wait(0.1)
+        if link.up:
+            link.to_agent(link.up.pop(0))
+        if link.down:
+            link.device.hear(link.down.pop(0))
+    link.down.clear()  # its chunks are lost, and the agent with them
+    link.start_agent(first)
+    assert state() == ("receiving", set_hash(first))
+    assert link.heal(lambda: state() == confirmed, 60)
+    assert not link.device.swap.fields()["of"], "nothing is open any more"
+    link.close()
