@@ -9,7 +9,7 @@ PORT = unix
 DEVICE = unix
 NEWLIB := /usr/lib/arm-none-eabi/newlib/nano.specs
 
-.PHONY: compare-models train-smoke help setup demo test arm-tools check fix generate firmware mip evaluate evaluate-captions bench-device bench-host scenes nets powercut fuzz soak clean data-cc3m data-coco data-flowers102 data-food101
+.PHONY: compare-models train-smoke help setup demo test arm-tools check fix generate firmware mip encoders evaluate evaluate-captions bench-device bench-host scenes nets powercut fuzz soak clean data-cc3m data-coco data-flowers102 data-food101
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
@@ -79,9 +79,14 @@ generate: $(STAMP) ## write what follows from protocol/wire.toml and the policy 
 	@$(BIN)/python protocol/generate.py
 	@$(BIN)/python policies/generate_schema.py
 
-evaluate: $(STAMP) ## reprint the model card's figures from the committed weights
-	@PYTHONPATH=training $(BIN)/python -m moteye_training evaluate $(ARGS)
+evaluate: $(STAMP) ## reprint the model cards' figures from the committed weights
+	@PYTHONPATH=training $(BIN)/python -m moteye_training evaluate --model accurate $(ARGS)
+	@PYTHONPATH=training $(BIN)/python -m moteye_training evaluate --model fast --bench build/bench/encoder-fast.json $(ARGS)
 	@$(BIN)/python tests/bench/promises.py
+
+encoders: $(STAMP) arm-tools ## both encoders' packs, and device/models/points.md: what each costs beside how good it is
+	@for model in accurate fast; do $(BIN)/moteye model compile device/models/$$model/encoder.tflite -o device/models/$$model/encoder.mpk || exit; done
+	@PYTHONPATH=training $(BIN)/python -m moteye_training points
 
 train-smoke: $(STAMP) ## the whole training on a small part of the photos: every step, no shipped file touched
 	@$(BIN)/python -m pip install -q -e '.[training]'

@@ -107,7 +107,7 @@ class InForce:
 
     async def meet(self, encoder: bytes, device: str) -> None:
         """A device has this encoder: from now on the policies are for it, too."""
-        if self.further is None:
+        if self.further is None or not self.further.is_new(encoder):
             return
         if await asyncio.to_thread(self.further.meet, encoder, device):
             await self.reload(self._found)

@@ -56,9 +56,14 @@ class FurtherSpaces:
             if self.folder is not None and (self.folder / encoder.hex()).is_dir():
                 self._take_up(encoder)
 
+    def is_new(self, encoder: bytes) -> bool:
+        """Whether nothing is known of an encoder yet."""
+        met = (self.first.encoder_hash, *self.all, *self._refused)
+        return encoder not in met
+
     def meet(self, encoder: bytes, device: str) -> bool:
         """A device has this encoder. Whether it was taken up by that; one of no space is told."""
-        if encoder == self.first.encoder_hash or encoder in self.all or encoder in self._refused:
+        if not self.is_new(encoder):
             return False
         known = shipped_spaces()
         if encoder not in known:

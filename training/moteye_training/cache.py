@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing as mp
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -11,11 +12,27 @@ import numpy as np
 
 
 def open_memmap(path: Path, dtype: Any, shape: tuple[int, ...]) -> Any:
-    """The file as an array, created when absent. Raises ValueError where it has another size."""
+    """The file as an array, created of zeros when absent.
+
+    Raises ValueError where it has another size, OSError where the disk has no room for all of it:
+    a disk that is full later would end the process in the middle of a write, without a word.
+    """
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     if path.exists() and path.stat().st_size != size:
         raise ValueError(f"{path} is for other photos or views: delete it or choose another")
-    return np.memmap(path, dtype, "r+" if path.exists() else "w+", shape=shape)
+    if not path.exists():
+        _reserve(path, size)
+    return np.memmap(path, dtype, "r+", shape=shape)
+
+
+def _reserve(path: Path, size: int) -> None:
+    try:
+        with path.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        reason = f"no room for {size:,} bytes: {error.strerror}"
+        raise OSError(error.errno, reason, str(path)) from error
 
 
 def run_parts(

@@ -54,8 +54,8 @@ def crops(seed: int, count: int) -> list[npt.NDArray[np.uint8]]:
 class Shipped:
     """The encoder three ways; `embed` is what LiteRT says about a frame."""
 
-    def __init__(self, kernels: Kernels) -> None:
-        tflite = MODEL.read_bytes()
+    def __init__(self, kernels: Kernels, model: Path = MODEL) -> None:
+        tflite = model.read_bytes()
         self.pack, self.report = compile_with_report(tflite)
         self.model, self.reference = kernels.open(self.pack), Reference(tflite)
 
@@ -75,6 +75,12 @@ def test_encode_photo_crops_equals_reference(shipped: Shipped) -> None:
         np.testing.assert_array_equal(
             shipped.model.encode(frame), shipped.embed(frame), f"crop {i}"
         )
+
+
+def test_the_fast_encoder_equals_its_reference(each_kernels: Kernels) -> None:
+    fast = Shipped(each_kernels, MODEL.parents[1] / "fast" / "encoder.tflite")
+    for i, frame in enumerate(crops(2, CROPS // 4)):
+        np.testing.assert_array_equal(fast.model.encode(frame), fast.embed(frame), f"crop {i}")
 
 
 def test_run_random_tensors_equals_reference(shipped: Shipped) -> None:

@@ -1,5 +1,7 @@
 """Files that training goes on from: whole or not at all, and what fails is named."""
 
+import resource
+
 import numpy as np
 import pytest
 from moteye_training.cache import open_memmap, run_parts, write_whole
@@ -52,3 +54,15 @@ def test_worker_that_fails_ends_the_step_and_what_is_done_stays(tmp_path, capfd)
     assert done.tolist() == [1, 1, 1, 1, 1, 0, 1, 0]
     run_parts(fail_on, (99, tmp_path), done, 2, "the photos")
     assert done.all()
+
+
+def test_disk_without_room_for_a_cache_says_so_at_once(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))  # stands for the end of the disk
+    try:
+        with pytest.raises(OSError, match=r"no room for 2,097,152 bytes: .*pixels\.u8"):
+            open_memmap(tmp_path / "pixels.u8", np.uint8, (2 << 20,))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not (tmp_path / "pixels.u8").exists()
+    assert not open_memmap(tmp_path / "pixels.u8", np.uint8, (2 << 20,)).any()
