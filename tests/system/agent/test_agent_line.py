@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import time
 
 import aiomqtt
@@ -9,6 +10,7 @@ from moteye.conformance.rig import Line
 from moteye.errors import LinkError
 from moteye.link import connection as connection_module
 from moteye.link.connection import BrokerUrl, Connection
+from moteye.topics import STATUS_TOPIC
 from structlog.testing import capture_logs
 from support.live import listening, running_agent, until, write_policy
 
@@ -107,12 +109,15 @@ async def test_t15_second_agent_says_that_another_is_online(mosquitto, tmp_path)
         async with listening(mosquitto.port) as heard, second as two:
             await heard.until(lambda: two.counters["other_agents"] == 1, "the second one's word")
             await heard.until(lambda: one.counters["other_agents"] == 1, "the first one's word")
+        async with listening(mosquitto.port) as heard:
+            status = lambda: [json.loads(p) for t, p, _ in heard.messages if t == STATUS_TOPIC]
+            there = {"state": "online", "client": "first"}
+            await heard.until(lambda: status()[-1:] == [there], "that the first one is still there")
     async with running_agent(
         policies, port=mosquitto.port, embedded=False, client_id="third"
     ) as third:
         async with listening(mosquitto.port) as heard:
-            topic = "moteye/v1/_agent/status"
-            online = lambda: any(t == topic and b"third" in p for t, p, _ in heard.messages)
+            online = lambda: any(t == STATUS_TOPIC and b"third" in p for t, p, _ in heard.messages)
             await heard.until(online, "its own status")
             assert third.counters["other_agents"] == 0, "who has stopped is no other agent"
 
