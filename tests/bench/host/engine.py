@@ -44,6 +44,11 @@ class Planted:
     planted: list[npt.NDArray[np.int16]]
     calls: int = 0
 
+    @property
+    def dim(self) -> int:
+        """The dimension that it scores at."""
+        return int(self.scorer.dim)
+
     def margins_q8(self, embeddings: npt.NDArray[np.int8]) -> npt.NDArray[np.int16]:
         """Margins int16[B, K]."""
         self.scorer.margins_q8(embeddings)
