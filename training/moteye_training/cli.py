@@ -92,8 +92,8 @@ def main(arguments: list[str] | None = None) -> None:
         elif step == "evaluate":
             evaluate_step(paths, plan, not (a.no_teacher or a.smoke), a.card)
         elif step == "points":
+            from .operating import POINTS
             from .points import points
-            from .student import POINTS
 
             points(paths, tuple(POINTS))
         else:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .cache import write_whole
 from .data import Photo, key_bucket, training_photos
+from .operating import POINTS, Point
 from .pseudo import add_detected, detect, detected_rows
 from .sources import read_sources
 from .space import Space, fit_space, load_space, save_space
@@ -31,7 +32,7 @@ from .truth import (
 if TYPE_CHECKING:
     import torch
 
-    from .student import Point, Student
+    from .student import Student
     from .validate import Validation
 
 
@@ -132,8 +133,6 @@ class Run:
     @property
     def point(self) -> Point:
         """The operating point that is made. Raises ValueError for an unknown one."""
-        from .student import POINTS
-
         if self.paths.model not in POINTS:
             raise ValueError(f"no model {self.paths.model!r}; there are: {', '.join(POINTS)}")
         return POINTS[self.paths.model]

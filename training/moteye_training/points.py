@@ -88,7 +88,7 @@ def metrics(paths: Paths) -> dict[str, dict[str, Any]]:
 
 
 def points(paths: Paths, models: tuple[str, ...]) -> None:
-    """Measure the costs of all models; write `points.md` and `points.svg`."""
+    """Measure the costs of all models; write `points.md` and, with matplotlib, `points.svg`."""
     found = {}
     for model in models:
         own = replace(paths, model=model)
@@ -106,7 +106,10 @@ def points(paths: Paths, models: tuple[str, ...]) -> None:
     text = f"# Operating points\n\n{intro}\n\n" + "\n".join(lines)
     (folder / "points.md").write_text(text + "\n\n![accuracy by instructions](points.svg)\n")
     print("\n".join(lines))
-    draw(found, folder / "points.svg")
+    try:
+        draw(found, folder / "points.svg")
+    except ModuleNotFoundError as error:
+        print(f"points.svg is left as it is: {error.name} is missing, pip install {error.name}")
 
 
 def _cell(entry: dict[str, Any] | None) -> str:

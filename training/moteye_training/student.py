@@ -19,27 +19,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from .augment import area_shares
+from .operating import Point
 from .space import EMBEDDING
 
 WIDE = 384
 """Channels of the last 1x1 layer, before pooling."""
 MCUNET = "init/mcunet-320kb-1mb_imagenet"
-
-
-@dataclass(frozen=True)
-class Point:
-    """An operating point: pixels a side, and the blocks of MCUNet that are left out.
-
-    Those add to their own input, so that what stands behind fits without them. `frozen` of the
-    blocks keep the weights that they begin with.
-    """
-
-    side: int
-    without: tuple[int, ...] = ()
-    frozen: int = 5
-
-
-POINTS = {"accurate": Point(96), "fast": Point(64, (3, 4), frozen=2)}
 
 
 def same_padding(kernel: int, stride: int) -> tuple[int, int]:

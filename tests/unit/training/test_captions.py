@@ -1,8 +1,12 @@
 """What the captioner's training counts and reads, without PyTorch."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from moteye.resources import model_dir
 from moteye_training.captions.cider import CiderD
+from moteye_training.captions.maps import MapCache
 from moteye_training.captions.vocabulary import END, LONGEST, UNKNOWN, Vocabulary, words
 from pycocoevalcap.cider.cider import Cider
 
@@ -41,3 +45,17 @@ def test_vocabulary_keeps_what_was_seen_five_times():
 def test_list_that_is_no_vocabulary_is_refused(texts):
     with pytest.raises(ValueError, match="two empty texts"):
         Vocabulary(texts)
+
+
+def test_maps_that_are_cut_off_while_made_anew_are_made_again(tmp_path, monkeypatch):
+    cache = MapCache(tmp_path, model_dir() / "encoder.tflite")
+    np.save(tmp_path / "maps.npy", np.zeros((1, 9, 160), np.int8))
+    (tmp_path / "done").write_text("1")
+
+    def cut(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np.lib.format, "open_memmap", cut)
+    with pytest.raises(KeyboardInterrupt):
+        cache.fill([(SimpleNamespace(key="photo"), 0)])
+    assert (tmp_path / "done").read_text() == "0"
