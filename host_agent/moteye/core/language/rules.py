@@ -67,7 +67,7 @@ def _change(value: object) -> object:
     word = value.get("of", "embedding") if isinstance(value, dict) else value
     if word == "caption":
         raise ValueError(
-            "no camera gives captions yet|changes: embedding tells when the picture changes"
+            "captions decide nothing yet|changes: embedding tells when the picture changes"
         )
     if isinstance(value, str):
         if value != "embedding":
