@@ -34,8 +34,11 @@ def _runner(kernels: Kernels, model: Model) -> Callable[[], object]:
     return run
 
 
-def time_beside_xnnpack(tflite: bytes) -> tuple[float, float]:
-    """Median milliseconds of one inference: (ours, XNNPACK's)."""
+def time_beside_xnnpack(tflite: bytes) -> tuple[float, float, float]:
+    """Median milliseconds of one inference: ours, XNNPACK's; and the median ratio of a turn.
+
+    A machine that others use changes its pace between turns, hardly within one.
+    """
     kernels = Kernels(flags=DEVICE_FLAGS)
     ours = _runner(kernels, kernels.open(compile_model(tflite)))
     interpreter = Interpreter(model_content=tflite, num_threads=1)
@@ -45,4 +48,5 @@ def time_beside_xnnpack(tflite: bytes) -> tuple[float, float]:
     interpreter.set_tensor(details["index"], values)
     turns = [(fastest_ms(ours), fastest_ms(interpreter.invoke)) for _ in range(ROUNDS)]
     first, second = zip(*turns, strict=True)
-    return statistics.median(first), statistics.median(second)
+    ratio = statistics.median(one / other for one, other in turns)
+    return statistics.median(first), statistics.median(second), ratio
