@@ -6,11 +6,12 @@ that takes the old one's place: whenever the agent is killed, nothing is done tw
 
 import contextlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import structlog
+
+from moteye.whole_file import write_whole
 
 log = structlog.get_logger("moteye.fleet")
 MOST_COMMANDS = 256
@@ -61,14 +62,9 @@ class CommandAnswers:
     def _write(self) -> None:
         if self._path is None:
             return
-        beside = self._path.with_suffix(".new")
+        kept = [[tid, *entry] for tid, entry in self._kept.items()]
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with beside.open("w") as file:
-                json.dump([[tid, *entry] for tid, entry in self._kept.items()], file)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self._path)
+            write_whole(self._path, json.dumps(kept).encode())
         except OSError as error:
             log.error("answers are not kept", file=str(self._path), reason=str(error))
 

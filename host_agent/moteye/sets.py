@@ -7,7 +7,6 @@ beside the old file and renamed, so that a kill leaves the state before or the o
 import contextlib
 import fcntl
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +16,7 @@ from moteye_protocol.codebook_set import read_set
 from moteye_protocol.set_file import PrototypeSetError, header_of, set_hash, version
 
 from moteye.core.rollout import Rollout
+from moteye.whole_file import write_whole
 
 log = structlog.get_logger("moteye.sets")
 KEPT_SETS = 20
@@ -182,13 +182,8 @@ def read_file(path: Path) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
-    beside = path.with_name(path.name + ".new")
     try:
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        write_whole(path, data)
     except OSError as error:
         log.error("not written", file=str(path), reason=str(error))
 

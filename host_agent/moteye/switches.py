@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from moteye.core.language import Policy
+from moteye.whole_file import write_whole
 
 
 class PolicySwitches:
@@ -32,8 +33,5 @@ class PolicySwitches:
         (self._off.discard if on else self._off.add)(name)
         if self._off == before:
             return False
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        beside = self._path.with_suffix(".new")
-        beside.write_text(json.dumps(sorted(self._off)))
-        beside.replace(self._path)
+        write_whole(self._path, json.dumps(sorted(self._off)).encode())
         return True

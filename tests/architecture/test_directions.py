@@ -11,6 +11,7 @@ SHELLS = {"home", "link", "text", "store", "actions", "api", "cli", "agent", "ca
 SHELLS |= {"imaging", "config", "policies", "resources", "ledger", "schedule", "history", "keys"}
 SHELLS |= {"clock", "conformance", "doctor", "feedback", "client", "house", "service", "switches"}
 SHELLS |= {"topics", "in_force", "reception", "agreement", "supervision", "endings", "judge"}
+SHELLS |= {"whole_file"}
 APART = ("home", "link", "text", "actions", "camera", "compiler", "store")
 IMPURE = {"asyncio", "socket", "time", "os", "pathlib", "datetime", "random", "sqlite3"}
 IMPURE |= {"aiomqtt", "amqtt", "httpx", "subprocess", "threading", "sqlalchemy", "astral"}

@@ -2,8 +2,9 @@
 
 import contextlib
 import json
-import os
 from pathlib import Path
+
+from moteye.whole_file import write_whole
 
 MOST_GONE = 64  # components that are told to be gone, in one device's message
 
@@ -52,10 +53,5 @@ class TopicLedger:
         self._save()
 
     def _save(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        beside = self._path.with_suffix(".new")
-        with beside.open("w") as file:
-            json.dump({"devices": self.devices, "states": self.states}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._path)
+        told = {"devices": self.devices, "states": self.states}
+        write_whole(self._path, json.dumps(told).encode())
