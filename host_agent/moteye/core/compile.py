@@ -62,8 +62,7 @@ class CompiledSet:
         for encoder in set(encoders):
             own = self.of(encoder)
             rows = np.array([at for at, one in enumerate(encoders) if one == encoder], np.int64)
-            names_of = own.built.prototypes.names
-            columns = np.array([self.columns[name] for name in names_of], np.int64)
+            columns = self._columns_of[own.encoder]
             margins[rows[:, None], columns] = own.scorer.margins_q8(embeddings[rows])
         return margins
 
@@ -71,6 +70,15 @@ class CompiledSet:
     def columns(self) -> dict[str, int]:
         """Where each phrase stands in the margins."""
         return {phrase: column for column, phrase in enumerate(self.built.prototypes.names)}
+
+    @cached_property
+    def _columns_of(self) -> dict[bytes, npt.NDArray[np.int64]]:
+        """By encoder, where its rows stand in the margins."""
+        return {one.encoder: self.columns_of(one) for one in (self, *self.others.values())}
+
+    def columns_of(self, other: "CompiledSet") -> npt.NDArray[np.int64]:
+        """Where the rows of another encoder's set stand in the margins of this one."""
+        return np.array([self.columns[name] for name in other.built.prototypes.names], np.int64)
 
     @cached_property
     def by_name(self) -> dict[str, Policy]:
@@ -88,8 +96,7 @@ def together(first: CompiledSet, others: Sequence[CompiledSet]) -> CompiledSet:
     policies = [replace(item, encoder=first.encoder) for item in first.policies]
     common = {item.policy.name: item.fingerprint for item in first.policies}
     for other in others:
-        at = [first.columns[name] for name in other.built.prototypes.names]
-        columns = np.array(at, np.int64)
+        columns = first.columns_of(other)
         policies += [
             replace(
                 item,
