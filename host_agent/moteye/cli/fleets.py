@@ -25,8 +25,8 @@ from moteye.errors import AgentSilent, ConfigError, FleetError
 from moteye.fleet import Fleet
 from moteye.fleet_commands import AGENT_ID, AgentLine, obey, plan_from
 from moteye.keys import load_keys
-from moteye.link.connection import Connection
 from moteye.link.devices import Devices
+from moteye.link.running import running
 from moteye.schedule import WhileSchedule
 from moteye.sets import SetArchive, read_file
 from moteye.text.space import Space, load_space
@@ -213,22 +213,13 @@ async def _ask_or_act(settings: Settings, op: str, args: dict[str, Any]) -> dict
         if taken is not None:
             hear(taken[0].id, taken[1])
 
-    connection = Connection(
-        settings.broker_url,
-        client_id=f"moteye-sets-{time.time_ns() % 1_000_000_000}",
-        subscriptions=[
-            *line.subscriptions,
-            *(
-                (models.topic("+", name), qos)
-                for name, (_, sender, qos, _) in wire.TOPICS.items()
-                if sender == "device"
-            ),
-        ],
-        on_message=receive,
-    )
-    task = asyncio.create_task(connection.run())
-    try:
-        await connection.wait()
+    of_devices = [
+        (models.topic("+", name), qos)
+        for name, (_, sender, qos, _) in wire.TOPICS.items()
+        if sender == "device"
+    ]
+    subscriptions = [*line.subscriptions, *of_devices]
+    async with running(settings.broker_url, "sets", subscriptions, receive) as connection:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(line.agent_online.wait(), SETTLE_S)
         if line.agent_online.is_set():
@@ -244,12 +235,6 @@ async def _ask_or_act(settings: Settings, op: str, args: dict[str, Any]) -> dict
         fleet.own(policy_files.own_devices(settings.policies, settings.devices, lenient=look))
         hear = fleet.heard
         return await _act(fleet, line, lambda: _offer_policies(settings, space, fleet), op, args)
-    except TimeoutError as error:
-        raise FleetError(f"no connection to {settings.broker_url!r}") from error
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 def _offer_policies(settings: Settings, space: Space, fleet: Fleet) -> None:

@@ -1,6 +1,7 @@
 """Asking one device to say what it sees."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from moteye_protocol import models, wire
@@ -38,7 +39,7 @@ async def describe(
     devices = Devices(publish, key_of)
     subscriptions = [(models.topic(device_id, name), wire.TOPICS[name][2]) for name in _TOPICS]
     async with running(url, "describe", subscriptions, receive) as connection:
-        await _until(lambda: _known(devices, device_id), devices)
+        await _until_known(devices, device_id)
         device = devices.all.get(device_id)
         if device is None or device.birth is None:
             raise LinkError(f"no device {device_id!r} on this broker: `moteye devices list`")
@@ -56,20 +57,15 @@ async def describe(
         return await _asked_for(said, device_id)
 
 
-def _known(devices: Devices, device_id: str) -> bool:
-    device = devices.all.get(device_id)
-    return device is not None and device.birth is not None and device.presence.session >= 0
-
-
-async def _until(is_true: Callable[[], bool], devices: Devices) -> None:
-    """Wait until it is, or the time is up."""
-    try:
+async def _until_known(devices: Devices, device_id: str) -> None:
+    """Wait until a device has said who it is and whether it is there, or the time is up."""
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(KNOWN_S):
-            while not is_true():
+            while (device := devices.all.get(device_id)) is None or (
+                device.birth is None or device.presence.session < 0
+            ):
                 devices.changed.clear()
                 await devices.changed.wait()
-    except TimeoutError:
-        pass
 
 
 async def _asked_for(said: "asyncio.Queue[models.Caption]", device_id: str) -> models.Caption:
