@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bare.h"
+#include "cases.h"
 #include "caption.h"
 #include "status.h"
 
@@ -12,10 +13,6 @@
 
 extern const uint8_t cases[];
 static uint32_t work[WORK_BYTES / 4];
-
-static uint32_t padded(uint32_t bytes) {
-    return (bytes + 15) & ~15u;
-}
 
 static bool says(const caption_pack_t *pack, uint32_t beams, const uint8_t *map,
     const uint8_t *expected, uint32_t count) {
@@ -34,14 +31,9 @@ static bool says(const caption_pack_t *pack, uint32_t beams, const uint8_t *map,
 
 int main(void) {
     const uint8_t *at = cases;
-    for (uint32_t i = 0;; i++) {
-        uint32_t words[4];
-        memcpy(words, at, sizeof(words));
-        if (words[0] == 0) {
-            bare_number("cases", i);
-            return 0;
-        }
-        const uint8_t *file = at + sizeof(words), *map = file + padded(words[0]);
+    uint32_t words[4], i = 0;
+    for (; case_words(&at, words); i++) {
+        const uint8_t *file = at, *map = file + padded(words[0]);
         const uint8_t *expected = map + padded(words[2]);
         caption_pack_t pack;
         if (caption_pack_open(file, words[0], &pack) != MOTEYE_OK ||
@@ -50,4 +42,6 @@ int main(void) {
         }
         at = expected + padded(8 + 2 * words[3]);
     }
+    bare_number("cases", i);
+    return 0;
 }

@@ -6,6 +6,7 @@
 
 #include "bare.h"
 #include "box_resize_rgb565.h"
+#include "cases.h"
 #include "status.h"
 
 #define OUT_BYTES (256 * 1024)
@@ -13,26 +14,16 @@
 extern const uint8_t cases[];
 static uint8_t out[OUT_BYTES];
 
-static uint32_t padded(uint32_t bytes) {
-    return (bytes + 15) / 16 * 16;
-}
-
 int main(void) {
     const uint8_t *at = cases;
-    uint32_t number = 0, wrong = 0;
-    for (;; number++) {
-        uint32_t sides[4];
-        memcpy(sides, at, sizeof(sides));
-        if (sides[0] == 0) {
-            break;
-        }
-        const uint16_t *pixels = (const uint16_t *)(const void *)(at + sizeof(sides));
+    uint32_t sides[4], number = 0;
+    for (; case_words(&at, sides); number++) {
+        const uint16_t *pixels = (const uint16_t *)(const void *)at;
         uint32_t bytes = sides[2] * sides[3] * 3;
-        const uint8_t *expected = at + sizeof(sides) + padded(2 * sides[0] * sides[1]);
+        const uint8_t *expected = at + padded(2 * sides[0] * sides[1]);
         int status = box_resize_rgb565(pixels, sides[0], sides[1], out, sides[2], sides[3]);
         if (status != MOTEYE_OK || memcmp(out, expected, bytes) != 0) {
             bare_number("wrong", number);
-            wrong++;
         }
         at = expected + padded(bytes);
     }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bare.h"
+#include "cases.h"
 #include "match_codebook.h"
 #include "match_prototypes.h"
 #include "status.h"
@@ -14,20 +15,11 @@ extern const uint8_t cases[];
 static int16_t margins[MOTEYE_MAX_ROWS];
 static int32_t table[CODEBOOK_WORDS * MOTEYE_SET_MAX_PARTS];
 
-static uint32_t padded(uint32_t bytes) {
-    return (bytes + 15) & ~15u;
-}
-
 int main(void) {
     const uint8_t *at = cases;
-    for (uint32_t i = 0;; i++) {
-        uint32_t words[4];
-        memcpy(words, at, sizeof(words));
-        if (words[0] == 0) {
-            bare_number("cases", i);
-            return 0;
-        }
-        const uint8_t *file = at + sizeof(words);
+    uint32_t words[4], i = 0;
+    for (; case_words(&at, words); i++) {
+        const uint8_t *file = at;
         const uint8_t *embedding = file + padded(words[0]), *expected = embedding + EMBEDDING_BYTES;
         prototype_set_t set;
         int status = prototype_set_open(file, words[0], file + 8, words[1], &set);
@@ -41,4 +33,6 @@ int main(void) {
         }
         at = expected + padded(words[2]);
     }
+    bare_number("cases", i);
+    return 0;
 }

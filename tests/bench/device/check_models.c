@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bare.h"
+#include "cases.h"
 #include "model.h"
 #include "status.h"
 
@@ -12,10 +13,6 @@
 
 extern const uint8_t cases[];
 static int8_t arena[ARENA_BYTES + GUARD] __attribute__((aligned(16)));
-
-static uint32_t padded(uint32_t bytes) {
-    return (bytes + 15) & ~15u;
-}
 
 static int run_case(const uint8_t *pack, const uint32_t *bytes) {
     const uint8_t *input = pack + padded(bytes[0]), *expected = input + padded(bytes[1]);
@@ -38,17 +35,13 @@ static int run_case(const uint8_t *pack, const uint32_t *bytes) {
 
 int main(void) {
     const uint8_t *at = cases;
-    for (uint32_t i = 0;; i++) {
-        uint32_t bytes[4];
-        memcpy(bytes, at, sizeof(bytes));
-        if (bytes[0] == 0) {
-            bare_number("cases", i);
-            return 0;
-        }
-        at += sizeof(bytes);
+    uint32_t bytes[4], i = 0;
+    for (; case_words(&at, bytes); i++) {
         if (!run_case(at, bytes)) {
             bare_number("wrong", i);
         }
         at += padded(bytes[0]) + padded(bytes[1]) + padded(bytes[2]);
     }
+    bare_number("cases", i);
+    return 0;
 }

@@ -19,13 +19,10 @@ for folder in (HERE, ROOT / "tests/unit/device", ROOT / "host_agent", ROOT / "pr
     sys.path.insert(0, str(folder))
 
 import image  # noqa: E402
+from cases import ended, model_case  # noqa: E402
 from kernel_library import Kernels, Model  # noqa: E402
 from moteye.compiler import ModelError, compile_model  # noqa: E402
 from reference import Reference  # noqa: E402
-
-
-def padded(blob: bytes) -> bytes:
-    return blob + bytes(-len(blob) % 16)
 
 
 def inputs_of(model: Model, count: int) -> list[np.ndarray]:
@@ -38,11 +35,8 @@ def inputs_of(model: Model, count: int) -> list[np.ndarray]:
 
 def wrong_on(core: image.Core, pack: bytes, cases: list[tuple[np.ndarray, np.ndarray]]) -> int:
     """How many of the cases a core gets wrong."""
-    parts = []
-    for values, expected in cases:
-        header = struct.pack("<4I", len(pack), values.nbytes, expected.nbytes, 0)
-        parts += [header, padded(pack), padded(values.tobytes()), padded(expected.tobytes())]
-    elf = image.build(core, "compare", "check_models.c", {"cases": b"".join([*parts, bytes(16)])})
+    blob = ended(model_case(pack, values, expected) for values, expected in cases)
+    elf = image.build(core, "compare", "check_models.c", {"cases": blob})
     numbers = image.run(core, elf)
     return len(numbers.get("wrong", [])) + len(cases) - numbers["cases"][0]
 

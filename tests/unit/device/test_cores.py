@@ -22,6 +22,7 @@ from test_scoring import DIMS, Parts
 sys.path.insert(0, str(ROOT / "tests" / "bench" / "device"))
 
 import image
+from cases import case, ended, model_case
 
 # MOTEYE_NETS: a longer run.
 NETS = int(os.environ.get("MOTEYE_NETS", "120"))
@@ -33,17 +34,7 @@ CAPTIONS = 200
 IMAGE_BYTES = 1_800_000
 
 
-def _padded(blob: bytes) -> bytes:
-    return blob + bytes(-len(blob) % 16)
-
-
-def _case(net: bytes, values: np.ndarray, output: np.ndarray) -> bytes:
-    pack = compile_model(net)
-    header = struct.pack("<4I", len(pack), values.nbytes, output.nbytes, 0)
-    return header + _padded(pack) + _padded(values.tobytes()) + _padded(output.tobytes())
-
-
-def case(seed: int) -> bytes:
+def net_case(seed: int) -> bytes:
     """What check_models.c runs: a random input, every tenth time an extreme one."""
     net = random_net(seed)
     reference = Reference(net)
@@ -51,7 +42,7 @@ def case(seed: int) -> bytes:
     values = rng.integers(-128, 128, reference.shape, dtype=np.int8)
     if seed % 10 == 0:
         values[:] = -128 if seed % 20 else 127
-    return _case(net, values, reference.run(values))
+    return model_case(compile_model(net), values, reference.run(values))
 
 
 def nets() -> Iterator[tuple[int, bytes]]:
@@ -59,7 +50,7 @@ def nets() -> Iterator[tuple[int, bytes]]:
     for seed in range(FIRST, FIRST + NETS):
         # A net of nothing but views has nothing to run.
         with contextlib.suppress(ModelError):
-            yield seed, case(seed)
+            yield seed, net_case(seed)
 
 
 def in_batches(cases: Iterable[tuple[int, bytes]]) -> Iterator[dict[int, bytes]]:
@@ -78,7 +69,7 @@ def in_batches(cases: Iterable[tuple[int, bytes]]) -> Iterator[dict[int, bytes]]
 @pytest.mark.parametrize("core", image.CORES, ids=lambda core: core.name)
 def test_random_nets_on_the_emulated_core_equal_reference(core: image.Core) -> None:
     for batch in in_batches(nets()):
-        blob = b"".join(batch.values()) + bytes(16)
+        blob = ended(batch.values())
         elf = image.build(core, "check", "check_models.c", {"cases": blob})
         numbers = image.run(core, elf)
         wrong = [list(batch)[i] for i in numbers.get("wrong", [])]
@@ -95,13 +86,13 @@ def _match_case(seed: int) -> bytes:
     if seed % 11 == 0:
         embedding[:] = rng.choice(np.int8([-128, 0, 1, 127]))
     file, margins = parts.file(), parts.margins(embedding, dim)
-    header = struct.pack("<4I", len(file), dim, margins.nbytes, 0)
-    return header + _padded(file) + embedding.tobytes() + _padded(margins.tobytes())
+    words = (len(file), dim, margins.nbytes, 0)
+    return case(words, file, embedding.tobytes(), margins.tobytes())
 
 
 @pytest.mark.parametrize("core", image.CORES, ids=lambda core: core.name)
 def test_matches_on_the_emulated_core_equal_definition(core: image.Core) -> None:
-    blob = b"".join(_match_case(seed) for seed in range(MATCHES)) + bytes(16)
+    blob = ended(_match_case(seed) for seed in range(MATCHES))
     elf = image.build(core, "matches", "check_matches.c", {"cases": blob})
     assert image.run(core, elf) == {"cases": [MATCHES]}
 
@@ -117,13 +108,13 @@ def _codebook_case(seed: int) -> bytes:
         embedding[:] = rng.choice(np.int8([-128, 0, 1, 127]))
     file = prototypes.encode()
     margins = Scorer(prototypes, dim).margins_q8(embedding)[0]
-    header = struct.pack("<4I", len(file), dim, margins.nbytes, 0)
-    return header + _padded(file) + embedding.tobytes() + _padded(margins.tobytes())
+    words = (len(file), dim, margins.nbytes, 0)
+    return case(words, file, embedding.tobytes(), margins.tobytes())
 
 
 @pytest.mark.parametrize("core", image.CORES, ids=lambda core: core.name)
 def test_codebooks_on_the_emulated_core_equal_the_hosts(core: image.Core) -> None:
-    blob = b"".join(_codebook_case(seed) for seed in range(CODEBOOKS)) + bytes(16)
+    blob = ended(_codebook_case(seed) for seed in range(CODEBOOKS))
     elf = image.build(core, "codebooks", "check_matches.c", {"cases": blob})
     assert image.run(core, elf) == {"cases": [CODEBOOKS]}
 
@@ -139,13 +130,12 @@ def _frame_case(seed: int) -> bytes:
     if seed % 7 == 0:
         frame[:] = 65535
     out = box_resize_rgb565(frame, columns, rows)
-    sides = struct.pack("<4I", width, height, columns, rows)
-    return sides + _padded(frame.tobytes()) + _padded(out.tobytes())
+    return case((width, height, columns, rows), frame.tobytes(), out.tobytes())
 
 
 @pytest.mark.parametrize("core", image.CORES, ids=lambda core: core.name)
 def test_frames_on_the_emulated_core_equal_definition(core: image.Core) -> None:
-    blob = b"".join(_frame_case(seed) for seed in range(FRAMES)) + bytes(16)
+    blob = ended(_frame_case(seed) for seed in range(FRAMES))
     elf = image.build(core, "frames", "check_frames.c", {"cases": blob})
     assert image.run(core, elf) == {"cases": [FRAMES]}
 
@@ -158,17 +148,14 @@ def _caption_case(seed: int) -> bytes:
     said = caption(IntDecoder(pack), maps, beams)
     raw = pack.to_bytes()
     expected = struct.pack(f"<q{len(said.words)}H", said.logp_q10, *said.words)
-    header = struct.pack("<4I", len(raw), beams, maps.nbytes, len(said.words))
-    return header + _padded(raw) + _padded(maps.tobytes()) + _padded(expected)
+    return case((len(raw), beams, maps.nbytes, len(said.words)), raw, maps.tobytes(), expected)
 
 
 @pytest.mark.parametrize("core", image.CORES, ids=lambda core: core.name)
 def test_captions_on_the_emulated_core_equal_reference(core: image.Core) -> None:
     cases = {seed: _caption_case(seed) for seed in range(CAPTIONS)}
     for batch in in_batches(cases.items()):
-        elf = image.build(
-            core, "captions", "check_captions.c", {"cases": b"".join(batch.values()) + bytes(16)}
-        )
+        elf = image.build(core, "captions", "check_captions.c", {"cases": ended(batch.values())})
         numbers = image.run(core, elf)
         wrong = [list(batch)[i] for i in numbers.get("wrong", [])]
         assert numbers == {"cases": [len(batch)]}, f"seeds {wrong}"

@@ -81,6 +81,14 @@ def bridge(house, broker, tmp_path, clock, jitter=0.5) -> Bridge:
     )
 
 
+async def showing(house, broker, tmp_path, clock) -> Bridge:
+    """A bridge that is connected and has shown the house once."""
+    at_work = bridge(house, broker, tmp_path, clock)
+    at_work.connected()
+    await at_work.tick()
+    return at_work
+
+
 async def test_t49_config_then_states_then_availability(tmp_path, clock):
     broker = Broker()
     at_work = bridge(House(), broker, tmp_path, clock)
@@ -122,9 +130,7 @@ async def test_t49_a_burst_of_births_is_one_republish_after_a_while(
 
 async def test_t48_a_component_that_is_gone_is_told_to_be_gone(tmp_path, clock):
     house, broker = House(), Broker()
-    at_work = bridge(house, broker, tmp_path, clock)
-    at_work.connected()
-    await at_work.tick()
+    at_work = await showing(house, broker, tmp_path, clock)
     house.found["cam"] = replace(CAMERA, present={})
     await at_work.tick()
     message = json.loads(broker.retained[CONFIG])
@@ -163,9 +169,7 @@ async def test_a_camera_that_somebody_removed_goes_at_once_and_others_only_when_
 ):
     house, broker = House(), Broker()
     house.found["old"] = replace(CAMERA, id="old", online=False)
-    at_work = bridge(house, broker, tmp_path, clock)
-    at_work.connected()
-    await at_work.tick()
+    at_work = await showing(house, broker, tmp_path, clock)
     del house.found["old"]
     at_work.forget("old")
     del house.found["cam"]
@@ -224,9 +228,7 @@ async def test_t52_after_a_crash_at_40_percent_the_state_is_the_devices(tmp_path
 
 async def test_t15_a_camera_that_another_agent_shows_by_now_is_not_cleared(tmp_path, clock):
     house, broker = House(), Broker()
-    at_work = bridge(house, broker, tmp_path, clock)
-    at_work.connected()
-    await at_work.tick()
+    at_work = await showing(house, broker, tmp_path, clock)
     del house.found["cam"]
     house.elsewhere.add("cam")
     clock[0] += SETTLE_S
@@ -263,9 +265,7 @@ PICTURE = "moteye/v1/_agent/home/cam/picture"
 async def test_the_picture_of_an_alert_is_shown_where_frames_are_allowed(tmp_path, clock):
     house, broker = House(), Broker()
     house.found["cam"] = replace(CAMERA, frames=True)
-    at_work = bridge(house, broker, tmp_path, clock)
-    at_work.connected()
-    await at_work.tick()
+    at_work = await showing(house, broker, tmp_path, clock)
     part = json.loads(broker.retained[CONFIG])["cmps"]["last_picture"]
     assert (part["p"], part["image_topic"]) == ("image", PICTURE)
     running = asyncio.create_task(at_work.run())
@@ -279,9 +279,7 @@ async def test_the_picture_of_an_alert_is_shown_where_frames_are_allowed(tmp_pat
 
 async def test_without_leave_there_is_no_picture_and_none_is_asked_for(tmp_path, clock):
     house, broker = House(), Broker()
-    at_work = bridge(house, broker, tmp_path, clock)
-    at_work.connected()
-    await at_work.tick()
+    at_work = await showing(house, broker, tmp_path, clock)
     await at_work.alerted(alert(7))
     assert "last_picture" not in json.loads(broker.retained[CONFIG])["cmps"]
     assert at_work._to_picture == {}
@@ -290,9 +288,7 @@ async def test_without_leave_there_is_no_picture_and_none_is_asked_for(tmp_path,
 async def test_t48_a_picture_goes_with_the_leave_to_show_it_and_with_its_camera(tmp_path, clock):
     house, broker = House(), Broker()
     house.found["cam"] = replace(CAMERA, frames=True)
-    at_work = bridge(house, broker, tmp_path, clock)
-    at_work.connected()
-    await at_work.tick()
+    at_work = await showing(house, broker, tmp_path, clock)
     await at_work.show_picture("cam", alert(7))
     house.found["cam"] = CAMERA
     await at_work.tick()
