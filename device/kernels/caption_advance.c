@@ -1,8 +1,7 @@
-#include <string.h>
-
 #include "caption.h"
 #include "fixed_q10.h"
 #include "layer_norm_q10.h"
+#include "modulate_q10.h"
 #include "product_q10.h"
 #include "selective_scan.h"
 
@@ -18,15 +17,9 @@ static void word_vector(const caption_pack_t *pack, uint16_t word, int8_t *out) 
 static void pick(caption_t *c, const int8_t *hidden) {
     const caption_header_t *h = &c->pack->header;
     product_q10(&c->pack->spatial, hidden, c->wide);
-    memset(c->sum, 0, h->width * sizeof(*c->sum));
-    const int16_t *seen = c->seen;
-    for (uint32_t position = 0; position < h->positions; position++, seen += h->width) {
-        for (uint32_t i = 0; i < h->width; i++) {
-            c->sum[i] += hardswish_q10(seen[i] + c->wide[i]);
-        }
-    }
+    modulate_sum_q10(c->seen, c->wide, h->positions, h->width, c->sum);
     for (uint32_t i = 0; i < h->width; i++) {
-        c->picked[i] = sat16(divide_half_up(c->sum[i], h->positions));
+        c->picked[i] = sat16(divide_half_up_32(c->sum[i], h->positions));
     }
 }
 
@@ -35,10 +28,7 @@ static void modulate(caption_t *c) {
     const caption_header_t *h = &c->pack->header;
     quantise_q10(c->picked, h->width, h->picked, c->given);
     product_q10(&c->pack->channel, c->given, c->wide);
-    for (uint32_t i = 0; i < h->width; i++) {
-        int32_t share = c->pack->sigmoid[table_at(c->wide[i])];
-        c->picked[i] = (int16_t)half_up(c->picked[i] * share, 15);
-    }
+    modulate_channels_q10(c->picked, c->wide, h->width, c->pack->sigmoid);
 }
 
 // sum becomes word + context + y; `wide` holds the two halves of `enter`.
@@ -49,9 +39,7 @@ static void scan_and_add(caption_t *c, caption_state_t *state) {
     for (uint32_t i = 0; i < h->width; i++) {
         c->sum[i] = (int32_t)scaled(c->given[i], h->word.multiplier, h->word.shift) + c->picked[i];
     }
-    for (uint32_t i = 0; i < 2u * h->width; i++) {
-        c->wide[i] = sat16(hardswish_q10(c->wide[i]));
-    }
+    hardswish_all_q10(c->wide, 2u * h->width);
     quantise_q10(u, h->width, h->scan_in, c->given);
     product_q10(&pack->select, c->given, c->low);
     const int16_t *b = c->low + h->rank;

@@ -1,11 +1,16 @@
 #include "caption_scores.h"
 #include "dot.h"
 #include "fixed_q10.h"
+#include "m55/caption_scores_m55.h"
 
-#define LOG2E_Q10 1477
 #define LN2_Q16 45426
 
-void caption_scores(const caption_pack_t *pack, const int8_t *hidden, int32_t *scores) {
+static void scores_of(const caption_pack_t *pack, const int8_t *hidden, int32_t *scores) {
+#if MOTEYE_M55
+    if (caption_scores_m55(pack, hidden, scores)) {
+        return;
+    }
+#endif
     const caption_header_t *h = &pack->header;
     const int8_t *row = pack->words;
     for (uint32_t word = 0; word < h->words; word++, row += h->width) {
@@ -14,24 +19,43 @@ void caption_scores(const caption_pack_t *pack, const int8_t *hidden, int32_t *s
         scores[word] =
             (int32_t)scaled(gained, h->logit.multiplier, h->logit.shift) + pack->word_bias[word];
     }
+}
+
+void caption_scores(const caption_pack_t *pack, const int8_t *hidden, int32_t *scores) {
+    scores_of(pack, hidden, scores);
     scores[CAPTION_UNKNOWN] = INT32_MIN;
 }
 
-int32_t caption_log_sum(const caption_pack_t *pack, const int32_t *scores) {
+static int32_t best_of(const int32_t *scores, uint32_t n) {
+#if MOTEYE_M55
+    return caption_best_m55(scores, n);
+#else
     int32_t best = INT32_MIN;
-    for (uint32_t word = 0; word < pack->header.words; word++) {
-        best = scores[word] > best ? scores[word] : best;
+    for (uint32_t i = 0; i < n; i++) {
+        best = scores[i] > best ? scores[i] : best;
     }
+    return best;
+#endif
+}
+
+// The sum of exp(score - best), Q15; the unknown word's is 0.
+static uint32_t exp_sum(const uint16_t *exp2, const int32_t *scores, uint32_t n, int32_t best) {
+#if MOTEYE_M55
+    return caption_exp_sum_m55(exp2, scores, n, best);
+#else
     uint32_t total = 0;
-    for (uint32_t word = 0; word < pack->header.words; word++) {
-        if (word == CAPTION_UNKNOWN) {
-            continue;
-        }
-        uint64_t exponent = ((uint64_t)((int64_t)best - scores[word]) * LOG2E_Q10 + 2048) >> 12;
-        uint32_t whole = exponent >> 8 < 31 ? (uint32_t)(exponent >> 8) : 31;
-        uint32_t fraction = exponent >> 8 < 32 ? exponent & 255 : 255;
-        total += (uint32_t)pack->exp2[fraction] >> whole;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t away = (uint32_t)best - (uint32_t)scores[i];
+        uint32_t exponent = ((away < EXP_FAR_Q10 ? away : EXP_FAR_Q10) * LOG2E_Q10 + 2048) >> 12;
+        total += (uint32_t)exp2[exponent & 255] >> (exponent >> 8 < 31 ? exponent >> 8 : 31);
     }
+    return total;
+#endif
+}
+
+int32_t caption_log_sum(const caption_pack_t *pack, const int32_t *scores) {
+    int32_t best = best_of(scores, pack->header.words);
+    uint32_t total = exp_sum(pack->exp2, scores, pack->header.words, best);
     int32_t top = 0;
     while (top < 31 && total >> (top + 1) != 0) {
         top++;

@@ -6,6 +6,10 @@
 
 #include "requantize.h"
 
+#define LOG2E_Q10 1477
+// exp of minus this and more, 2^-92, is 0.
+#define EXP_FAR_Q10 (1u << 16)
+
 static inline int32_t half_up(int32_t x, int32_t bits) {
     return (x + (1 << (bits - 1))) >> bits;
 }
@@ -30,6 +34,12 @@ static inline int16_t sat16(int64_t x) {
 // Quotient of the nearest whole number, halves up; by > 0.
 static inline int64_t divide_half_up(int64_t x, int64_t by) {
     int64_t doubled = 2 * x + by, quotient = doubled / (2 * by);
+    return doubled % (2 * by) < 0 ? quotient - 1 : quotient;
+}
+
+// The same of |x| < 2^29 and by < 2^29, for processors that divide 32 bits only.
+static inline int32_t divide_half_up_32(int32_t x, int32_t by) {
+    int32_t doubled = 2 * x + by, quotient = doubled / (2 * by);
     return doubled % (2 * by) < 0 ? quotient - 1 : quotient;
 }
 

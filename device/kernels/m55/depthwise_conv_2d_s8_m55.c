@@ -2,6 +2,7 @@
 
 #include "depthwise_conv_2d_s8_m55.h"
 #include "depthwise_lanes_m55.h"
+#include "depthwise_small_m55.h"
 #include "taps_m55.h"
 
 #if MOTEYE_M55
@@ -132,8 +133,9 @@ static bool factors_ok(const plan_t *p, const int8_t *filter, const channel_quan
 
 bool depthwise_conv_2d_s8_m55(const window_2d_t *w, const int8_t *input, const int8_t *filter,
     const channel_quant_t *quant, int8_t *output) {
-    int8_t plane[SCRATCH_BYTES];
-    if (depthwise_lanes_m55(w, input, filter, quant, plane, sizeof(plane), output)) {
+    int8_t plane[SCRATCH_BYTES] __attribute__((aligned(16)));
+    if (depthwise_lanes_m55(w, input, filter, quant, plane, sizeof(plane), output) ||
+        depthwise_small_m55(w, input, filter, quant, plane, sizeof(plane), output)) {
         return true;
     }
     plan_t p;

@@ -1,19 +1,15 @@
 #include <string.h>
 
 #include "depthwise_lanes_m55.h"
+#include "depthwise_group_m55.h"
 
 #if MOTEYE_M55
 
-#include <arm_mve.h>
-
-#define LANES 16u
 #define TAPS 9u
 #define MAX_OUT_W 16u
 
-// Of 16 channels; lane j of vector k is channel 4 * j + k. The assembly below reads them in this
-// order.
 typedef struct {
-    int32_t bias[4][4], multiplier[4][4], shift[4][4];
+    depthwise_group_m55_t factors;
     int8_t weights[TAPS][LANES];
 } group_t;
 
@@ -35,22 +31,6 @@ static bool make_plan(const window_2d_t *w, int8_t *scratch, uint32_t bytes, pla
     return p->rows <= bytes && p->columns * p->rows * LANES <= bytes;
 }
 
-// `n` pixels of the lanes that are active, `step` bytes apart, to neighbouring places.
-static inline void copy_row(
-    const int8_t *from, uint32_t step, uint32_t n, int8_t *to, uint32_t lanes) {
-    __asm__ volatile("vctp.8 %[lanes]\n"
-                     "dls lr, %[n]\n"
-                     "1:\n"
-                     "vpst\n"
-                     "vldrbt.u8 q0, [%[from]]\n"
-                     "add %[from], %[step]\n"
-                     "vstrb.8 q0, [%[to]], #16\n"
-                     "le lr, 1b\n"
-        : [from] "+r"(from), [to] "+r"(to)
-        : [n] "r"(n), [step] "r"(step), [lanes] "r"(lanes)
-        : "lr", "q0", "memory");
-}
-
 // The input of some channels to the plane, whose border holds the zero point already.
 static void fill_plane(const plan_t *p, const int8_t *input, uint32_t lanes) {
     const window_2d_t *w = p->w;
@@ -60,7 +40,7 @@ static void fill_plane(const plan_t *p, const int8_t *input, uint32_t lanes) {
     columns = columns < w->in_w ? columns : w->in_w;
     int8_t *to = p->plane + (w->pad_top * p->columns + w->pad_left) * LANES;
     for (uint32_t y = 0; y < rows && columns > 0; y++, to += p->columns * LANES) {
-        copy_row(input + y * w->in_w * w->in_c, w->in_c, columns, to, lanes);
+        copy_lanes(input + y * w->in_w * w->in_c, w->in_c, columns, to, lanes);
     }
 }
 
@@ -72,65 +52,11 @@ static void fold_zero_point(group_t *g, int32_t zero_point) {
         even = vaddq_s16(even, vmovlbq_s8(w));
         odd = vaddq_s16(odd, vmovltq_s8(w));
     }
-    const int32x4_t sums[4] = {
-        vmovlbq_s16(even), vmovlbq_s16(odd), vmovltq_s16(even), vmovltq_s16(odd)};
     for (uint32_t k = 0; k < 4; k++) {
-        int32x4_t off = vmulq_n_s32(sums[k], zero_point);
-        vstrwq_s32(g->bias[k], vsubq_s32(vldrwq_s32(g->bias[k]), off));
+        int32x4_t off = vmulq_n_s32(group_lanes(even, odd, k), zero_point);
+        vstrwq_s32(g->factors.bias[k], vsubq_s32(vldrwq_s32(g->factors.bias[k]), off));
     }
 }
-
-// Channels [first, first + lanes).
-static bool prepare_group(const window_2d_t *w, const int8_t *filter, const channel_quant_t *quant,
-    uint32_t first, uint32_t lanes, group_t *g) {
-    mve_pred16_t bytes = vctp8q(lanes);
-    int8x16_t least = vdupq_n_s8(0);
-    for (uint32_t t = 0; t < TAPS; t++) {
-        int8x16_t weights = vldrbq_z_s8(filter + t * w->out_c + first, bytes);
-        least = vminq_s8(least, weights);
-        vstrbq_s8(g->weights[t], weights);
-    }
-    if (vminvq_s8(0, least) == -128) {
-        return false;
-    }
-    const uint32x4_t places = vidupq_n_u32(0, 4);
-    for (uint32_t k = 0; k < 4; k++) {
-        const uint32x4_t lane = vaddq_n_u32(places, k);
-        mve_pred16_t active = vcmphiq_u32(vdupq_n_u32(lanes), lane);
-        vstrwq_s32(
-            g->bias[k], vldrwq_gather_shifted_offset_z_s32(quant->bias + first, lane, active));
-        vstrwq_s32(g->multiplier[k],
-            vldrwq_gather_shifted_offset_z_s32(quant->multiplier + first, lane, active));
-        vstrwq_s32(g->shift[k], vldrbq_gather_offset_z_s32(quant->shift + first, lane, active));
-    }
-    fold_zero_point(g, w->in_zero_point);
-    int8x16_t shifts = vldrbq_z_s8(quant->shift + first, bytes);
-    if (vcmpgeq_m_n_s8(shifts, 0, bytes) == 0) {
-        return true;
-    }
-    for (uint32_t i = 0; i < lanes; i++) {
-        m55_factor_t f;
-        if (!m55_factor(quant, first + i, &g->weights[0][i], TAPS, LANES, w->in_zero_point,
-                w->out_zero_point, &f)) {
-            return false;
-        }
-        g->bias[i % 4][i / 4] = f.bias;
-        g->multiplier[i % 4][i / 4] = f.multiplier;
-        g->shift[i % 4][i / 4] = f.shift;
-    }
-    return true;
-}
-
-// Products of two taps, which fit 16 bits together, to the sums q0 to q3 (bytes 4j, 4j + 1, ...).
-#define WIDEN_ADD                                                                                  \
-    "vmovlb.s16 q5, q6\n"                                                                          \
-    "vadd.i32 q0, q0, q5\n"                                                                        \
-    "vmovlb.s16 q7, q4\n"                                                                          \
-    "vadd.i32 q1, q1, q7\n"                                                                        \
-    "vmovlt.s16 q5, q6\n"                                                                          \
-    "vadd.i32 q2, q2, q5\n"                                                                        \
-    "vmovlt.s16 q7, q4\n"                                                                          \
-    "vadd.i32 q3, q3, q7\n"
 
 #define ONE(x, weights)                                                                            \
     "vldrb.u8 q4, [" x "]\n"                                                                       \
@@ -148,46 +74,29 @@ static bool prepare_group(const window_2d_t *w, const int8_t *filter, const chan
     "vmullt.s8 q5, q5, q7\n"                                                                       \
     "vadd.i16 q4, q4, q5\n" WIDEN_ADD
 
-// A sum to its rounded value, the zero point added; k is its vector in the group.
-#define FINISH(q, multiplier, shift)                                                               \
-    "vldrw.u32 q4, [%[group], " multiplier "]\n"                                                   \
-    "vqrdmulh.s32 " q ", " q ", q4\n"                                                              \
-    "vldrw.u32 q5, [%[group], " shift "]\n"                                                        \
-    "vshr.s32 q6, " q ", #31\n"                                                                    \
-    "vadd.i32 " q ", " q ", q6\n"                                                                  \
-    "vrshl.s32 " q ", " q ", q5\n"                                                                 \
-    "vadd.i32 " q ", " q ", %[zero_point]\n"
-
 // One row of outputs; `out` is their first byte of these channels. Within its caller the operands
 // would be more than there are registers, at -O3.
 __attribute__((noinline)) static void run_row(
     const plan_t *p, const group_t *g, const int8_t *row0, uint32_t lanes, int8_t *out) {
     const window_2d_t *w = p->w;
     const int8_t *row1 = row0 + p->columns * LANES, *row2 = row1 + p->columns * LANES;
-    __asm__ volatile("vctp.8 %[lanes]\n"
-                     "dls lr, %[n]\n"
-                     "1:\n"
-                     "vldrw.u32 q0, [%[group]]\n"
-                     "vldrw.u32 q1, [%[group], #16]\n"
-                     "vldrw.u32 q2, [%[group], #32]\n"
-                     "vldrw.u32 q3, [%[group], #48]\n" TWO("%[row0]", "#-64", "%[row0], #16",
-                         "#-48") TWO("%[row0], #32", "#-32", "%[row1]", "#-16") TWO("%[row1], #16",
-                         "#0", "%[row1], #32", "#16") TWO("%[row2]", "#32", "%[row2], #16", "#48")
-                         ONE("%[row2], #32", "#64") WIDEN_ADD FINISH("q0", "#64", "#128")
-                             FINISH("q1", "#80", "#144") FINISH("q2", "#96", "#160")
-                                 FINISH("q3", "#112", "#176") "vqmovnb.s32 q0, q0\n"
-                                                              "vqmovnt.s32 q0, q2\n"
-                                                              "vqmovnb.s32 q1, q1\n"
-                                                              "vqmovnt.s32 q1, q3\n"
-                                                              "vqmovnb.s16 q0, q0\n"
-                                                              "vqmovnt.s16 q0, q1\n"
-                                                              "vpst\n"
-                                                              "vstrbt.8 q0, [%[out]]\n"
-                                                              "add %[out], %[out_step]\n"
-                                                              "add %[row0], %[step]\n"
-                                                              "add %[row1], %[step]\n"
-                                                              "add %[row2], %[step]\n"
-                                                              "le lr, 1b\n"
+    __asm__ volatile(
+        "vctp.8 %[lanes]\n"
+        "dls lr, %[n]\n"
+        "1:\n"
+        "vldrw.u32 q0, [%[group]]\n"
+        "vldrw.u32 q1, [%[group], #16]\n"
+        "vldrw.u32 q2, [%[group], #32]\n"
+        "vldrw.u32 q3, [%[group], #48]\n" TWO("%[row0]", "#-64", "%[row0], #16", "#-48")
+            TWO("%[row0], #32", "#-32", "%[row1]", "#-16") TWO("%[row1], #16", "#0", "%[row1], #32",
+                "#16") TWO("%[row2]", "#32", "%[row2], #16", "#48") ONE("%[row2], #32", "#64")
+                WIDEN_ADD FINISH_LANES("%[group]", "%[zero_point]") "vpst\n"
+                                                                    "vstrbt.8 q0, [%[out]]\n"
+                                                                    "add %[out], %[out_step]\n"
+                                                                    "add %[row0], %[step]\n"
+                                                                    "add %[row1], %[step]\n"
+                                                                    "add %[row2], %[step]\n"
+                                                                    "le lr, 1b\n"
         : [row0] "+r"(row0), [row1] "+r"(row1), [row2] "+r"(row2), [out] "+r"(out)
         : [group] "r"(g), [weights] "r"(g->weights[4]), [n] "r"((uint32_t)w->out_w),
         [step] "r"(w->stride_w * LANES), [out_step] "r"((uint32_t)w->out_c),
@@ -205,9 +114,10 @@ bool depthwise_lanes_m55(const window_2d_t *w, const int8_t *input, const int8_t
     for (uint32_t c = 0; c < w->out_c; c += LANES) {
         uint32_t lanes = w->out_c - c < LANES ? w->out_c - c : LANES;
         group_t group;
-        if (!prepare_group(w, filter, quant, c, lanes, &group)) {
+        if (!depthwise_group_m55(w, filter, quant, c, lanes, group.weights[0], &group.factors)) {
             return false;
         }
+        fold_zero_point(&group, w->in_zero_point);
         fill_plane(&p, input + c, lanes);
         const int8_t *row = p.plane;
         int8_t *out = output + c;

@@ -1,8 +1,8 @@
 /* depthwise_lanes_m55: a depthwise convolution of 3x3 taps on Helium with 16 channels in the lanes: what
  * small pictures with many channels want. Private to the runtime. Returns false, with output
  * unspecified, for a window or weights that it does not do: another kernel, a depth multiplier,
- * dilation, rows of 16 outputs and more, a picture that does not fit the scratch, a weight of -128
- * (two products have to fit 16 bits), factors of 1/2 and more. */
+ * dilation, rows of 16 outputs and more, a picture that does not fit the scratch, and what
+ * depthwise_group_m55 refuses. */
 #ifndef MOTEYE_DEPTHWISE_LANES_M55_H
 #define MOTEYE_DEPTHWISE_LANES_M55_H
 

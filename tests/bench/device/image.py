@@ -11,7 +11,7 @@ BUILD = ROOT / "build" / "bench" / "device"
 COMPILER = "arm-none-eabi-gcc"
 KERNEL_FLAGS = ["-O2"]
 # What the captioner alone calls.
-CAPTIONER = ("caption", "layer_norm_q10", "product_q10", "selective_scan")
+CAPTIONER = ("caption", "layer_norm_q10", "modulate_q10", "product_q10", "selective_scan")
 
 
 @dataclass(frozen=True)

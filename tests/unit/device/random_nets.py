@@ -16,7 +16,7 @@ _ACTIVATIONS = [
 def _window(net: NetBuilder, source: int, dilated: bool) -> dict:
     """Kernel, stride, dilation and padding that leave at least one output."""
     rng, (_, h, w, _) = net.rng, net.shape(source)
-    kernel = tuple(int(rng.integers(1, min(side, 5) + 1)) for side in (h, w))
+    kernel = tuple(int(rng.integers(1, min(side, 7) + 1)) for side in (h, w))
     dilation = (1, 1)
     if dilated and rng.random() < 0.25:
         widest = [

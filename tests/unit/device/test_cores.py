@@ -18,6 +18,7 @@ from random_nets import random_net
 from reference import Reference, box_resize_rgb565
 from support.sets import random_codebook
 from test_scoring import DIMS, Parts
+from tflite_builder import PADDING, NetBuilder
 
 sys.path.insert(0, str(ROOT / "tests" / "bench" / "device"))
 
@@ -27,6 +28,7 @@ from cases import case, ended, model_case
 # MOTEYE_NETS: a longer run.
 NETS = int(os.environ.get("MOTEYE_NETS", "120"))
 FIRST = 1000
+SMALL = 100
 MATCHES = 200
 CODEBOOKS = 50
 FRAMES = 30
@@ -34,9 +36,8 @@ CAPTIONS = 200
 IMAGE_BYTES = 1_800_000
 
 
-def net_case(seed: int) -> bytes:
+def net_case(seed: int, net: bytes) -> bytes:
     """What check_models.c runs: a random input, every tenth time an extreme one."""
-    net = random_net(seed)
     reference = Reference(net)
     rng = np.random.default_rng(seed)
     values = rng.integers(-128, 128, reference.shape, dtype=np.int8)
@@ -50,7 +51,7 @@ def nets() -> Iterator[tuple[int, bytes]]:
     for seed in range(FIRST, FIRST + NETS):
         # A net of nothing but views has nothing to run.
         with contextlib.suppress(ModelError):
-            yield seed, net_case(seed)
+            yield seed, net_case(seed, random_net(seed))
 
 
 def in_batches(cases: Iterable[tuple[int, bytes]]) -> Iterator[dict[int, bytes]]:
@@ -74,6 +75,30 @@ def test_random_nets_on_the_emulated_core_equal_reference(core: image.Core) -> N
         numbers = image.run(core, elf)
         wrong = [list(batch)[i] for i in numbers.get("wrong", [])]
         assert numbers == {"cases": [len(batch)]}, f"seeds {wrong}"
+
+
+def _small_depthwise(seed: int) -> bytes:
+    """Large kernels on small pictures, most of whose taps lie outside."""
+    rng = np.random.default_rng(seed)
+    net = NetBuilder(rng)
+    h, w = (int(side) for side in rng.integers(1, 9, 2))
+    x = net.input((1, h, w, int(rng.integers(1, 50))))
+    if seed % 3 == 0:
+        x = net.pad(x, [[0, 0], *rng.integers(0, 4, (2, 2)).tolist(), [0, 0]])
+    _, h, w, _ = net.shape(x)
+    kernel = tuple(int(rng.integers(1, min(side, 8) + 1)) for side in (h, w))
+    stride = tuple(int(side) for side in rng.integers(1, 3, 2))
+    padding = int(rng.choice([PADDING.SAME, PADDING.SAME, PADDING.VALID]))
+    return net.finish(net.depthwise(x, kernel=kernel, stride=stride, padding=padding))
+
+
+@pytest.mark.parametrize("core", image.CORES, ids=lambda core: core.name)
+def test_depthwise_of_small_pictures_on_the_emulated_core_equals_reference(
+    core: image.Core,
+) -> None:
+    cases = [net_case(seed, _small_depthwise(seed)) for seed in range(SMALL)]
+    elf = image.build(core, "check", "check_models.c", {"cases": ended(cases)})
+    assert image.run(core, elf) == {"cases": [SMALL]}
 
 
 def _match_case(seed: int) -> bytes:
