@@ -93,8 +93,9 @@ train-smoke: $(STAMP) ## the whole training on a small part of the photos: every
 	@rm -rf build/train/smoke
 	@time PYTHONPATH=training $(BIN)/python -m moteye_training all --smoke $(ARGS)
 
-evaluate-captions: $(STAMP) ## the captioner on coco-eval, from the committed weights; needs Java; writes build/bench/captioner.json
+evaluate-captions: $(STAMP) arm-tools ## the captioner on coco-eval, from the committed weights, and what it costs; needs Java; writes build/bench/captioner.json
 	@PYTHONPATH=training $(BIN)/python -m moteye_training.captions evaluate $(ARGS)
+	@$(BIN)/python tests/bench/device/caption_costs.py
 
 bench-device: $(STAMP) ## instructions, arena and flash of the device engine under QEMU (ARGS="--models DIR --profile")
 	@scripts/need arm-none-eabi-gcc=gcc-arm-none-eabi arm-none-eabi-gcc=libnewlib-arm-none-eabi qemu-system-arm=qemu-system-arm

@@ -59,7 +59,7 @@ void caption_begin(caption_t *c, const int8_t *map) {
         const int16_t *places = c->pack->places + position * h->width;
         product_q10(&c->pack->view, map + (size_t)position * h->channels, seen);
         for (uint32_t i = 0; i < h->width; i++) {
-            seen[i] = sat16((int64_t)seen[i] + places[i]);
+            seen[i] = sat16(seen[i] + places[i]);
         }
     }
     memset(c->states[0][0].hidden, 0, h->width);
@@ -84,11 +84,9 @@ typedef struct {
     uint8_t beam;
 } candidate_t;
 
-// Best first; one that came earlier stays before its equals. At most `most` are kept.
+// Best first; one that came earlier stays before its equals. At most `most` are kept: where there are so
+// many, `one` is better than the last.
 static uint32_t insert(candidate_t *found, uint32_t count, uint32_t most, candidate_t one) {
-    if (count == most && one.logp_q10 <= found[most - 1].logp_q10) {
-        return count;
-    }
     uint32_t at = count < most ? count++ : most - 1;
     for (; at > 0 && found[at - 1].logp_q10 < one.logp_q10; at--) {
         found[at] = found[at - 1];
@@ -106,9 +104,14 @@ static uint32_t extend(caption_t *c, uint32_t most, candidate_t *found) {
         caption_advance(c, last, &c->states[0][beam]);
         caption_scores(c->pack, c->states[0][beam].hidden, c->scores);
         int64_t before = sentence->logp_q10 - caption_log_sum(c->pack, c->scores);
-        for (uint32_t word = 0; word < c->pack->header.words; word++) {
-            candidate_t one = {before + c->scores[word], (uint16_t)word, (uint8_t)beam};
-            count = insert(found, count, most, one);
+        const uint32_t words = c->pack->header.words;
+        for (uint32_t word = 0; word < words; word++) {
+            int64_t above = count < most ? INT64_MIN : found[most - 1].logp_q10 - before;
+            word = caption_next(c->scores, words, word, above);
+            if (word < words) {
+                candidate_t one = {before + c->scores[word], (uint16_t)word, (uint8_t)beam};
+                count = insert(found, count, most, one);
+            }
         }
     }
     return count;

@@ -26,6 +26,20 @@ void caption_scores(const caption_pack_t *pack, const int8_t *hidden, int32_t *s
     scores[CAPTION_UNKNOWN] = INT32_MIN;
 }
 
+uint32_t caption_next(const int32_t *scores, uint32_t n, uint32_t from, int64_t above) {
+    if (above < INT32_MIN || above >= INT32_MAX) {
+        return above < INT32_MIN ? from : n;
+    }
+    int32_t least = (int32_t)above;
+#if MOTEYE_M55
+    from = caption_skip_m55(scores, n, from, least);
+#endif
+    while (from < n && scores[from] <= least) {
+        from++;
+    }
+    return from;
+}
+
 static int32_t best_of(const int32_t *scores, uint32_t n) {
 #if MOTEYE_M55
     return caption_best_m55(scores, n);

@@ -27,7 +27,11 @@ static inline int32_t clamp_wide(int64_t x, int32_t low, int32_t high) {
     return x < low ? low : x > high ? high : (int32_t)x;
 }
 
-static inline int16_t sat16(int64_t x) {
+static inline int16_t sat16(int32_t x) {
+    return (int16_t)clamp(x, INT16_MIN, INT16_MAX);
+}
+
+static inline int16_t sat16_wide(int64_t x) {
     return (int16_t)clamp_wide(x, INT16_MIN, INT16_MAX);
 }
 

@@ -38,6 +38,6 @@ void layer_norm_q10(const int32_t *x, uint32_t n, int16_t *out) {
     uint32_t root = isqrt((uint32_t)variance << up);
     int64_t inverse = (1u << 31) / root;
     for (uint32_t i = 0; i < n; i++) {
-        out[i] = sat16(half_up_wide(centred(x[i], mean) * inverse, 19 - up / 2));
+        out[i] = sat16_wide(half_up_wide(centred(x[i], mean) * inverse, 19 - up / 2));
     }
 }

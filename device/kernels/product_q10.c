@@ -12,7 +12,7 @@ void product_q10(const caption_product_t *product, const int8_t *x, int16_t *out
     const int8_t *row = product->weight;
     for (uint32_t i = 0; i < product->rows; i++, row += product->columns) {
         int32_t acc = dot_offset(x, row, product->columns, 0) + product->bias[i];
-        out[i] = sat16(scaled(acc, product->multiplier[i], product->shift[i]));
+        out[i] = sat16_wide(scaled(acc, product->multiplier[i], product->shift[i]));
     }
 }
 

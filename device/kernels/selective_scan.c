@@ -9,7 +9,7 @@ static uint32_t step_of(const caption_pack_t *pack, const int16_t *low, uint32_t
     for (uint32_t i = 0; i < pack->header.rank; i++) {
         acc += (int32_t)weight[i] * low[i];
     }
-    return pack->softplus[table_at(sat16(half_up_wide(acc, 12) + pack->step_bias[channel]))];
+    return pack->softplus[table_at((int32_t)half_up_wide(acc, 12) + pack->step_bias[channel])];
 }
 
 // A channel's states, renewed; returns state · c.
@@ -41,8 +41,8 @@ void selective_scan(const caption_pack_t *pack, const int16_t *low, const int16_
         uint32_t dt = step_of(pack, low, channel);
         int32_t entered = sat16(half_up((int32_t)dt * u[channel], 12));
         int64_t acc = scan_states(pack, decay, dt, entered, b, c, state);
-        y[channel] =
-            sat16(half_up_wide(acc, bits) + half_up((int32_t)pack->skip[channel] * u[channel], 12));
+        y[channel] = sat16_wide(
+            half_up_wide(acc, bits) + half_up((int32_t)pack->skip[channel] * u[channel], 12));
         state += states;
         decay += states;
     }

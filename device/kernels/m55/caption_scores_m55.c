@@ -35,6 +35,13 @@ int32_t caption_best_m55(const int32_t *scores, uint32_t n) {
     return best;
 }
 
+uint32_t caption_skip_m55(const int32_t *scores, uint32_t n, uint32_t from, int32_t least) {
+    while (from + 4 <= n && vcmpgtq_n_s32(vldrwq_s32(scores + from), least) == 0) {
+        from += 4;
+    }
+    return from;
+}
+
 uint32_t caption_exp_sum_m55(
     const uint16_t *exp2, const int32_t *scores, uint32_t n, int32_t best) {
     const uint32x4_t far = vdupq_n_u32(EXP_FAR_Q10);

@@ -12,6 +12,9 @@ bool caption_scores_m55(const caption_pack_t *pack, const int8_t *hidden, int32_
 /* caption_best_m55: the highest score. */
 int32_t caption_best_m55(const int32_t *scores, uint32_t n);
 
+/* caption_skip_m55: past words from `from` on whose scores are at most `least`, four by four. */
+uint32_t caption_skip_m55(const int32_t *scores, uint32_t n, uint32_t from, int32_t least);
+
 /* caption_exp_sum_m55: the sum of exp(score - best) as caption_log_sum adds it up, Q15. */
 uint32_t caption_exp_sum_m55(const uint16_t *exp2, const int32_t *scores, uint32_t n, int32_t best);
 #endif

@@ -3,16 +3,28 @@
 
 #if MOTEYE_M55
 
+// As many channels as are active.
+static inline int32x4_t sum_of(const int16_t *seen, int32x4_t bias, uint32_t positions,
+    uint32_t width, mve_pred16_t active, bool whole) {
+    int32x4_t total = vdupq_n_s32(0);
+    for (; positions > 0; positions--, seen += width) {
+        int32x4_t at = whole ? vldrhq_s32(seen) : vldrhq_z_s32(seen, active);
+        total = vaddq_s32(total, m55_hardswish(vaddq_s32(bias, at)));
+    }
+    return total;
+}
+
 void modulate_sum_q10_m55(
     const int16_t *seen, const int16_t *bias, uint32_t positions, uint32_t width, int32_t *sum) {
-    for (uint32_t i = 0; i < width; i += 4) {
+    uint32_t i = 0;
+    for (; i + 4 <= width; i += 4) {
+        int32x4_t own = vldrhq_s32(bias + i);
+        vstrwq_s32(sum + i, sum_of(seen + i, own, positions, width, 0, true));
+    }
+    if (i < width) {
         mve_pred16_t active = vctp32q(width - i);
-        int32x4_t own = vldrhq_z_s32(bias + i, active), total = vdupq_n_s32(0);
-        const int16_t *at = seen + i;
-        for (uint32_t left = positions; left > 0; left--, at += width) {
-            total = vaddq_s32(total, m55_hardswish(vaddq_s32(own, vldrhq_z_s32(at, active))));
-        }
-        vstrwq_p_s32(sum + i, total, active);
+        int32x4_t own = vldrhq_z_s32(bias + i, active);
+        vstrwq_p_s32(sum + i, sum_of(seen + i, own, positions, width, active, false), active);
     }
 }
 

@@ -9,11 +9,8 @@ model). Writes build/bench/device.json; shape and ids: benchmarks.md.
 
 import argparse
 import json
-import struct
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -30,14 +27,14 @@ for folder in (
 
 import image  # noqa: E402
 from anchors import ANCHORS  # noqa: E402
-from caption_library import CCaptioner, random_pack  # noqa: E402
-from image import CORES, M7, M55, Core  # noqa: E402
+from caption_costs import caption_rows  # noqa: E402
+from image import CORES, M7, Core  # noqa: E402
 from kernel_library import Kernels  # noqa: E402
 from moteye.compiler import compile_with_report  # noqa: E402
-from moteye_training.captions.pack import Sizes  # noqa: E402
 from native_module import frame_instructions  # noqa: E402
 from records import expected_output, record_texts  # noqa: E402
 from reference import box_resize, box_resize_rgb565  # noqa: E402
+from rows import GOALS, Row  # noqa: E402
 from test_scoring import Parts  # noqa: E402
 from x86_time import ROUNDS, time_beside_xnnpack  # noqa: E402
 
@@ -51,66 +48,8 @@ MODELS = {  # the real files' names, for --models
 SHIPPED = ROOT / "device" / "models"
 ENCODERS = {"encoder": "accurate", "fast_encoder": "fast"}
 ENCODER = SHIPPED / ENCODERS["encoder"] / "encoder.tflite"
-# As large as the paper's decoder b, 8.2 MB, with COCO's words.
-PAPER_B = Sizes(49, 448, 584, 32, 2, words=9487, longest=16, before_end=1)
-CAPTIONS = ENCODER.with_name("captions.cpk")
-# id: (target, rival); the rival is TFLite Micro with CMSIS-NN and its assembly requantisation.
-GOALS: dict[str, tuple[int, int | None]] = {
-    "m7.vww": (10_500_000, 23_050_675),
-    "m7.vww_dead_removed": (5_500_000, 23_050_675),
-    "m7.mbv2_035_96_cut": (16_500_000, 39_107_938),
-    "m7.resnet8": (13_500_000, 28_617_734),
-    "m7.encoder": (40_000_000, None),
-    "m7.fast_encoder": (12_000_000, None),
-    "m7.kws": (3_600_000, 7_298_924),
-    "m7.match_100x64": (12_000, None),
-    "m7.match_1000x256": (400_000, None),
-    "m7.frame_320x240_rgb565": (1_000_000, None),
-    "m55.vww": (3_000_000, 6_434_042),
-    "m55.mbv2_035_96_cut": (5_800_000, 11_555_159),
-    "m55.resnet8": (3_000_000, 4_811_589),
-    "x86.mbv2_cut_over_xnnpack": (1, None),
-    "arena.vww": (65_536, 100_708),
-    "arena.mbv2_035_96_cut": (65_536, 194_292),
-    "m7.first_token": (40_000_000, None),
-    "m55.first_token": (12_000_000, None),
-    "m55.paper_b_token": (12_000_000, None),
-    "flash.runtime": (32_768, 102_616),
-}
 DIMS = (16, 32, 64, 128, 256)
 FIXED = {*GOALS, "stack.max", "native_module.slowdown"}
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table, one object of the file."""
-
-    id: str
-    value: int | float
-    unit: str
-    conditions: str
-
-    def as_json(self) -> dict[str, Any]:
-        """The shape that every bench writes."""
-        target, rival = GOALS.get(self.id, (None, None))
-        return {
-            "id": self.id,
-            "value": self.value,
-            "unit": self.unit,
-            "target": target,
-            "rival": "TFLM + CMSIS-NN" if rival else None,
-            "rival_value": rival,
-            "ratio": round(rival / self.value, 3) if rival else None,
-            "conditions": self.conditions,
-        }
-
-    def __str__(self) -> str:
-        target, rival = GOALS.get(self.id, (None, None))
-        met = "" if target is None else "met" if self.value <= target else "MISSED"
-        texts = [f"{number:,}" if number else "–" for number in (target, rival)]
-        ratio = f"{rival / self.value:.2f}x" if rival else "–"
-        value = f"{self.value:,}" if isinstance(self.value, int) else f"{self.value:.2f}"
-        return f"{self.id:32}{value:>14} {texts[0]:>12} {texts[1]:>12} {ratio:>7} {met}"
 
 
 def _tflite(name: str, models: Path | None) -> tuple[bytes, str]:
@@ -204,39 +143,11 @@ class Bench:
                     self.add(Row(f"{core.name}.{row_id}", count, "instructions", conditions))
 
     def captions(self) -> None:
-        """Count a caption of the shipped pack: a word, and the first one after a frame."""
-        counted = {row.id: row.value for row in self.rows}
-        for core in CORES:
-            begin, words, conditions = self._caption(core, CAPTIONS.read_bytes())
-            for beams in (1, 3):
-                mean = round(sum(words[beams]) / len(words[beams]))
-                self.add(Row(f"{core.name}.caption_word_{beams}", mean, "instructions", conditions))
-            frame = counted.get(f"{core.name}.encoder")
-            if frame is not None:
-                first = frame + begin + words[1][0]
-                conditions = f"{frame:,} of them the encoder's, one beam; {conditions}"
-                self.add(Row(f"{core.name}.first_token", first, "instructions", conditions))
-        pack = random_pack(np.random.default_rng(13), PAPER_B).to_bytes()
-        _, words, conditions = self._caption(M55, pack)
-        conditions = f"random weights, {len(pack):,} bytes, one beam; {conditions}"
-        self.add(Row("m55.paper_b_token", max(words[1]), "instructions", conditions))
-
-    def _caption(self, core: Core, pack: bytes) -> tuple[int, dict[int, list[int]], str]:
-        """Instructions of looking at a random map, and of each word, by the number of beams."""
-        positions, channels = struct.unpack_from("<2H", pack, 24)
-        maps = np.random.default_rng(12).integers(-128, 128, positions * channels, dtype=np.int8)
-        said = {
-            f"said_{beams}": CCaptioner(self.kernels, pack, beams).say(maps).encode()
-            for beams in (1, 3)
-        }
-        blobs = {"pack": pack, "maps": maps.tobytes(), **said}
-        numbers = image.run(core, image.build(core, "caption", "bench_caption.c", blobs))
-        words = {
-            beams: [image.instructions(core, ticks) for ticks in numbers[f"word_{beams}"]]
-            for beams in (1, 3)
-        }
-        conditions = f"random map; words equal to this machine's; {core.machine}"
-        return image.instructions(core, numbers["begin_1"][0]), words, conditions
+        """Count words of captions, the first one after a frame, and those of an LSTM."""
+        counted = {row.id: int(row.value) for row in self.rows}
+        frames = {core.name: counted.get(f"{core.name}.encoder") for core in CORES}
+        for row in caption_rows(self.kernels, frames):
+            self.add(row)
 
     def x86(self) -> None:
         """Time of the MobileNetV2 anchor on this machine over LiteRT's XNNPACK, turn by turn."""

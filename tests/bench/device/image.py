@@ -68,8 +68,10 @@ def kernel_objects(core: Core) -> list[Path]:
     return objects
 
 
-def build(core: Core, name: str, program: str, blobs: dict[str, bytes]) -> Path:
-    """An image of `program` (a C file here) with the blobs as symbols of their names."""
+def build(
+    core: Core, name: str, program: str, blobs: dict[str, bytes], more: tuple[str, ...] = ()
+) -> Path:
+    """An image of `program` and `more` (C files here) with the blobs as symbols of their names."""
     folder = BUILD / core.name
     objects = kernel_objects(core)
     lines = ['.section .pack, "a"']
@@ -81,7 +83,7 @@ def build(core: Core, name: str, program: str, blobs: dict[str, bytes]) -> Path:
     assembly = folder / f"{name}.s"
     assembly.write_text("\n".join([*lines, ""]))
     image = folder / f"{name}.elf"
-    sources = [HERE / "bare.c", HERE / program, assembly]
+    sources = [HERE / "bare.c", *(HERE / one for one in (program, *more)), assembly]
     _run(
         [
             *(COMPILER, *_flags(core), "-O2", "-nostartfiles", "--specs=nano.specs"),
