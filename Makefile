@@ -9,7 +9,7 @@ PORT = unix
 DEVICE = unix
 NEWLIB := /usr/lib/arm-none-eabi/newlib/nano.specs
 
-.PHONY: compare-models train-smoke help setup demo test arm-tools check fix generate firmware mip encoders evaluate evaluate-captions bench-device bench-host scenes nets powercut fuzz soak clean data-cc3m data-coco data-flowers102 data-food101
+.PHONY: compare-models train-smoke test-training help setup demo test arm-tools check fix generate firmware mip encoders evaluate evaluate-captions bench-device bench-host scenes nets powercut fuzz soak clean data-cc3m data-coco data-flowers102 data-food101
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
@@ -92,6 +92,10 @@ train-smoke: $(STAMP) ## the whole training on a small part of the photos: every
 	@$(BIN)/python -m pip install -q -e '.[training]'
 	@rm -rf build/train/smoke
 	@time PYTHONPATH=training $(BIN)/python -m moteye_training all --smoke $(ARGS)
+
+test-training: $(STAMP) ## what needs PyTorch and open_clip: students, int8 imitated, other teachers
+	@$(BIN)/python -m pip install -q -e '.[training,training-open-clip]'
+	@$(BIN)/python -m pytest training/tests $(ARGS)
 
 evaluate-captions: $(STAMP) arm-tools ## the captioner on coco-eval, from the committed weights, and what it costs; needs Java; writes build/bench/captioner.json
 	@PYTHONPATH=training $(BIN)/python -m moteye_training.captions evaluate $(ARGS)

@@ -14,7 +14,6 @@ import json
 import os
 import sys
 import tarfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,51 +24,23 @@ from moteye.core.calibration import PROMISED_RATE
 from moteye.core.cameras import Cameras
 from moteye.core.compile import CompiledSet
 from moteye.core.engine import Engine, Observation
-from moteye.core.language import parse_policy
-from moteye.core.report import wilson
 from moteye.imaging import ImageEncoder
-from moteye.text.space import Space, load_space
+from moteye.text.space import load_space
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT / "tests"))
+sys.path += [str(ROOT / "tests"), str(ROOT / "training")]
 
+from moteye_training.trust import ALARM_TARGET, compiled_for, count_alarms  # noqa: E402
+from moteye_training.truth import HOUSEHOLD  # noqa: E402
 from support.figures import add_rows  # noqa: E402
 
-TARGET = 2.0
 CAMERAS = (1, 4, 8)
 Int8 = npt.NDArray[np.int8]
 Int16 = npt.NDArray[np.int16]
-Bool = npt.NDArray[np.bool_]
-NAMES = [
-    "person",
-    "chair",
-    "dining table",
-    "car",
-    "cup",
-    "bottle",
-    "handbag",
-    "bowl",
-    "backpack",
-    "tv",
-    "book",
-    "potted plant",
-    "couch",
-    "laptop",
-    "clock",
-    "bicycle",
-    "umbrella",
-    "dog",
-    "bed",
-    "cat",
-    "vase",
-    "suitcase",
-    "bird",
-    "teddy bear",
-]
 
 
 def read_photos(folder: Path) -> list[tuple[dict[str, Any], bytes]]:
@@ -88,41 +59,6 @@ def read_photos(folder: Path) -> list[tuple[dict[str, Any], bytes]]:
             if record.get("eval_set") == "coco-eval":
                 found.append((record, part["jpg"]))
     return found
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Means over phrases: false alarms per absent photo, share of shown things seen."""
-
-    false_rate: float
-    seen_rate: float
-    false_count: int
-    pairs: int
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """95 % interval of the false-alarm rate of all pairs (Wilson)."""
-        return wilson(self.false_count, self.pairs)
-
-
-def compiled_for(space: Space, word: str, dim: int) -> CompiledSet:
-    """The household phrases, one policy each."""
-    text = "see: a {0}\ncertainty: {1}\nthen: [log]\n"
-    policies = [
-        parse_policy(text.format(name, word), name, name.replace(" ", "-")) for name in NAMES
-    ]
-    return space.compile(policies, number=1, dim=dim)
-
-
-def measured(compiled: CompiledSet, margins: Int16, shown: Bool) -> Measured:
-    """Margins int16[N, K] and truth bool[N, 24] → how the thresholds do."""
-    false, true, count = [], [], 0
-    for item, truth in zip(compiled.policies, shown.T, strict=True):
-        seen = margins[:, item.columns[0]] >= item.enter_q8[0]
-        false.append(float(seen[~truth].mean()))
-        true.append(float(seen[truth].mean()))
-        count += int(seen[~truth].sum())
-    return Measured(float(np.mean(false)), float(np.mean(true)), count, int((~shown).sum()))
 
 
 def by_camera(compiled: CompiledSet, embeddings: Int8, cameras: int) -> Int16:
@@ -178,7 +114,7 @@ def main() -> None:
         [encoder.encode(np.asarray(p)) for p in track(pictures, "encoding", total=len(photos))]
     )
     boxed = [{box[4] for box in record["boxes"]} for record, _ in photos]
-    shown = np.array([[name in names for name in NAMES] for names in boxed])
+    shown = np.array([[name in names for name in HOUSEHOLD] for names in boxed])
     table = Table(title=f"{len(photos)} photos, 24 phrases, {args.dim} dimensions")
     for heading in ("background", "certainty", "promised", "measured", "95 %", "ratio", "seen"):
         table.add_column(heading)
@@ -186,10 +122,13 @@ def main() -> None:
     for word, promised in PROMISED_RATE.items():
         compiled = compiled_for(space, word, args.dim)
         general = compiled.scorer.margins_q8(embeddings)
-        found = {"bank alone": ("", measured(compiled, general, shown))}
+        found = {"bank alone": ("", count_alarms(compiled, general, shown))}
         for cameras in CAMERAS:
             own = by_camera(compiled, embeddings, cameras)
-            found[f"of {cameras} cameras"] = (f".camera{cameras}", measured(compiled, own, shown))
+            found[f"of {cameras} cameras"] = (
+                f".camera{cameras}",
+                count_alarms(compiled, own, shown),
+            )
         for label, (suffix, result) in found.items():
             ratio, (low, high) = result.false_rate / promised, result.interval
             table.add_row(
@@ -201,7 +140,7 @@ def main() -> None:
                     "id": f"accurate.false_alarms.{word}{suffix}",
                     "value": round(ratio, 2),
                     "unit": "ratio",
-                    "target": TARGET,
+                    "target": ALARM_TARGET,
                     "conditions": f"{label}: {result.false_count} in {result.pairs} absent pairs "
                     f"of coco-eval, {args.dim}-d, seen {result.seen_rate:.3f}",
                 }

@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,8 +22,9 @@ from torch.nn import functional as F  # noqa: N812
 from .data import Photo
 from .imagenet import class_probabilities, class_vectors
 from .teacher import standardise
+from .teachers import Teacher
 from .text import F32, TextCache
-from .towers import BOX_VIEW, FEATURE, Group
+from .towers import BOX_VIEW, Group, Layout
 from .truth import COCO_NAMES, TextBank, training_mask
 
 SOFT_POSITIVE = 0.93
@@ -48,12 +48,12 @@ class AlignOptions:
 
 
 class AlignHead(nn.Module):
-    """standardised features [B, 2560], ConSE vector [B, 384] -> embedding [B, 384], length 1."""
+    """standardised features [B, width], ConSE vector [B, 384] -> embedding [B, 384], length 1."""
 
-    def __init__(self, hidden: int, dropout: float) -> None:
+    def __init__(self, width: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.drop = nn.Dropout(dropout)
-        self.wide = nn.Linear(2 * FEATURE, hidden)
+        self.wide = nn.Linear(width, hidden)
         self.narrow = nn.Linear(hidden, 384)
         self.conse = nn.Linear(384, 384, bias=False)
         self.log_scale = nn.Parameter(torch.tensor(3.0))
@@ -81,7 +81,7 @@ class AlignRows:
 
 
 def gather_rows(
-    groups: Sequence[tuple[Group, Any]], keep: NDArray[np.bool_], names: F32
+    groups: Sequence[tuple[Group, Any]], keep: NDArray[np.bool_], names: F32, layout: Layout
 ) -> AlignRows:
     """Rows of the finished groups whose photo is kept; `groups` pairs each with its features."""
     features, photo, view = [], [], []
@@ -92,11 +92,11 @@ def gather_rows(
         photo.append(index[chosen])
         view.append(np.array([v for _, v in group.rows])[chosen])
     rows = np.concatenate(features)
-    zero, one = np.zeros(2 * FEATURE, np.float32), np.ones(2 * FEATURE, np.float32)
-    sample = standardise(rows[::7], zero, one)
+    zero, one = np.zeros(layout.width, np.float32), np.ones(layout.width, np.float32)
+    sample = standardise(rows[::7], zero, one, layout)
     mean, std = sample.mean(0), sample.std(0) + 1e-5
     parts = [
-        (standardise(r, mean, std).astype(np.float16), class_probabilities(r))
+        (standardise(r, mean, std, layout).astype(np.float16), class_probabilities(r, layout))
         for r in np.array_split(rows, max(1, len(rows) // 4096))
     ]
     classes = np.concatenate([p for _, p in parts])
@@ -155,22 +155,22 @@ def train_head(
     box_texts: dict[tuple[int, int], int],
     known_presence: NDArray[np.int8],
     cache: TextCache,
-    models: Path,
+    teacher: Teacher,
     options: AlignOptions,
     device: torch.device,
 ) -> dict[str, NDArray[Any]]:
     """Train the head; returns the arrays of `alignment.npz` (float16)."""
     torch.manual_seed(options.seed)
     rng = np.random.default_rng(options.seed)
-    names = class_vectors(models, cache)
-    rows = gather_rows(groups, training_mask(photos), names)
+    names = class_vectors(teacher.models, cache)
+    rows = gather_rows(groups, training_mask(photos), names, teacher.layout)
     known = torch.from_numpy(known_presence)
     # A crop shows only a part: what the whole photo holds is not known of it.
     whole = torch.from_numpy(rows.box_text < 0)
     name_t = torch.from_numpy(names).to(device)
     coco_t = torch.from_numpy(cache.get(COCO_NAMES, prompted=True)).to(device)
     vectors = torch.from_numpy(bank.vectors).to(device)
-    head = AlignHead(options.hidden, options.dropout).to(device)
+    head = AlignHead(teacher.layout.width, options.hidden, options.dropout).to(device)
     optimiser = torch.optim.AdamW(head.parameters(), options.rate, weight_decay=0.05)
     # An epoch is as many rows as there are photos, whatever the number of views.
     per_epoch = int(training_mask(photos).sum()) + len(box_texts)

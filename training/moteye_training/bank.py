@@ -156,16 +156,38 @@ def fit_logistic(z: F32, present: Bool, weight: F32, steps: int = 60) -> tuple[f
     return float(theta[0]), float(theta[1])
 
 
-def expected_calibration_error(probability: F32, present: Bool, weight: F32) -> float:
-    """ECE over 10 equal bins of probability, weighted."""
-    bins = np.clip((probability * 10).astype(int), 0, 9)
-    error = 0.0
-    for number in range(10):
+BINS = 10
+"""Equal bins of probability."""
+
+
+@dataclass(frozen=True)
+class Bin:
+    """The pairs of a bin: count, mean probability said, share present, share of all weight."""
+
+    count: int
+    said: float
+    present: float
+    mass: float
+
+
+def reliability(probability: F32, present: Bool, weight: F32) -> list[Bin | None]:
+    """Each of BINS bins of probability, weighted; None where it is empty."""
+    bins = np.clip((probability * BINS).astype(int), 0, BINS - 1)
+    found: list[Bin | None] = []
+    for number in range(BINS):
         some = bins == number
-        if some.any():
-            mass = weight[some].sum()
-            gap = np.average(probability[some], weights=weight[some]) - np.average(
-                present[some], weights=weight[some]
-            )
-            error += mass * abs(gap)
-    return float(error / weight.sum())
+        if not some.any():
+            found.append(None)
+            continue
+        said, shown = (
+            float(np.average(x[some], weights=weight[some])) for x in (probability, present)
+        )
+        mass = float(weight[some].sum() / weight.sum())
+        found.append(Bin(int(some.sum()), said, shown, mass))
+    return found
+
+
+def expected_calibration_error(probability: F32, present: Bool, weight: F32) -> float:
+    """Mean distance of what is said from what is, over the bins."""
+    found = reliability(probability, present, weight)
+    return sum(one.mass * abs(one.said - one.present) for one in found if one is not None)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .evaluate_boxes import BOX_MEANS
+
 if TYPE_CHECKING:
     from .pipeline import Paths
 
@@ -109,12 +111,14 @@ def boxes_table(rows: dict[str, dict[str, Any]], model: str) -> list[str]:
             area = rows[identity.removesuffix("f1") + "ap50"]["value"]
             name = rest[0].replace("_", " ")
             lines.append(f"| {name} | {entry['value']:.2f} | {area:.2f} |")
-    means = [rows[f"fast.boxes.{kind}"]["value"] for kind in ("centroid_f1_top10", "ap50")]
+    means = [rows[f"{model}.boxes.{kind}"]["value"] for kind in BOX_MEANS]
     return [*lines, f"| **mean** | {means[0]:.3f} | {means[1]:.3f} |"]
 
 
 SINGLE = (
-    "over_teacher", "d64_over_d256", "d16_over_d256", "int8_loss_points", "ece",
+    "over_teacher", "d64_over_d256", "d16_over_d256", "int8_loss_points",
+    "int8_activation_loss_points", "proto4bit_loss_points", "ece", "false_alarms.sure",
+    "false_alarms.likely",
 )  # fmt: skip
 TEXT = (
     "text.cosine", "text.cosine.words", "text.cosine.captions", "text.phrase_ms", "text.bytes",

@@ -16,7 +16,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from . import pipeline
 from .data import data_root, models_root
+from .operating import POINTS, SHIPPED
 from .pipeline import Paths, Plan, Run
+from .teachers import DEFAULT, choose_teacher
 
 REPO = Path(__file__).resolve().parents[2]
 STEPS = (
@@ -34,16 +36,30 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--models", help="third-party models; default MOTEYE_MODELS or ../shared/models")
     p.add_argument("--repo", type=Path, default=REPO, help="where delivered files go")
     p.add_argument("--bench", type=Path, default=Path("build/bench/encoder.json"))
+    p.add_argument(
+        "--teacher", default=DEFAULT,
+        help="composed, or open_clip:MODEL,WEIGHTS of the library open_clip",
+    )  # fmt: skip
     p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     p.add_argument("--workers", type=int, default=2, help="processes for LiteRT")
     p.add_argument("--views", type=int, default=4, help="views a photo, the whole one included")
     p.add_argument("--align-epochs", type=float, default=18)
     p.add_argument("--minutes", type=float, default=60, help="time for the student's training")
     p.add_argument("--dense-minutes", type=float, default=10, help="time for the dense head's")
-    p.add_argument("--model", default="accurate", help="the operating point: accurate or fast")
+    p.add_argument("--model", default="accurate", help=f"operating point: {', '.join(POINTS)}")
     p.add_argument(
         "--init", default="",
         help="begin with a student.pt, an encoder.tflite, or `scratch`; default ImageNet's weights",
+    )  # fmt: skip
+    p.add_argument("--steps", type=int, default=0, help="distil so many steps, not --minutes")
+    p.add_argument("--frozen", type=int, default=-1, help="blocks that keep their first weights")
+    p.add_argument(
+        "--fixed-views", action="store_true",
+        help="compute what the frozen blocks make of each view once: fast steps, no jitter",
+    )  # fmt: skip
+    p.add_argument(
+        "--quantisation-aware", action="store_true",
+        help="distil through the rounding of the int8 file, from the weights of --init",
     )  # fmt: skip
     p.add_argument("--no-crops", action="store_true", help="no crops of boxes as further views")
     p.add_argument("--no-detector", action="store_true", help="presence from boxes alone")
@@ -63,16 +79,22 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the steps asked for."""
-    a = parser().parse_args(arguments)
+    p = parser()
+    a = p.parse_args(arguments)
+    try:
+        choose_teacher(a.teacher, models_root(a.models))
+    except ValueError as error:
+        p.error(str(error))
     plan = Plan(
         a.views, a.align_epochs, a.minutes, a.dense_minutes, a.workers, init=a.init,
         crops=not a.no_crops, detector=not a.no_detector, share=a.share, sources=tuple(a.source),
+        steps=a.steps, frozen=a.frozen, fixed=a.fixed_views, quantised=a.quantisation_aware,
     )  # fmt: skip
     out, repo, bench = a.out, a.repo, a.bench
     if a.smoke:
         plan, out = plan.smaller(), a.out / "smoke"
         repo, bench = out / "repo", out / "encoder.json"
-    paths = Paths(data_root(a.data), models_root(a.models), out, repo, bench, a.model)
+    paths = Paths(data_root(a.data), models_root(a.models), out, repo, bench, a.model, a.teacher)
     run = Run(paths, plan, a.device)
     if a.smoke:
         pipeline.copy_for_smoke(run)
@@ -92,10 +114,9 @@ def main(arguments: list[str] | None = None) -> None:
         elif step == "evaluate":
             evaluate_step(paths, plan, not (a.no_teacher or a.smoke), a.card)
         elif step == "points":
-            from .operating import POINTS
             from .points import points
 
-            points(paths, tuple(POINTS))
+            points(paths, SHIPPED)
         else:
             from . import evaluate_torch
 

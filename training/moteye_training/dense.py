@@ -152,7 +152,6 @@ def class_loss(logits: Tensor, classes: Tensor, counts: Tensor) -> Tensor:
 
 def train_dense(
     cells: Cells,
-    steps: list[tuple[float, int]],
     truth: Truth,
     weight: NDArray[np.float64],
     names: F32,
@@ -187,7 +186,7 @@ def train_dense(
         for group in optimiser.param_groups:
             group["lr"] = options.rate * rate_factor(now / budget)
         rows = rng.choice(len(weight), options.batch, p=probability)
-        values = head(*inputs(cells, steps, rows)).flatten(2).transpose(1, 2).float()
+        values = head(*inputs(cells, rows)).flatten(2).transpose(1, 2).float()
         wanted = torch.from_numpy(truth.classes[rows])
         positives = wanted.any(-1).sum().clamp(min=1)
         loss_class = (
@@ -224,22 +223,22 @@ def train_dense(
     return head.eval()
 
 
-def inputs(cells: Cells, steps: list[tuple[float, int]], rows: Any) -> tuple[Tensor, Tensor]:
+def inputs(cells: Cells, rows: Any) -> tuple[Tensor, Tensor]:
     """Features of the rows as the head takes them, float[B, C, S, S]."""
     pair = []
-    for stored, (scale, zero) in zip((cells.near, cells.far), steps, strict=True):
+    for stored, (scale, zero) in zip((cells.near, cells.far), cells.steps, strict=True):
         x = torch.from_numpy(np.ascontiguousarray(stored[rows])).permute(0, 3, 1, 2).float()
         pair.append((x - zero) * scale)
     return pair[0], pair[1]
 
 
 @torch.no_grad()
-def dense_values(head: DenseHead, cells: Cells, steps: Any, rows: NDArray[np.int64]) -> F32:
+def dense_values(head: DenseHead, cells: Cells, rows: NDArray[np.int64]) -> F32:
     """float32[N, 36, 69] of the rows, in evaluation mode."""
     training = head.training
     head.eval()
     parts = [
-        head(*inputs(cells, steps, rows[at : at + 256])).flatten(2).transpose(1, 2).numpy()
+        head(*inputs(cells, rows[at : at + 256])).flatten(2).transpose(1, 2).numpy()
         for at in range(0, len(rows), 256)
     ]
     head.train(training)

@@ -18,7 +18,8 @@ from . import tflite_writer as tw
 from .dense import DIM, DenseHead, inputs
 from .dense_measure import EDGE_STEPS, LOGIT_STEPS
 from .dense_rows import FAR, NEAR, Cells
-from .student import ConvBn, folded_forward
+from .steps import Folded
+from .student import ConvBn
 from .text import F32
 from .tflite_writer import GraphWriter, Tensor
 
@@ -32,23 +33,20 @@ def _range(x: torch.Tensor) -> tuple[float, int]:
 
 
 def _conv(graph: GraphWriter, name: str, layer: ConvBn, x: Tensor, scale: Any) -> Tensor:
-    weight, bias = (t.numpy() for t in layer.folded())
+    weight, bias = (t.detach().numpy() for t in layer.folded())
     order = (1, 2, 3, 0) if layer.depthwise else (0, 2, 3, 1)
     weight = np.ascontiguousarray(weight.transpose(order))
     return tw.conv(graph, name, x, weight, bias, layer.stride, layer.relu6, *scale)
 
 
 @torch.no_grad()
-def add_dense(
-    content: bytes, head: DenseHead, cells: Cells, steps: Any, rows: NDArray[np.int64]
-) -> bytes:
+def add_dense(content: bytes, head: DenseHead, cells: Cells, rows: NDArray[np.int64]) -> bytes:
     """The encoder file with the head behind it; ranges are those of the views `rows`."""
     head = head.eval()
     graph = GraphWriter.extend(content, ADDED)
-    given_near, given_far = inputs(cells, steps, rows)
-    near, far = (
-        folded_forward(layer, x) for layer, x in ((head.near, given_near), (head.far, given_far))
-    )
+    given_near, given_far = inputs(cells, rows)
+    near = Folded().conv("near", head.near, given_near)
+    far = Folded().conv("far", head.far, given_far)
     x = _conv(graph, ADDED + "near", head.near, graph.named(NEAR), _range(near))
     y = _conv(graph, ADDED + "far", head.far, graph.named(FAR), _range(far))
     y = tw.enlarge(graph, ADDED + "enlarged", y, x.shape[1] // y.shape[1])
@@ -75,6 +73,6 @@ def output_weights(head: DenseHead, step: float) -> tuple[F32, F32]:
     return np.ascontiguousarray(weight.numpy(), np.float32), bias.numpy().astype(np.float32)
 
 
-def graft(path: Path, head: DenseHead, cells: Cells, steps: Any, rows: NDArray[np.int64]) -> None:
+def graft(path: Path, head: DenseHead, cells: Cells, rows: NDArray[np.int64]) -> None:
     """Put the head into the encoder file, in place of one that is there."""
-    path.write_bytes(add_dense(path.read_bytes(), head, cells, steps, rows))
+    path.write_bytes(add_dense(path.read_bytes(), head, cells, rows))

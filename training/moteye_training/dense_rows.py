@@ -59,11 +59,15 @@ SAME_AS: dict[str, tuple[str, ...]] = {
 
 @dataclass
 class Cells:
-    """Memmaps of the features of N views: near int8[N, 6, 6, C], far int8[N, 3, 3, C], done."""
+    """Memmaps of the features of N views: near int8[N, 6, 6, C], far int8[N, 3, 3, C], done.
+
+    `steps` are scale and zero point of near and of far.
+    """
 
     near: Any
     far: Any
     done: Any
+    steps: list[tuple[float, int]]
 
 
 class FeatureTower:
@@ -138,6 +142,7 @@ def open_cells(folder: Path, count: int, tower: FeatureTower) -> Cells:
         open_memmap(folder / "near.s8", np.int8, (count, *near)),
         open_memmap(folder / "far.s8", np.int8, (count, *far)),
         open_memmap(folder / "done.u8", np.uint8, (count,)),
+        tower.steps,
     )
 
 

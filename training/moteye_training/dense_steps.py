@@ -10,18 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .data import Photo, is_validation
-from .dense_measure import (
-    DIM,
-    boxes_of_name,
-    cell_edges,
-    cell_logits,
-    f1_at,
-    matched,
-    precision_area,
-)
+from .dense_measure import DIM, cell_edges, cell_logits
 from .dense_rows import (
     Cells,
-    FeatureTower,
     Named,
     Vocabulary,
     fill_cells,
@@ -31,6 +22,7 @@ from .dense_rows import (
     view_boxes,
     view_crop,
 )
+from .evaluate_boxes import MOST_FREQUENT, box_figures
 from .measure import presence_map
 from .rows import photo_weight
 from .text import F32, normalise
@@ -105,20 +97,19 @@ def box_measures(
     logits [N, 36, 80] of COCO's names, edges [N, 36, 4] and `boxes` in shares, known int8[N, 80].
     """
     count = [sum(box[0] == name for some in boxes for box in some) for name in COCO_NAMES]
-    centroids, areas = [], []
-    for column in np.argsort(count)[::-1][:10]:
-        truth = [
-            np.array([b[1:] for b in some if b[0] == COCO_NAMES[column]], np.float32).reshape(-1, 4)
+    frequent = {COCO_NAMES[column]: column for column in np.argsort(count)[::-1][:MOST_FREQUENT]}
+    true = {
+        name: [
+            np.array([b[1:] for b in some if b[0] == name], np.float32).reshape(-1, 4)
             for some in boxes
         ]
-        found = boxes_of_name(logits[:, :, column], edges)
-        positives = sum(len(true) for true in truth)
-        areas.append(precision_area(matched(found, truth, False), positives))
-        centroids.append(f1_at(found, matched(found, truth, True), positives, threshold))
+        for name in frequent
+    }
+    by_name = {name: logits[:, :, column] for name, column in frequent.items()}
+    figures = box_figures(true, by_name, edges, threshold).values()
+    means = {kind: float(np.mean([one[kind] for one in figures])) for kind in ("f1", "ap50")}
     household, _ = presence_map(logits[:, :, : len(HOUSEHOLD)].max(1), known[:, :24], 3)
-    return {
-        "household": household, "f1": float(np.mean(centroids)), "ap50": float(np.mean(areas)),
-    }  # fmt: skip
+    return {"household": household, **means}
 
 
 def add_cells(run: Run) -> None:
@@ -129,7 +120,7 @@ def add_cells(run: Run) -> None:
     head, data, cells = train(run)
     train_rows = np.flatnonzero(data.weight)
     ranges = train_rows[:: max(1, len(train_rows) // run.plan.calibration_photos)]
-    graft(run.paths.encoder, head, cells, FeatureTower(run.paths.encoder).steps, ranges)
+    graft(run.paths.encoder, head, cells, ranges)
     chosen = calibrate_boxes(
         run.photos, run.paths.encoder, run.space, run.text_cache, run.paths.space,
         run.plan.workers,
@@ -147,7 +138,6 @@ def train(run: Run) -> tuple[DenseHead, DenseData, Cells]:
     if done.exists():
         print("boxes: dense.pt is there, not trained again")
         return load_dense(done, cells), data, cells
-    steps = FeatureTower(encoder).steps
     of_view = [n for n, _ in data.rows]
     truth = assign(boxes_of_views(data), data.vocabulary, data.known[of_view])
     names = prefixes(run, data.vocabulary.names)
@@ -163,13 +153,11 @@ def train(run: Run) -> tuple[DenseHead, DenseData, Cells]:
             known[row, COCO_NAMES.index(box[0])] = 1
 
     def check(head: DenseHead) -> dict[str, float]:
-        values = dense_values(head, cells, steps, held)
+        values = dense_values(head, cells, held)
         logits, edges = cell_logits(values, names[: len(COCO_NAMES)]), cell_edges(values)
         return box_measures(logits, edges, [data.boxes[n] for n in held_photos], known)
 
     options = DenseOptions(minutes=run.plan.dense_minutes)
     words = prefixes(run, run.paths.tags[::4])
-    head = train_dense(
-        cells, steps, truth, data.weight, names, words, options, run.paths.out, check
-    )
+    head = train_dense(cells, truth, data.weight, names, words, options, run.paths.out, check)
     return head, data, cells

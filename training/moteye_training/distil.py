@@ -30,11 +30,14 @@ from .losses import (
 )
 from .rows import Rows, batches, choose_texts, jitter, to_input
 from .space import Space
-from .student import Student
+from .student import Encoded, Student, shrink
 from .text import F32
 from .truth import COCO_NAMES, TextBank
 
+CHANNELS_LAST = torch.channels_last
 TEXT_SCALE = 20.0
+CALIBRATED_ON = 512
+"""Whole photos by whose ranges a quantised run rounds."""
 CHECKED_DIMS = (64, 256)
 """Prefixes on which text losses are taken; the cosine is taken on all."""
 
@@ -44,12 +47,18 @@ class DistilOptions:
     """Settings of one run."""
 
     minutes: float = 60
+    steps: int = 0
+    """End after so many steps, not after the minutes: for runs that are compared."""
+    quantised: bool = False
+    """Meet the rounding of the int8 file while training: the last part of a run, at low rates."""
     batch: int = 128
     rate: float = 1.2e-3
     head_rate: float = 2.5e-3
     weight_decay: float = 0.02
     ema: float = 0.9985
     seed: int = 7
+    fixed: bool = False
+    """What the frozen blocks make of each view is computed once: views stay as they are."""
     frozen_blocks: int = 5
     """Blocks that keep the weights that they begin with (their BN statistics are set anew)."""
 
@@ -112,7 +121,7 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def batch_loss(
-    student: Student, presence: Presence, x: Tensor, chosen: Any, rows: Rows, words: Words,
+    student: nn.Module, presence: Presence, x: Tensor, chosen: Any, rows: Rows, words: Words,
     rng: np.random.Generator,
 ) -> dict[str, Tensor]:  # fmt: skip
     """The weighted terms of the loss for one batch; their sum is minimised."""
@@ -148,6 +157,28 @@ def batch_loss(
     return terms
 
 
+class Late(nn.Module):
+    """A student behind its frozen blocks: their maps [B, C, H, W] -> embedding and logits."""
+
+    def __init__(self, student: Student) -> None:
+        super().__init__()
+        self.student = student
+
+    def forward(self, maps: Tensor) -> Encoded:
+        """As the student gives."""
+        return self.student.late(maps)
+
+
+@torch.no_grad()
+def frozen_maps(student: Student, rows: Rows, device: torch.device, batch: int = 256) -> Tensor:
+    """float16[N, C, H, W]: what the frozen blocks make of each row, unchanged."""
+    parts = []
+    for some in np.array_split(np.arange(len(rows.weight)), max(1, len(rows.weight) // batch)):
+        x = shrink(to_input(rows.load(some), device), student.side)
+        parts.append(student.early(x).half().contiguous())
+    return torch.cat(parts)
+
+
 def parameter_groups(
     student: Student, presence: Presence, options: DistilOptions
 ) -> list[dict[str, Any]]:
@@ -165,6 +196,11 @@ def parameter_groups(
         {"params": ps, "lr": rate, "peak": rate, "weight_decay": max(decay, 0.0)}
         for (rate, decay), ps in groups.items()
     ]
+
+
+def progress(options: DistilOptions, step: int, seconds: float) -> float:
+    """Share of the run that is done."""
+    return step / options.steps if options.steps else seconds / (options.minutes * 60)
 
 
 def rate_factor(progress: float, warm: float = 0.02) -> float:
@@ -217,7 +253,7 @@ def refresh_statistics(
         layer.momentum = None
     probability = rows.weight / rows.weight.sum()
     for some in rng.choice(len(probability), count, p=probability).reshape(-1, 256):
-        student(to_input(rows.load(some), device).contiguous(memory_format=torch.channels_last))
+        student(to_input(rows.load(some), device).contiguous(memory_format=CHANNELS_LAST))
     for layer in layers:
         layer.momentum = 0.1
     student.eval()
@@ -247,8 +283,8 @@ def distil(
 
     torch.manual_seed(options.seed)
     path, spent, step = folder / "checkpoint.pt", 0.0, 0
-    student = student.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if not path.exists():
+    student = student.to(device, memory_format=CHANNELS_LAST)  # type: ignore[call-overload]
+    if not (path.exists() or options.quantised):
         refresh_statistics(student, rows, device, 2048)
     student.freeze(options.frozen_blocks)
     student.train()
@@ -263,19 +299,29 @@ def distil(
         optimiser.load_state_dict(stored["optimiser"])
         spent, step = stored["spent"], stored["step"]
         print(f"distil: resumed at step {step}, {spent:.0f} s", flush=True)
-    budget = options.minutes * 60
+    taught: nn.Module = student
+    if options.quantised:
+        from .quantised import AsInt8
+
+        taught = AsInt8(student, rows.load(np.flatnonzero(rows.whole)[:CALIBRATED_ON]))
+    maps = None
+    if options.fixed:
+        taught, maps = Late(student), frozen_maps(student, rows, device)
     rng = np.random.default_rng(options.seed + step)
-    source = batches(rows, options.batch, options.seed + step)
+    source = batches(rows, options.batch, options.seed + step, pixels=maps is None)
     writer = SummaryWriter(str(folder / "tensorboard"))
-    bar = tqdm(total=round(budget), initial=round(spent), unit="s", mininterval=20)
+    bar = tqdm(total=100, unit="%", mininterval=20)
     started, last_check = time.monotonic() - spent, spent
-    while (now := time.monotonic() - started) < budget:
-        factor = rate_factor(now / budget)
+    while (done := progress(options, step, now := time.monotonic() - started)) < 1:
+        factor = rate_factor(done)
         for group in optimiser.param_groups:
             group["lr"] = group["peak"] * factor
         chosen, pixels = next(source)
-        x = jitter(to_input(pixels, device), rng)
-        terms = batch_loss(student, presence, x, chosen, rows, words, rng)
+        if maps is None:
+            x = jitter(to_input(pixels, device), rng)
+        else:
+            x = maps[torch.from_numpy(chosen)].float().contiguous(memory_format=CHANNELS_LAST)
+        terms = batch_loss(taught, presence, x, chosen, rows, words, rng)
         loss = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(loss):
             raise FloatingPointError(f"loss is {loss.item()} at step {step}: {terms}")
@@ -286,7 +332,7 @@ def distil(
         # A young average must not remember the untrained head.
         average_into(average, student, min(options.ema, (step + 1) / (step + 20)))
         step += 1
-        bar.update(round(now) - bar.n)
+        bar.update(int(100 * done) - bar.n)
         if step % 50 == 0:
             writer.add_scalar("loss", loss.item(), step)
             for name, term in terms.items():
@@ -304,7 +350,8 @@ def distil(
                 presence=presence.state_dict(), optimiser=optimiser.state_dict(),
                 spent=now, step=step,
             )  # fmt: skip
-    refresh_statistics(average, rows, device)
+    if not options.quantised:
+        refresh_statistics(average, rows, device)
     save_checkpoint(folder / "student.pt", average=average.state_dict())
     note = check(average) if check else {}
     print(f"distil: done, {step} steps: " + " ".join(f"{n} {v:.3f}" for n, v in note.items()))

@@ -10,78 +10,51 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .augment import squash
-from .bank import expected_calibration_error
-from .calibrate import HOME_PRIOR, see_photos
+from .calibrate import see_photos
 from .calibrate_boxes import background_z
 from .data import Photo, evaluation_photos, open_photo
 from .dense_measure import values_of
 from .encoder import split_work
-from .evaluate_boxes import cell_figures
+from .evaluate_boxes import BOX_MEANS, cell_figures
+from .figures import RATIO_OF, Row, mean_ratio, row
+from .operating import SHIPPED
 from .pipeline import Paths
 from .plots import CUT
 from .protocol import Measured, Protocol, make_protocol, measure_embeddings
 from .space import DIMS, EMBEDDING, Space, load_space
 from .teacher import TeacherHead
+from .teachers import Teacher
 from .text import WIDTH, TextTower
-from .towers import TEACHER_SIDE, Towers
+from .trust import alarm_rows, calibration_rows, four_bit_row
 from .truth import HOUSEHOLD
 
-SUMMARY = ("over_teacher", "d64_over_d256", "d16_over_d256", "int8_loss_points", "ece")
+SUMMARY = (
+    "over_teacher", "d64_over_d256", "d16_over_d256", "int8_loss_points", "proto4bit_loss_points",
+    "ece", "false_alarms.sure", "false_alarms.likely",
+)  # fmt: skip
 """Figures of a model that are printed below the table."""
 TOLD_WITH = "accurate"
 """The model whose card has the text tower, which all share."""
 Results = dict[str, dict[int, dict[str, Measured]]]
-RATIO_OF = ("caltech_unseen100.top1", "grocery.top1", "nips17.top1", "household24.map")
-"""Measures whose mean ratio is `over_teacher`, `d64_over_d256` and the like."""
-TARGETS = {
-    "teacher.caltech_unseen100.top1": 0.50,
-    "teacher.household24.map": 0.48,
-    "text.bytes": 25_000_000,
-}
 
 
-def teacher_rows(photos: Sequence[Photo], models: Path) -> NDArray[np.float16]:
-    """Towers' rows float16[N, ROW] of whole photos."""
-    towers = Towers(models)
-    rows = [towers(squash(open_photo(photo), TEACHER_SIDE)) for photo in photos]
+def teacher_rows(photos: Sequence[Photo], teacher: Teacher) -> NDArray[np.float16]:
+    """The teacher's rows float16[N, row] of whole photos."""
+    eyes = teacher.load()
+    rows = [eyes.see(squash(open_photo(photo), eyes.side)) for photo in photos]
     return np.stack(rows).astype(np.float16)
-
-
-def mean_ratio(above: dict[str, Measured], below: dict[str, Measured]) -> float:
-    """Mean of the ratios of the four summary measures."""
-    pairs = [(above[name].value, below[name].value) for name in RATIO_OF]
-    return float(np.mean([one / other if other else np.nan for one, other in pairs]))
-
-
-def row(
-    identity: str, value: float, unit: str, conditions: str, rival: str | None = None,
-    rival_value: float | None = None,
-) -> dict[str, Any]:  # fmt: skip
-    """One row of `encoder.json`."""
-    ratio = value / rival_value if rival_value else None
-    return {
-        "id": identity,
-        "value": round(value, 5),
-        "unit": unit,
-        "target": TARGETS.get(identity),
-        "rival": rival,
-        "rival_value": None if rival_value is None else round(rival_value, 5),
-        "ratio": None if ratio is None else round(ratio, 4),
-        "conditions": conditions,
-    }
 
 
 def model_rows(
     prefix: str, by_dim: dict[int, dict[str, Measured]], rival: dict[str, Measured] | None
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """Rows of one encoder: the whole embedding, then top-1, presence and plants of each prefix."""
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     for dim in (256, *DIMS):
         whole = dim == 256 and not any(r["id"] == f"{prefix}.plants.auc" for r in rows)
         for name, m in by_dim[dim].items():
@@ -114,23 +87,11 @@ def time_phrase(text: TextTower, count: int = 40) -> float:
     return float(np.median(times))
 
 
-def calibration_error(protocol: Protocol, embeddings: NDArray[np.int8], folder: Path) -> float:
-    """ECE of P(present), 24 household phrases on `coco-eval`, 64 dimensions, at HOME_PRIOR."""
-    stored = json.loads((folder / "calibration.json").read_text())
-    z = background_z(folder, embeddings[protocol.household_rows], protocol.phrases(HOUSEHOLD))
-    probability = 1 / (1 + np.exp(-(stored["dims"]["64"]["a"] * z + stored["dims"]["64"]["b"])))
-    present = protocol.household_known == 1
-    share = present.mean()
-    weight = np.where(present, HOME_PRIOR / share, (1 - HOME_PRIOR) / (1 - share))
-    return expected_calibration_error(
-        probability.ravel(), present.ravel(), weight.ravel().astype(np.float32)
-    )
-
-
-def cell_rows(
-    model: str, protocol: Protocol, given: NDArray[np.int8], folder: Path
-) -> list[dict[str, Any]]:
-    """Rows of the boxes, and of presence with the cells' help."""
+def cell_rows(model: str, protocol: Protocol, given: NDArray[np.int8], folder: Path) -> list[Row]:
+    """Rows of the boxes, and of presence with the cells' help; without cells nothing is found."""
+    if given.shape[1] == EMBEDDING:
+        note = "it has no cells: nothing is found"
+        return [row(f"{model}.boxes.{name}", 0.0, "share", note) for name in BOX_MEANS]
     z = {
         name: background_z(folder, given[rows, :EMBEDDING], protocol.phrases(phrases))
         for name, rows, phrases in (
@@ -178,26 +139,26 @@ def evaluate(
     embeddings = given[:, :EMBEDDING]
     floats = embeddings.astype(np.float32)
     results: Results = {model: {d: measure_embeddings(protocol, floats, d) for d in DIMS}}
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     if with_teacher:
-        seen = split_work(teacher_rows, photos, paths.models, workers=workers)
-        raw = TeacherHead(paths.alignment)(seen.astype(np.float32))
+        seen = split_work(teacher_rows, photos, paths.taught_by, workers=workers)
+        raw = TeacherHead(paths.alignment, paths.taught_by.layout)(seen.astype(np.float32))
         target = space.pictures(raw)
         results["teacher"] = {d: measure_embeddings(protocol, target, d) for d in DIMS}
         rows += model_rows("teacher", results["teacher"], None)
         plain = Space(np.eye(WIDTH, dtype=np.float32), *np.zeros((2, WIDTH), np.float32))
-        as_it_is = make_protocol(photos, text, plain)
+        as_it_is = protocol.into(plain)
         cut = {d: measure_embeddings(as_it_is, raw, d) for d in DIMS}
         rows += model_rows(CUT, cut, None)
         ratio = mean_ratio(results[model][256], results["teacher"][256])
         rows.append(row(f"{model}.over_teacher", ratio, "ratio", ", ".join(RATIO_OF)))
     rival = results["teacher"][256] if with_teacher else None
     rows += model_rows(model, results[model], rival)
-    note = f"24 phrases x {len(protocol.household_rows)} photos, 64 dimensions, prior {HOME_PRIOR}"
-    if given.shape[1] > EMBEDDING:
-        rows += cell_rows(model, protocol, given, folder)
-    error = calibration_error(protocol, embeddings, folder)
-    rows.append(row(f"{model}.ece", error, "share", note))
+    rows += cell_rows(model, protocol, given, folder)
+    rows += calibration_rows(model, protocol, embeddings, folder)
+    rows.append(four_bit_row(model, protocol, embeddings, RATIO_OF))
+    if reference and model in SHIPPED:
+        rows += alarm_rows(model, protocol, embeddings)
     if model == TOLD_WITH:
         conditions = "one thread, five prompts, median of 40 phrases"
         rows.append(row("text.phrase_ms", time_phrase(text), "ms", conditions))
@@ -215,7 +176,7 @@ def evaluate(
     return results
 
 
-def stored_rows(encoder: Path) -> list[dict[str, Any]]:
+def stored_rows(encoder: Path) -> list[Row]:
     """Rows measured with PyTorch in the training environment, as kept beside the encoder."""
     stored = encoder.parent / "metrics.json"
     return json.loads(stored.read_text()).get("stored_rows", []) if stored.exists() else []

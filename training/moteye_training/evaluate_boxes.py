@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from .text import F32, normalise
 from .truth import HOUSEHOLD
 
 MOST_FREQUENT = 10
+BOX_MEANS = {"centroid_f1_top10": "f1", "ap50": "ap50"}
+"""Means over the most frequent names, and the figure of a name that they are of."""
 
 
 def frequent_names(photos: Sequence[Photo]) -> list[str]:
@@ -39,12 +41,15 @@ def true_boxes(photos: Sequence[Photo], name: str) -> list[F32]:
 
 
 def box_figures(
-    photos: Sequence[Photo], logits: dict[str, F32], edges: F32, threshold: float
+    true: Mapping[str, Sequence[F32]], logits: Mapping[str, F32], edges: F32, threshold: float
 ) -> dict[str, dict[str, float]]:
-    """AP50 and centroid F1 of each name; logits [N, cells] by name, edges [N, cells, 4]."""
+    """AP50 and centroid F1 of each name.
+
+    By name the true boxes [M, 4] of each photo, and logits [N, cells]; edges [N, cells, 4].
+    """
     figures = {}
     for name, of_name in logits.items():
-        truth, found = true_boxes(photos, name), boxes_of_name(of_name, edges)
+        truth, found = true[name], boxes_of_name(of_name, edges)
         positives = sum(map(len, truth))
         area = precision_area(matched(found, truth, centroid=False), positives)
         hits = matched(found, truth, centroid=True)
@@ -72,12 +77,13 @@ def cell_figures(
     prefix = normalise(protocol.phrases([*HOUSEHOLD, *names])[:, :64])
     logits, edges = cell_logits(values[rows], prefix), cell_edges(values[rows])
     by_name = {name: logits[:, :, len(HOUSEHOLD) + at] for at, name in enumerate(names)}
-    figures = box_figures(photos, by_name, edges, chosen["threshold"])
+    true = {name: true_boxes(photos, name) for name in names}
+    figures = box_figures(true, by_name, edges, chosen["threshold"])
     found = {
         f"boxes.{identity}": Measured(
             float(np.mean([f[kind] for f in figures.values()])), np.nan, np.nan, len(rows), 0.0
         )
-        for identity, kind in (("centroid_f1_top10", "f1"), ("ap50", "ap50"))
+        for identity, kind in BOX_MEANS.items()
     }
     for name, figure in figures.items():
         for kind, value in figure.items():

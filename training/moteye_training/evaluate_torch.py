@@ -13,7 +13,8 @@ import numpy as np
 
 from .augment import box_resize
 from .data import evaluation_photos, is_validation, open_photo
-from .evaluate import RATIO_OF, row
+from .figures import RATIO_OF, mean_loss, row
+from .paired import loss_interval
 from .pipeline import Paths, Run
 from .protocol import make_protocol, measure_embeddings
 from .text import PROMPTS, TextTower
@@ -54,31 +55,41 @@ def text_agreement(run: Run) -> None:
 
 
 def float_loss(run: Run, checkpoint: Path | None) -> None:
-    """Points (mean of the summary measures x 100) that the int8 file loses to float weights."""
+    """Points (mean of the summary measures x 100) that the int8 file loses to float weights.
+
+    Where the checkpoint is a `.tflite`, to its own weights with float activations: what remains to
+    be measured when the training's checkpoint is gone.
+    """
     import torch
 
     from .calibrate import encode_photos
     from .distil import embed, load_student
     from .encoder import split_work
+    from .inherit import inherit
     from .student import make_student
 
-    paths = run.paths
+    paths, model = run.paths, run.paths.model
     photos = evaluation_photos(paths.data)
     student = make_student(paths.models, run.point, pretrained=False)
-    load_student(student, checkpoint or paths.out / "student.pt")
     pixels = np.stack([box_resize(np.asarray(open_photo(photo)), student.side) for photo in photos])
+    name = f"{model}.int8_loss_points"
+    if checkpoint is not None and checkpoint.suffix == ".tflite":
+        inherit(student, checkpoint, (), pixels[:256]).eval()
+        name = f"{model}.int8_activation_loss_points"
+    else:
+        load_student(student, checkpoint or paths.out / "student.pt")
     floats = embed(student, pixels, torch.device("cpu"))
     integers = split_work(encode_photos, photos, paths.encoder, workers=run.plan.workers)
+    integers = integers.astype(np.float32)
     protocol = make_protocol(photos, TextTower(paths.words), run.space)
     note = f"n={len(photos)}, 256 dimensions, {COMMAND} evaluate-float"
-    rows, totals = [], []
-    above = measure_embeddings(protocol, floats, 256)
-    below = measure_embeddings(protocol, integers.astype(np.float32), 256)
-    for name in RATIO_OF:
-        lost = (above[name].value - below[name].value) * 100
-        totals.append(lost)
-        rows.append(row(f"{paths.model}.float.{name}", above[name].value, "share", note))
-        print(f"{name} float {above[name].value:.3f} int8 {below[name].value:.3f}")
-    rows.append(row(f"{paths.model}.int8_loss_points", float(np.mean(totals)), "points", note))
-    print(f"{paths.model}.int8_loss_points {np.mean(totals):.2f}")
+    above, below = (measure_embeddings(protocol, x, 256) for x in (floats, integers))
+    low, high = loss_interval(protocol, floats, integers)
+    lost = mean_loss(above, below)
+    rows = [row(name, lost, "points", f"{note}, 95 % {low:.2f} to {high:.2f}")]
+    if name.endswith("int8_loss_points"):
+        rows += [row(f"{model}.float.{one}", above[one].value, "share", note) for one in RATIO_OF]
+    for one in RATIO_OF:
+        print(f"{one} float {above[one].value:.3f} int8 {below[one].value:.3f}")
+    print(f"{name} {lost:.2f}, 95 % {low:.2f} to {high:.2f}")
     keep_rows(paths, rows)

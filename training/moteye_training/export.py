@@ -12,12 +12,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from . import tflite_writer as tw
 from .distil import embed
 from .encoder import Encoder
 from .rows import to_input
-from .student import Block, ConvBn, Student, folded_forward, shrink
+from .steps import Folded
+from .student import ConvBn, Student, shrink
 from .text import F32, normalise
 from .tflite_writer import GraphWriter, Tensor
 
@@ -46,30 +48,76 @@ class Ranges:
         return tw.range_to_quantisation(low, high)
 
 
+class Noting(Folded):
+    """The folded steps, with what each gives noted."""
+
+    def __init__(self, ranges: Ranges) -> None:
+        self._ranges = ranges
+
+    def conv(self, name: str, layer: ConvBn, x: torch.Tensor) -> torch.Tensor:
+        """Convolution."""
+        return self._ranges.see(name, super().conv(name, layer, x))
+
+    def add(self, name: str, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Sum."""
+        return self._ranges.see(name, super().add(name, x, y))
+
+    def mean(self, name: str, x: torch.Tensor) -> torch.Tensor:
+        """Mean."""
+        return self._ranges.see(name, super().mean(name, x))
+
+    def linear(self, name: str, layer: nn.Linear, x: torch.Tensor) -> torch.Tensor:
+        """The embedding."""
+        return self._ranges.see(name, super().linear(name, layer, x))
+
+
 @torch.no_grad()
 def calibrate(student: Student, pixels: NDArray[np.uint8], batch: int = 32) -> Ranges:
-    """Ranges of all activations over pixels uint8[N, S, S, 3]."""
-    ranges, device = Ranges(), torch.device("cpu")
+    """Ranges of all activations over pixels uint8[N, S, S, 3]; what does not fill a batch is left.
+
+    Raises ValueError for fewer pictures than a batch.
+    """
+    if len(pixels) < batch:
+        raise ValueError(f"{len(pixels)} pictures to calibrate on: at least {batch} are needed")
+    ranges = Ranges()
     for at in range(0, len(pixels) - batch + 1, batch):
-        x = shrink(to_input(pixels[at : at + batch], device), student.side)
-        x = ranges.see("stem", folded_forward(student.stem, x))
-        for number, block in enumerate(student.blocks):
-            assert isinstance(block, Block)
-            y = x
-            for part, layer in (("expand", block.expand), ("depth", block.depth)):
-                if layer is not None:
-                    y = ranges.see(f"block{number}/{part}", folded_forward(layer, y))
-            y = ranges.see(f"block{number}/project", folded_forward(block.project, y))
-            x = ranges.see(f"block{number}/add", x + y) if block.residual else y
-        x = ranges.see("wide", folded_forward(student.wide, x))
-        x = ranges.see("mean", x.mean((2, 3)))
-        ranges.see("embedding", student.head(x))
+        x = to_input(pixels[at : at + batch], student.head.weight.device)
+        student.walk(Noting(ranges), shrink(x, student.side))
     return ranges
+
+
+class Writing:
+    """The steps as operators of a graph."""
+
+    def __init__(self, graph: GraphWriter, ranges: Ranges, bias: F32) -> None:
+        self._graph, self._ranges, self._bias = graph, ranges, bias
+
+    def conv(self, name: str, layer: ConvBn, x: Tensor) -> Tensor:
+        """One ConvBn as one operator."""
+        return write_conv(self._graph, name, layer, x, self._ranges)
+
+    def add(self, name: str, x: Tensor, y: Tensor) -> Tensor:
+        """ADD."""
+        return tw.add(self._graph, name, x, y, *self._ranges.quantisation(name))
+
+    def pool(self, name: str, x: Tensor) -> Tensor:
+        """MAX_POOL_2D."""
+        return tw.max_pool(self._graph, name, x)
+
+    def mean(self, name: str, x: Tensor) -> Tensor:
+        """MEAN."""
+        return tw.mean(self._graph, name, x, *self._ranges.quantisation(name))
+
+    def linear(self, name: str, layer: nn.Linear, x: Tensor) -> Tensor:
+        """FULLY_CONNECTED, symmetric, with the bias handed in."""
+        scale, zero = self._ranges.quantisation(name, symmetric=True)
+        weight = layer.weight.detach().numpy()
+        return tw.fully_connected(self._graph, name, x, weight, self._bias, scale, zero)
 
 
 def write_conv(graph: GraphWriter, name: str, layer: ConvBn, x: Tensor, ranges: Ranges) -> Tensor:
     """One ConvBn as one operator."""
-    weight, bias = (t.numpy() for t in layer.folded())
+    weight, bias = (t.detach().numpy() for t in layer.folded())
     # PyTorch: [C_out, C_in/groups, k, k]; TFLite: [C_out, k, k, C_in] or [1, k, k, C].
     order = (1, 2, 3, 0) if layer.depthwise else (0, 2, 3, 1)
     scale, zero = ranges.quantisation(name)
@@ -83,23 +131,8 @@ def write_graph(student: Student, ranges: Ranges, bias: F32) -> bytes:
     """The int8 graph, with `bias` float32[256] as the head's."""
     graph = GraphWriter()
     first = graph.activation("pixels", (1, student.side, student.side, 3), 1 / 128, 0)
-    x = write_conv(graph, "stem", student.stem, first, ranges)
-    for number, block in enumerate(student.blocks):
-        assert isinstance(block, Block)
-        y = x
-        for part, layer in (("expand", block.expand), ("depth", block.depth)):
-            if layer is not None:
-                y = write_conv(graph, f"block{number}/{part}", layer, y, ranges)
-        y = write_conv(graph, f"block{number}/project", block.project, y, ranges)
-        name = f"block{number}/add"
-        x = tw.add(graph, name, x, y, *ranges.quantisation(name)) if block.residual else y
-    x = write_conv(graph, "wide", student.wide, x, ranges)
-    x = tw.mean(graph, "mean", x, *ranges.quantisation("mean"))
-    weight = student.head.weight.detach().numpy()
-    scale, zero = ranges.quantisation("embedding", symmetric=True)
-    return graph.finish(
-        [first], [tw.fully_connected(graph, "embedding", x, weight, bias, scale, zero)]
-    )
+    last, _ = student.walk(Writing(graph, ranges, bias), first)
+    return graph.finish([first], [last])
 
 
 def export_encoder(student: Student, pixels: NDArray[np.uint8], path: Path) -> None:

@@ -7,13 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from .text import F32, TextCache, normalise
-from .towers import CLASSES, FEATURE
+from .towers import CLASSES, COMPOSED, Layout, class_names
 
-
-def class_names(models: Path) -> list[list[str]]:
-    """Up to two synonyms for each of the 1,000 classes (the file's line 0 is background)."""
-    lines = (models / "teacher" / "imagenet_labels_1001.txt").read_text().splitlines()
-    return [[name.strip() for name in line.split(",")][:2] for line in lines[1:CLASSES]]
+IMAGENET_CLASSES = CLASSES - 1
 
 
 def class_vectors(models: Path, cache: TextCache) -> F32:
@@ -29,8 +25,8 @@ def softmax(x: F32) -> F32:
     return np.asarray(e / e.sum(-1, keepdims=True), np.float32)
 
 
-def class_probabilities(rows: F32) -> F32:
-    """Rows float[B, ROW] of the towers -> float32[B, 1000], mean of both towers' softmax."""
-    logits = np.asarray(rows[:, 2 * FEATURE :], np.float32)
-    first, second = logits[:, 1:CLASSES], logits[:, CLASSES + 1 :]
-    return np.asarray((softmax(first) + softmax(second)) / 2, np.float32)
+def class_probabilities(rows: F32, layout: Layout = COMPOSED) -> F32:
+    """Rows float[B, row] of a teacher -> float32[B, 1000], mean of its towers' softmax."""
+    logits = np.asarray(rows[:, layout.width :], np.float32)
+    each = logits.reshape(len(rows), layout.towers, CLASSES)[:, :, 1:]
+    return np.asarray(softmax(each).mean(1), np.float32)

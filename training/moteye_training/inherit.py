@@ -101,10 +101,11 @@ def normalise_layers(student: Student, layers: list[ConvBn], pixels: NDArray[np.
     sums: dict[int, list[Tensor]] = {number: [] for number in range(len(layers))}
 
     def watch(number: int) -> object:
-        def hook(_module: nn.Module, _given: object, out: Tensor) -> None:
-            sums[number].append(torch.stack([out.mean((0, 2, 3)), (out**2).mean((0, 2, 3))]))
+        def hook(_module: nn.Module, given: tuple[Tensor]) -> None:
+            (x,) = given
+            sums[number].append(torch.stack([x.mean((0, 2, 3)), (x**2).mean((0, 2, 3))]))
 
-        return layers[number].conv.register_forward_hook(hook)
+        return layers[number].bn.register_forward_pre_hook(hook)
 
     hooks = [watch(number) for number in range(len(layers))]
     student.eval()

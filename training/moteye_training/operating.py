@@ -16,6 +16,39 @@ class Point:
     side: int
     without: tuple[int, ...] = ()
     frozen: int = 5
+    plain: bool = False
+    """Plain convolutions alone, in place of MCUNet, beginning at random (see `plain`)."""
 
 
-POINTS = {"accurate": Point(96), "fast": Point(64, (3, 4), frozen=2)}
+POINTS = {
+    "accurate": Point(96),
+    "fast": Point(64, (3, 4), frozen=2),
+    "max78000": Point(64, frozen=0, plain=True),
+}
+SHIPPED = ("accurate", "fast")
+"""Those whose files are committed."""
+
+PLAIN_STEM, PLAIN_WIDE = 16, 256
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A plain convolution: channels that it gives, kernel, and whether a pooling is in front."""
+
+    channels: int
+    kernel: int = 3
+    pool: bool = False
+
+
+PLAIN_LAYERS = (
+    Layer(32, pool=True),
+    Layer(64, pool=True),
+    Layer(64, pool=True),
+    Layer(128),
+    Layer(64, 1),
+    Layer(128),
+    Layer(64, 1, pool=True),
+    Layer(128),
+)
+"""The plain student behind its stem: 64 x 64 pixels become 4 x 4 cells. With stem, 1x1 to
+PLAIN_WIDE and the embedding they take all but a few of the accelerator's kernels."""

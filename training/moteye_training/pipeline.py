@@ -19,6 +19,7 @@ from .operating import POINTS, Point
 from .pseudo import add_detected, detect, detected_rows
 from .sources import read_sources
 from .space import Space, fit_space, load_space, save_space
+from .teachers import DEFAULT, Teacher, choose_teacher
 from .text import F32, WORDS, TextCache, TextTower, normalise
 from .towers import Cache, Group, fill_caches, open_cache, view_groups
 from .truth import (
@@ -51,7 +52,14 @@ class Paths:
     repo: Path
     bench: Path
     model: str = "accurate"
-    """The operating point: which of `student.POINTS`."""
+    """The operating point: which of `operating.POINTS`."""
+    teacher: str = DEFAULT
+    """The teacher's name, see `teachers`."""
+
+    @property
+    def taught_by(self) -> Teacher:
+        """The teacher."""
+        return choose_teacher(self.teacher, self.models)
 
     @property
     def words(self) -> Path:
@@ -80,7 +88,9 @@ class Paths:
 
     @property
     def alignment(self) -> Path:
-        """The teacher's head."""
+        """The teacher's head; one that does not ship stays in the working folder."""
+        if not self.taught_by.is_composed:
+            return self.out / f"alignment-{self.taught_by.slug}.npz"
         return self.repo / "training" / "teacher" / "alignment.npz"
 
 
@@ -103,6 +113,14 @@ class Plan:
     """Whether a detector is asked about photos without boxes."""
     share: float = 1.0
     """How much of the photos is trained on, for learning curves; the hold-out stays."""
+    steps: int = 0
+    """Train the student so many steps, not `minutes` long: for runs that are compared."""
+    frozen: int = -1
+    """So many blocks keep the weights that they begin with; -1: as many as the point says."""
+    fixed: bool = False
+    """Compute what the frozen blocks make of each view once."""
+    quantised: bool = False
+    """Train the student through the rounding of the int8 file."""
     sources: tuple[str, ...] = ()
     """Further photos, each NAME=FOLDER (see `sources`)."""
 
@@ -158,9 +176,11 @@ class Run:
     def caches(self) -> list[tuple[Group, Cache]]:
         """The views' caches, filled."""
         groups = view_groups(self.photos, self.plan.views, self.plan.crops)
-        folder = self.paths.out / "cache"
-        fill_caches(folder, groups, self.photos, self.paths.models, self.plan.workers)
-        return [(group, open_cache(folder, group)) for group in groups]
+        teacher = self.paths.taught_by
+        name = "cache" if teacher.is_composed else f"cache-{teacher.slug}"
+        folder = self.paths.out / name
+        fill_caches(folder, groups, self.photos, teacher, self.plan.workers)
+        return [(group, open_cache(folder, group, teacher.layout.row)) for group in groups]
 
     @cached_property
     def presence(self) -> NDArray[np.int8]:
@@ -183,7 +203,8 @@ class Run:
         """Teacher's embeddings of all whole photos, float32[N, 384]."""
         from .teacher import TeacherHead
 
-        head, rows = TeacherHead(self.paths.alignment), self.caches[0][1].features
+        head = TeacherHead(self.paths.alignment, self.paths.taught_by.layout)
+        rows = self.caches[0][1].features
         parts = np.array_split(np.arange(len(self.photos)), max(1, len(self.photos) // 2048))
         return np.concatenate([head(np.asarray(rows[part], np.float32)) for part in parts])
 
@@ -218,7 +239,7 @@ def teach(run: Run) -> None:
             box_text_rows(run.photos, run.bank),
             run.presence,
             run.text_cache,
-            paths.models,
+            paths.taught_by,
             AlignOptions(epochs=run.plan.align_epochs, batch=128 if run.plan.smoke else 512),
             run.device,
         )
@@ -252,7 +273,9 @@ def vocabulary(run: Run) -> F32:
 
 def frozen_blocks(plan: Plan, point: Point) -> int:
     """Blocks that are not trained; of random weights none is worth keeping."""
-    return 0 if plan.init == SCRATCH else point.frozen
+    if plan.frozen >= 0:
+        return plan.frozen
+    return 0 if plan.init == SCRATCH or point.plain else point.frozen
 
 
 def share_mask(photos: Sequence[Photo], share: float) -> NDArray[np.bool_]:
@@ -288,7 +311,7 @@ def distil_student(run: Run) -> None:
     if (run.paths.out / "student.pt").exists():
         print("distil: student.pt is there, nothing to do")
         return
-    head = TeacherHead(run.paths.alignment)
+    head = TeacherHead(run.paths.alignment, run.paths.taught_by.layout)
     keep = training_mask(run.photos) & share_mask(run.photos, run.plan.share)
     rows = gather(run.photos, run.caches, head, run.space, keep)
     coco = run.space.texts(run.text_cache.get(COCO_NAMES, prompted=True))
@@ -317,8 +340,11 @@ def distil_student(run: Run) -> None:
 
     student = first_student(run)
     options = DistilOptions(
-        minutes=run.plan.minutes, batch=128, frozen_blocks=frozen_blocks(run.plan, run.point)
-    )
+        minutes=run.plan.minutes, steps=run.plan.steps, quantised=run.plan.quantised,
+        fixed=run.plan.fixed, frozen_blocks=frozen_blocks(run.plan, run.point),
+    )  # fmt: skip
+    if options.quantised:
+        options = replace(options, rate=options.rate / 8, head_rate=options.head_rate / 8)
     distil(student, rows, words, options, run.paths.out, run.device, check,
            every_s=min(240.0, run.plan.minutes * 60 / 6))  # fmt: skip
 

@@ -6,6 +6,7 @@ Need matplotlib; written as SVG beside the card.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ def draw(metrics: Path, folder: Path, student: str) -> list[Path]:
     return [
         truncation(rows, student, folder / "truncation.svg"),
         dimensions(rows, student, folder / "dimensions.svg"),
+        reliability(stored["rows"], student, folder / "reliability.svg"),
     ]
 
 
@@ -89,4 +91,25 @@ def dimensions(rows: dict[str, float], student: str, path: Path) -> Path:
             axes.plot(DIMS, by_dimension(rows, model, measure), marker="o", label=model)
         _axes(axes, title, "mean AP" if measure.endswith(".map") else "top-1")
     panels[0].legend()
+    return _save(figure, path)
+
+
+def reliability(rows: Sequence[Mapping[str, Any]], student: str, path: Path) -> Path:
+    """How often a thing is there by how probable it is said to be: each bin, and the diagonal."""
+    from matplotlib import pyplot
+
+    bins = [row for row in rows if row["id"].startswith(f"{student}.reliability.")]
+    (error,) = (row["value"] for row in rows if row["id"] == f"{student}.ece")
+    figure, axes = pyplot.subplots(figsize=(3.6, 3.4))
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
+    said, there = [row["rival_value"] for row in bins], [row["value"] for row in bins]
+    axes.plot(said, there, marker="o")
+    for row in bins:
+        pairs = row["conditions"].split()[0]
+        axes.annotate(pairs, (row["rival_value"], row["value"]), (4, -9), fontsize=6,
+                      textcoords="offset points")  # fmt: skip
+    axes.set_xlabel("probability said")
+    axes.set_ylabel("share that is there")
+    axes.set_title(f"24 things, expected calibration error {error:.3f}", fontsize=9)
+    axes.grid(alpha=0.3)
     return _save(figure, path)

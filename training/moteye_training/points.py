@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from .card import parts
-from .evaluate import row
 from .evaluate_torch import keep_rows
+from .figures import row
 from .pipeline import Paths
 
 SET_BYTES = 6_554

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,10 @@ class Task:
 
 @dataclass
 class Protocol:
-    """All tasks over the evaluation photos and the phrases' embeddings in the space."""
+    """All tasks over the evaluation photos, and the phrases' embeddings in a space.
+
+    `texts` are the phrases as the text tower gives them, `vectors` the same in the space.
+    """
 
     photos: list[Photo]
     tasks: list[Task]
@@ -51,7 +54,13 @@ class Protocol:
     plant_rows: NDArray[np.int64]
     plant_present: NDArray[np.bool_]
     caption_rows: NDArray[np.int64]
-    vectors: dict[str, F32] = field(default_factory=dict)
+    texts: dict[str, F32]
+    vectors: dict[str, F32]
+
+    def into(self, space: Space) -> Protocol:
+        """The same tasks with the phrases in another space."""
+        vectors = {name: space.texts(text) for name, text in self.texts.items()}
+        return replace(self, vectors=vectors)
 
     def phrases(self, names: Sequence[str]) -> F32:
         """float32[K, 256] of names that were embedded before."""
@@ -85,14 +94,13 @@ def make_protocol(photos: list[Photo], text: TextTower, space: Space) -> Protoco
     coco, plants = of_set("coco-eval"), of_set("plants")
     known = np.array([[n in photos[i].box_names for n in HOUSEHOLD] for i in coco], np.int8)
     present = np.array([bool(photos[i].plant) for i in plants])
-    protocol = Protocol(
-        photos, tasks, np.array(coco), known, np.array(plants), present, np.array(coco)
-    )
     every = list(dict.fromkeys([*HOUSEHOLD, *(n for task in tasks for n in task.names)]))
-    protocol.vectors = dict(zip(every, space.texts(text.phrases(every)), strict=True))
-    captions = [photos[i].captions[0] for i in coco]
-    protocol.vectors["captions"] = space.texts(text.encode(captions))
-    return protocol
+    texts = dict(zip(every, text.phrases(every), strict=True))
+    texts["captions"] = text.encode([photos[i].captions[0] for i in coco])
+    found = Protocol(
+        photos, tasks, np.array(coco), known, np.array(plants), present, np.array(coco), texts, {}
+    )
+    return found.into(space)
 
 
 def _share(hits: NDArray[Any]) -> Callable[[NDArray[np.int64]], float]:

@@ -99,7 +99,8 @@ def gather(
         for some in np.array_split(place, max(1, len(place) // 2048)):
             raw = np.asarray(cache.features[some], np.float32)
             columns["target"].append(space.pictures(head(raw)).astype(np.float16))
-            columns["classes"].append(class_probabilities(raw).astype(np.float16))
+            classes = class_probabilities(raw, head.layout)
+            columns["classes"].append(classes.astype(np.float16))
         columns["part"].append(np.full(len(place), part))
         columns["place"].append(place)
         columns["photo"].append(photo[place])
@@ -174,9 +175,9 @@ def choose_texts(
 
 
 def batches(
-    rows: Rows, size: int, seed: int, ahead: int = 3
+    rows: Rows, size: int, seed: int, ahead: int = 3, pixels: bool = True
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:
-    """Endless weighted batches (rows, pixels), read ahead by a thread."""
+    """Endless weighted batches (rows, pixels), read ahead by a thread; without `pixels` none."""
     rng = np.random.default_rng(seed)
     probability = rows.weight / rows.weight.sum()
     ready: queue.Queue[tuple[NDArray[np.int64], NDArray[np.uint8]]] = queue.Queue(ahead)
@@ -185,7 +186,7 @@ def batches(
         while True:
             pool = rng.choice(len(probability), size * 64, p=probability)
             for chosen in pool.reshape(64, size):
-                ready.put((chosen, rows.load(chosen)))
+                ready.put((chosen, rows.load(chosen if pixels else chosen[:1])))
 
     threading.Thread(target=work, daemon=True).start()
     while True:

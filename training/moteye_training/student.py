@@ -1,7 +1,7 @@
 """The student encoder: MCUNet's backbone with its ImageNet weights and an embedding head.
 
-Two operating points: `accurate` sees 96 x 96 pixels with the whole backbone, `fast` 64 x 64 with
-fewer blocks.
+`accurate` sees 96 x 96 pixels with the whole backbone, `fast` 64 x 64 with fewer blocks; `plain`
+has another backbone.
 
 Padding is TFLite's SAME (a stride-2 layer pads more at the far side), so that the exported graph
 needs no PAD operator. BN = batch normalisation; B = batch, C = channels.
@@ -10,9 +10,10 @@ needs no PAD operator. BN = batch normalisation; B = batch, C = channels.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,10 +21,13 @@ from torch.nn import functional as F  # noqa: N812
 
 from .augment import area_shares
 from .operating import Point
+from .small_depthwise import LARGEST_SIDE, small_depthwise
 from .space import EMBEDDING
+from .steps import Folded, Steps
 
 WIDE = 384
 """Channels of the last 1x1 layer, before pooling."""
+T = TypeVar("T")
 MCUNET = "init/mcunet-320kb-1mb_imagenet"
 
 
@@ -49,10 +53,18 @@ class ConvBn(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Activations [B, C_out, H / stride, W / stride] of x [B, C_in, H, W]."""
-        if self.before != self.after:
-            x = F.pad(x, (self.before, self.after, self.before, self.after))
-        x = self.bn(self.conv(x))
+        x = self.bn(self.convolve(x, self.conv.weight))
         return F.relu6(x) if self.relu6 else x
+
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """The convolution alone, with a weight of the layer's shape."""
+        if self.depthwise and x.shape[2] <= LARGEST_SIDE and x.device.type == "cpu":
+            y = small_depthwise(x, weight, self.stride, self.before)
+            return y if bias is None else y + bias[:, None, None]
+        padding = self.before
+        if self.before != self.after:
+            x, padding = F.pad(x, (self.before, self.after, self.before, self.after)), 0
+        return F.conv2d(x, weight, bias, self.stride, padding, groups=self.conv.groups)
 
     def folded(self) -> tuple[Tensor, Tensor]:
         """Weight [C_out, C_in/groups, k, k] and bias [C_out] with the BN folded in."""
@@ -60,17 +72,7 @@ class ConvBn(nn.Module):
         assert self.bn.running_mean is not None
         gain = self.bn.weight / torch.sqrt(self.bn.running_var + self.bn.eps)
         weight = self.conv.weight * gain[:, None, None, None]
-        return weight.detach(), (self.bn.bias - self.bn.running_mean * gain).detach()
-
-
-def folded_forward(layer: ConvBn, x: Tensor) -> Tensor:
-    """The layer in evaluation mode with its BN folded, as the exported operator computes it."""
-    weight, bias = layer.folded()
-    padding: int | tuple[int, int] = layer.before
-    if layer.before != layer.after:
-        x, padding = F.pad(x, (layer.before, layer.after, layer.before, layer.after)), 0
-    y = F.conv2d(x, weight, bias, layer.stride, padding, groups=layer.conv.groups)
-    return F.relu6(y) if layer.relu6 else y
+        return weight, self.bn.bias - self.bn.running_mean * gain
 
 
 class Block(nn.Module):
@@ -91,6 +93,13 @@ class Block(nn.Module):
         y = self.project(self.depth(y))
         return x + y if self.residual else y
 
+    def walk(self, steps: Steps[T], name: str, x: T) -> T:
+        """Step by step."""
+        y = x if self.expand is None else steps.conv(f"{name}/expand", self.expand, x)
+        y = steps.conv(f"{name}/depth", self.depth, y)
+        y = steps.conv(f"{name}/project", self.project, y)
+        return steps.add(f"{name}/add", x, y) if self.residual else y
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -103,26 +112,21 @@ class Encoded:
 class Student(nn.Module):
     """pixels float[B, 3, S, S] in [-1, 127/128] -> raw embedding float[B, 256].
 
-    Pictures of more than `side` pixels are shrunk first. `classifier` is ImageNet's, kept as a
-    second thing to teach; it is not exported.
+    Stem, blocks, a 1x1 layer of `wide` channels, mean, embedding. Pictures of more than `side`
+    pixels are shrunk first. `classifier` is ImageNet's, a second thing to teach; it is not
+    exported. A block has `walk`, as `Block` has.
     """
 
-    def __init__(self, structure: dict[str, Any], side: int) -> None:
+    def __init__(
+        self, stem: ConvBn, blocks: Sequence[nn.Module], features: int, classes: int, side: int,
+        wide: int = WIDE,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.side = side
-        first = structure["first_conv"]
-        self.stem = ConvBn(3, first["out_channels"], first["kernel_size"], first["stride"])
-        self.blocks = nn.Sequential(
-            *(
-                Block(b["mobile_inverted_conv"], b["shortcut"] is not None)
-                for b in structure["blocks"]
-            )
-        )
-        features = structure["classifier"]["in_features"]
-        self.wide = ConvBn(features, WIDE)
-        self.head = nn.Linear(WIDE, EMBEDDING)
-        self.classifier = nn.Linear(features, structure["classifier"]["out_features"])
-        self.frozen = 0
+        self.side, self.frozen = side, 0
+        self.stem, self.blocks = stem, nn.Sequential(*blocks)
+        self.wide = ConvBn(features, wide)
+        self.head = nn.Linear(wide, EMBEDDING)
+        self.classifier = nn.Linear(features, classes)
 
     def freeze(self, blocks: int) -> None:
         """Keep the stem and the first `blocks` blocks as they are, and run them folded.
@@ -145,18 +149,27 @@ class Student(nn.Module):
     @torch.no_grad()
     def early(self, x: Tensor) -> Tensor:
         """The stem and the frozen blocks, folded."""
-        x = folded_forward(self.stem, x)
-        for block in list(self.blocks)[: self.frozen]:
-            assert isinstance(block, Block)
-            y = x if block.expand is None else folded_forward(block.expand, x)
-            y = folded_forward(block.project, folded_forward(block.depth, y))
-            x = x + y if block.residual else y
+        return self._trunk(Folded(), x, self.frozen)
+
+    def _trunk(self, steps: Steps[T], x: T, blocks: int) -> T:
+        x = steps.conv("stem", self.stem, x)
+        for number, block in enumerate(list(self.blocks)[:blocks]):
+            x = block.walk(steps, f"block{number}", x)  # type: ignore[operator]
         return x
+
+    def walk(self, steps: Steps[T], x: T) -> tuple[T, T]:
+        """Embedding and last cells of pictures of `side`, step by step."""
+        cells = self._trunk(steps, x, len(self.blocks))
+        pooled = steps.mean("mean", steps.conv("wide", self.wide, cells))
+        return steps.linear("embedding", self.head, pooled), cells
 
     def forward(self, x: Tensor) -> Encoded:
         """Embedding and auxiliary logits of a batch."""
         x = shrink(x, self.side)
-        cells = self.early(x) if self.frozen else self.stem(x)
+        return self.late(self.early(x) if self.frozen else self.stem(x))
+
+    def late(self, cells: Tensor) -> Encoded:
+        """The same, from what stem and frozen blocks gave."""
         cells = self.blocks[self.frozen :](cells)
         pooled = self.wide(cells).mean((2, 3))
         return Encoded(self.head(pooled), self.classifier(cells.mean((2, 3))))
@@ -207,14 +220,22 @@ def make_student(models: Path, point: Point, pretrained: bool = True) -> Student
 
     Raises ValueError for a block that cannot be left out, and for weights that do not fit.
     """
+    if point.plain:
+        from .plain import plain_student
+
+        return plain_student(point.side)
     structure = json.loads((models / f"{MCUNET}.json").read_text())
     needed = [n for n in point.without if structure["blocks"][n]["shortcut"] is None]
     if needed:
         raise ValueError(f"blocks {needed} change the size: nothing fits without them")
-    structure["blocks"] = [
-        block for n, block in enumerate(structure["blocks"]) if n not in point.without
+    first, last = structure["first_conv"], structure["classifier"]
+    stem = ConvBn(3, first["out_channels"], first["kernel_size"], first["stride"])
+    blocks = [
+        Block(block["mobile_inverted_conv"], block["shortcut"] is not None)
+        for n, block in enumerate(structure["blocks"])
+        if n not in point.without
     ]
-    student = Student(structure, point.side)
+    student = Student(stem, blocks, last["in_features"], last["out_features"], point.side)
     if pretrained:
         state = renumbered(pretrained_state(models), point.without)
         result = student.load_state_dict(state, strict=False)

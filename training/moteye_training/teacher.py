@@ -1,4 +1,4 @@
-"""The composed teacher at evaluation time: towers' rows -> float32[B, 384], NumPy only."""
+"""A teacher's alignment head at evaluation time: rows -> float32[B, 384], NumPy only."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import numpy as np
 
 from .imagenet import class_probabilities
 from .text import F32, normalise
-from .towers import FEATURE
+from .towers import COMPOSED, Layout
 
 
-def standardise(rows: F32, mean: F32, std: F32) -> F32:
-    """Pooled features of both towers, each of length 1, standardised: float32[B, 2560]."""
-    pooled = np.asarray(rows[:, : 2 * FEATURE], np.float32).reshape(len(rows), 2, FEATURE)
-    return (normalise(pooled).reshape(len(rows), 2 * FEATURE) - mean) / std
+def standardise(rows: F32, mean: F32, std: F32, layout: Layout = COMPOSED) -> F32:
+    """Features of the towers, each tower's of length 1, standardised: float32[B, width]."""
+    pooled = np.asarray(rows[:, : layout.width], np.float32)
+    each = normalise(pooled.reshape(len(rows), layout.towers, layout.feature))
+    return (each.reshape(len(rows), layout.width) - mean) / std
 
 
 def gelu(x: F32) -> F32:
@@ -24,15 +25,24 @@ def gelu(x: F32) -> F32:
 
 
 class TeacherHead:
-    """The alignment head from `alignment.npz` (float16), plus its ConSE path."""
+    """The alignment head from `alignment.npz` (float16), plus its ConSE path.
 
-    def __init__(self, path: Path) -> None:
+    Raises ValueError where the file is for another teacher.
+    """
+
+    def __init__(self, path: Path, layout: Layout = COMPOSED) -> None:
+        self.layout = layout
         with np.load(path) as stored:
             self._weights = {name: stored[name].astype(np.float32) for name in stored.files}
+        if len(self._weights["mean"]) != layout.width:
+            raise ValueError(
+                f"{path} is for a teacher of {len(self._weights['mean'])} features, "
+                f"not of {layout.width}: delete it, so that it is made anew"
+            )
 
     def __call__(self, rows: F32) -> F32:
-        """Rows float[B, ROW] (see `towers`) -> embeddings float32[B, 384] of length 1."""
+        """Rows float[B, row] (see `towers.Layout`) -> embeddings float32[B, 384] of length 1."""
         w = self._weights
-        hidden = gelu(standardise(rows, w["mean"], w["std"]) @ w["w1"] + w["b1"])
-        conse = normalise(class_probabilities(rows) @ w["names"])
+        hidden = gelu(standardise(rows, w["mean"], w["std"], self.layout) @ w["w1"] + w["b1"])
+        conse = normalise(class_probabilities(rows, self.layout) @ w["names"])
         return normalise(hidden @ w["w2"] + w["b2"] + conse @ w["conse"])

@@ -195,6 +195,19 @@ def add(
     return out
 
 
+def max_pool(graph: GraphWriter, name: str, x: Tensor) -> Tensor:
+    """MAX_POOL_2D of 2 x 2 at stride 2: [1, H, W, C] -> [1, H / 2, W / 2, C]."""
+    shape = (1, x.shape[1] // 2, x.shape[2] // 2, x.shape[3])
+    out = graph.activation(name, shape, x.scale, x.zero)
+    options = schema.Pool2DOptionsT()
+    options.padding = schema.Padding.VALID
+    options.strideH = options.strideW = options.filterHeight = options.filterWidth = 2
+    options.fusedActivationFunction = ACT.NONE
+    kind = schema.BuiltinOptions.Pool2DOptions
+    graph.operator(OP.MAX_POOL_2D, [x.index], out, kind, options, 2)
+    return out
+
+
 def mean(graph: GraphWriter, name: str, x: Tensor, scale: float, zero: int) -> Tensor:
     """MEAN over height and width: [1, H, W, C] -> [1, C]."""
     axes = graph.constant(name + "/axes", np.array([1, 2], np.int32))

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import flatbuffers
 import numpy as np
@@ -25,6 +25,9 @@ from .augment import box_crops, make_view, photometric, squash, view_rng
 from .cache import open_memmap, run_parts
 from .data import Photo, open_photo
 
+if TYPE_CHECKING:
+    from .teachers import Teacher
+
 F16 = NDArray[np.float16]
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
@@ -32,10 +35,35 @@ U8 = NDArray[np.uint8]
 TEACHER_SIDE = 224
 STUDENT_SIDE = 96
 FEATURE, CLASSES = 1280, 1001
-ROW = 2 * FEATURE + 2 * CLASSES
-"""Values a view: pooled B1, pooled B2, logits B1, logits B2."""
 BOX_VIEW = 100
 """Views from here on are crops of boxes: BOX_VIEW + k is the k-th of `box_crops`."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A teacher's row of a view: features of each tower, then CLASSES logits of each."""
+
+    towers: int
+    feature: int
+
+    @property
+    def width(self) -> int:
+        """Values of all features."""
+        return self.towers * self.feature
+
+    @property
+    def row(self) -> int:
+        """Values of a row."""
+        return self.width + self.towers * CLASSES
+
+
+COMPOSED = Layout(2, FEATURE)
+
+
+def class_names(models: Path) -> list[list[str]]:
+    """Up to two synonyms for each of the 1,000 classes (the file's line 0 is background)."""
+    lines = (models / "teacher" / "imagenet_labels_1001.txt").read_text().splitlines()
+    return [[name.strip() for name in line.split(",")][:2] for line in lines[1:CLASSES]]
 
 
 @dataclass(frozen=True)
@@ -87,7 +115,7 @@ class Tower:
 
 
 class Towers:
-    """Both towers: one picture -> float32[ROW] as described at ROW."""
+    """Both towers of the composed teacher: one picture -> float32[COMPOSED.row]."""
 
     def __init__(self, models: Path) -> None:
         self._towers = (Tower(models, B1), Tower(models, B2))
@@ -120,7 +148,7 @@ class Group:
 
 
 def view_groups(photos: Sequence[Photo], views: int, boxes: bool = True) -> list[Group]:
-    """Group `v0` (whole photos), `box` (crops of boxes), then `v1` .. of further views."""
+    """Group `v0` (whole photos), `box` (crops of boxes, if any), then `v1` .. of further views."""
     groups = [Group(f"v{v}", tuple((i, v) for i in range(len(photos)))) for v in range(views)]
     if boxes:
         rows = [
@@ -128,62 +156,64 @@ def view_groups(photos: Sequence[Photo], views: int, boxes: bool = True) -> list
             for i, photo in enumerate(photos)
             for k in range(len(box_crops(photo)))
         ]
-        groups.insert(1, Group("box", tuple(rows)))
+        if rows:
+            groups.insert(1, Group("box", tuple(rows)))
     return groups
 
 
 @dataclass
 class Cache:
-    """Memmaps of one group: features float16[N, ROW], pixels uint8[N, 96, 96, 3], done uint8[N]."""
+    """Memmaps of one group: features float16[N, row], pixels uint8[N, 96, 96, 3], done uint8[N]."""
 
     features: Any
     pixels: Any
     done: Any
 
 
-def open_cache(folder: Path, group: Group) -> Cache:
+def open_cache(folder: Path, group: Group, row: int = COMPOSED.row) -> Cache:
     """Open the group's memmaps, creating them when absent; other sizes are an error."""
     folder.mkdir(parents=True, exist_ok=True)
     count = len(group.rows)
 
     side, stem = STUDENT_SIDE, f"{folder}/{group.name}"
     return Cache(
-        open_memmap(Path(f"{stem}.feat.f16"), np.float16, (count, ROW)),
+        open_memmap(Path(f"{stem}.feat.f16"), np.float16, (count, row)),
         open_memmap(Path(f"{stem}.px.u8"), np.uint8, (count, side, side, 3)),
         open_memmap(Path(f"{stem}.done.u8"), np.uint8, (count,)),
     )
 
 
 def _fill(
-    folder: Path, group: Group, photos: Sequence[Photo], models: Path, part: int, of: int
+    folder: Path, group: Group, photos: Sequence[Photo], teacher: Teacher, part: int, of: int
 ) -> None:
     """Worker: rows part, part + of, ... that are not done yet."""
     os.nice(5)
-    cache = open_cache(folder, group)
-    towers = Towers(models)
+    cache = open_cache(folder, group, teacher.layout.row)
+    eyes = teacher.load()
     for row in range(part, len(group.rows), of):
         if cache.done[row]:
             continue
         index, view = group.rows[row]
         image = render(photos[index], view)
-        cache.features[row] = towers(squash(image, TEACHER_SIDE))
+        cache.features[row] = eyes.see(squash(image, eyes.side))
         cache.pixels[row] = squash(image, STUDENT_SIDE)
         cache.done[row] = 1
 
 
 def fill_caches(
-    folder: Path, groups: Sequence[Group], photos: Sequence[Photo], models: Path, workers: int = 2
-) -> None:
+    folder: Path, groups: Sequence[Group], photos: Sequence[Photo], teacher: Teacher,
+    workers: int = 2,
+) -> None:  # fmt: skip
     """Fill what is missing in the groups' caches, group by group, with `workers` processes."""
     for group in groups:
-        cache = open_cache(folder, group)
+        cache = open_cache(folder, group, teacher.layout.row)
         missing = int((cache.done == 0).sum())
         print(f"towers: group {group.name}: {missing} of {len(group.rows)} rows to do", flush=True)
         if not missing:
             continue
         started = time.monotonic()
         run_parts(
-            _fill, (folder, group, photos, models), cache.done, workers, f"group {group.name}"
+            _fill, (folder, group, photos, teacher), cache.done, workers, f"group {group.name}"
         )
         seconds = time.monotonic() - started
         print(f"towers: group {group.name}: done in {seconds:.0f} s", flush=True)

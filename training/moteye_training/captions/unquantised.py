@@ -20,8 +20,9 @@ from tqdm import tqdm
 from ..augment import squash
 from ..data import Photo, open_photo
 from ..inherit import inherit
+from ..operating import POINTS
 from ..rows import to_input
-from ..student import POINTS, Student, make_student
+from ..student import Student, make_student
 from ..towers import STUDENT_SIDE
 from .decoder import AttSSM, State
 from .evaluate import BEAMS, FLOAT, INDEPENDENT, evaluation, pack_captions, whole_maps

@@ -1,0 +1,147 @@
+"""Students with random weights: what is exported is what was trained."""
+
+import numpy as np
+import pytest
+import torch
+from moteye.compiler.boards import boards, check_model
+from moteye_training.distil import DistilOptions, Late, frozen_maps, progress
+from moteye_training.encoder import Encoder
+from moteye_training.export import calibrate, compare, export_encoder
+from moteye_training.operating import POINTS
+from moteye_training.plain import plain_student
+from moteye_training.quantised import AsInt8, rounded_weight
+from moteye_training.rows import Rows, to_input
+from moteye_training.steps import Folded
+from moteye_training.student import Block, ConvBn, Student
+
+
+def block(c_in, c_out, stride, residual):
+    spec = {
+        "in_channels": c_in, "out_channels": c_out, "kernel_size": 5, "stride": stride,
+        "expand_ratio": 2, "mid_channels": None,
+    }  # fmt: skip
+    return Block(spec, residual)
+
+
+def small_student(side=16):
+    """A stem, a block that halves, a residual block."""
+    blocks = [block(8, 12, 2, residual=False), block(12, 12, 1, residual=True)]
+    return Student(ConvBn(3, 8, 3, 2), blocks, 12, 10, side, wide=32)
+
+
+def settled(student):
+    """The student with BN statistics of some pictures, so that its values are of usual size."""
+    student.train()
+    with torch.no_grad():
+        for seed in range(8):
+            student(to_input(pixels(student.side, 64, seed), torch.device("cpu")))
+    return student.eval()
+
+
+def pixels(side, count, seed=0):
+    """Pictures of coarse blobs."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (count, side // 4, side // 4, 3), np.uint8)
+    return coarse.repeat(4, 1).repeat(4, 2)
+
+
+@pytest.fixture(params=["mcunet's kind", "plain"])
+def student(request):
+    torch.manual_seed(1)
+    return settled(small_student() if request.param != "plain" else plain_student(32))
+
+
+def test_walk_gives_what_forward_gives(student):
+    x = to_input(pixels(student.side, 4), torch.device("cpu"))
+    with torch.no_grad():
+        embedding, _ = student.walk(Folded(), x)
+        torch.testing.assert_close(embedding, student(x).embedding, atol=1e-4, rtol=1e-4)
+        student.freeze(1)
+        torch.testing.assert_close(student(x).embedding, embedding, atol=1e-4, rtol=1e-4)
+
+
+def test_exported_file_agrees_with_the_student(student, tmp_path):
+    some = pixels(student.side, 64)
+    export_encoder(student, some, tmp_path / "encoder.tflite")
+    mean, _ = compare(student, tmp_path / "encoder.tflite", some)
+    assert mean > 0.97
+
+
+def test_imitated_int8_is_as_far_from_the_floats_as_the_file(student, tmp_path):
+    some = pixels(student.side, 64)
+    export_encoder(student, some, tmp_path / "encoder.tflite")
+    scale, _ = calibrate(student, some).quantisation("embedding", symmetric=True)
+    file = Encoder(tmp_path / "encoder.tflite").many(some[:16]).astype(np.float32) * scale
+    x = to_input(some[:16], torch.device("cpu"))
+    with torch.no_grad():
+        imitated = AsInt8(student, some)(x).embedding.numpy()
+        floats = student(x).embedding.numpy()
+    # The file's bias takes back the mean shift, so compare what is around the mean.
+    off = [np.abs((y - y.mean(0)) - (floats - floats.mean(0))).mean() for y in (imitated, file)]
+    assert off[0] > 0
+    assert 0.6 < off[0] / off[1] < 1.6
+
+
+def test_every_weight_learns_through_the_rounding():
+    torch.manual_seed(1)
+    student = settled(small_student())
+    x = to_input(pixels(student.side, 64), torch.device("cpu"))
+    wanted = torch.randn(64, 256) * 0.2
+    taught, kept = AsInt8(student, pixels(student.side, 64)), dict(student.named_buffers())
+    before = {name: value.clone() for name, value in kept.items()}
+    weights = [p for n, p in student.named_parameters() if not n.startswith("classifier")]
+    optimiser, losses = torch.optim.Adam(weights, 5e-3), []
+    for _ in range(40):
+        loss = (taught(x).embedding - wanted).square().mean()
+        losses.append(loss.item())
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in weights)
+    assert losses[-1] < 0.9 * losses[0]
+    # Statistics belong to the folded layers that the ranges were measured on.
+    assert all(torch.equal(before[name], value) for name, value in kept.items())
+
+
+def test_rounded_weights_are_what_the_file_holds():
+    weight = torch.randn(4, 3, 3, 3)
+    steps = weight.abs().flatten(1).amax(1) / 127
+    whole = rounded_weight(weight) / steps[:, None, None, None]
+    assert (whole - whole.round()).abs().max() < 1e-3
+    assert (rounded_weight(weight) - weight).abs().max() <= steps.max() / 2 + 1e-6
+
+
+def test_plain_student_fits_the_accelerator(tmp_path):
+    torch.manual_seed(0)
+    student = settled(plain_student(POINTS["max78000"].side))
+    path = tmp_path / "encoder.tflite"
+    export_encoder(student, pixels(student.side, 32), path)
+    found = check_model(
+        path.read_bytes(), boards()["max78000"], set_bytes=6_554, frame=(student.side, student.side)
+    )
+    assert all(finding.fits for finding in found), found
+    weights = sum(p.numel() for n, p in student.named_parameters() if "conv.weight" in n)
+    assert weights + student.head.weight.numel() <= 432 * 1024
+
+
+def test_run_of_steps_ends_after_them_whatever_the_time():
+    counted = DistilOptions(steps=200)
+    assert progress(counted, 100, 1e6) == 0.5
+    assert progress(DistilOptions(minutes=2), 7, 60) == 0.5
+
+
+def test_too_few_pictures_to_calibrate_on_are_named(student):
+    with pytest.raises(ValueError, match="5 pictures to calibrate on: at least 32"):
+        calibrate(student, pixels(student.side, 5))
+
+
+def test_student_goes_on_from_the_maps_of_its_frozen_blocks(student):
+    student.freeze(1)
+    some = pixels(student.side, 6)
+    count = np.zeros(6)
+    rows = Rows([some], *[count.astype(int), np.arange(6)], *[count] * 6)
+    maps = frozen_maps(student, rows, torch.device("cpu"), batch=4)
+    with torch.no_grad():
+        given = Late(student)(maps.float()).embedding
+        wanted = student(to_input(some, torch.device("cpu"))).embedding
+    torch.testing.assert_close(given, wanted, atol=0.02, rtol=0.02)
