@@ -38,7 +38,7 @@ def schema() -> dict[str, Any]:
         "type": "object",
         "properties": _properties(full["properties"]),
         "required": ["then"],
-        "anyOf": [{"required": ["see"]}, {"required": ["changes"]}],
+        "anyOf": [{"required": [key]} for key in ("see", "caption", "changes")],
         "additionalProperties": False,
     }
     names = _definitions()
@@ -68,7 +68,7 @@ def schema() -> dict[str, Any]:
         "if": {"required": ["policies"]},
         "then": several,
         "else": {
-            "if": {"anyOf": [{"required": [key]} for key in ("see", "changes", "then")]},
+            "if": {"anyOf": [{"required": [key]} for key in ("see", "caption", "changes", "then")]},
             "then": one,
             "else": only,
         },
@@ -90,6 +90,7 @@ def _properties(fields: dict[str, Any]) -> dict[str, Any]:
         "name": {"type": "string", "pattern": fields["name"]["pattern"]},
         "description": {"type": "string"},
         "see": {"anyOf": [*_WORDS["anyOf"], several]},
+        "caption": _caption(),
         "changes": _changes(),
         "in": {"anyOf": [_WORDS["anyOf"][0], _zone(), _list_of({"anyOf": [_TEXT, _zone()]})]},
         "count": {"type": "string", "pattern": "^(>=|<=|==|≥|≤|=|>|<)\\s*[0-9]{1,2}$"},
@@ -145,7 +146,14 @@ def _whole(least: int, most: int) -> dict[str, Any]:
 
 def _changes() -> dict[str, Any]:
     times = {"of": {"const": "embedding"}, "over": _DURATION, "times": _whole(2, 100)}
-    return {"anyOf": [{"const": "embedding"}, _map(times, [])]}
+    share = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
+    words = {"of": {"const": "caption"}, "alike": share}
+    return {"anyOf": [{"enum": ["embedding", "caption"]}, _map(times, []), _map(words, ["of"])]}
+
+
+def _caption() -> dict[str, Any]:
+    part: dict[str, Any] = dict.fromkeys(("says", "not", "unlike"), _WORDS)
+    return {"anyOf": [*_WORDS["anyOf"], _map({**part, "within": _DURATION}, ["says"])]}
 
 
 def _cooldown() -> dict[str, Any]:

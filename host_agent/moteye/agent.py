@@ -97,6 +97,7 @@ class Agent:
         self.outbox = Outbox(self._runner, self)
         self.judge = Judge(self.engine, self.ledger, self.outbox.add)
         self.judge.learns = settings.camera_background
+        self.judge.listener.ask = self.devices.describe_again
         self.in_force = InForce(
             settings,
             self.engine,

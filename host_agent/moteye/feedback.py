@@ -60,7 +60,7 @@ def mark_of(store: Store, what: str, said: str, *, time_ms: int) -> Mark:
         phrase=decision.phrase,
         margin_q8=decision.margin_q8,
         infrared=is_infrared(event.colour),
-        embedding=event.data,
+        embedding=event.vector,
     )
 
 

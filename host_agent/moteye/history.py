@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from moteye.core.background import CameraCalibration
 from moteye.core.boxes import boxes_of
 from moteye.core.compile import CompiledSet
 from moteye.core.decisions import Decision, Gate
 from moteye.core.engine import Engine, Observation
+from moteye.core.hearing import Caption
 from moteye.core.marks import Mark
 from moteye.core.past import Recording
 from moteye.core.scoring import prob_q8
@@ -25,17 +27,19 @@ SAME_MS = 10_000  # alerts of one camera this close are the same happening
 _DAY_MS = 86_400_000
 
 
-OnBatch = Callable[[list[Observation], np.ndarray[tuple[int, ...], np.dtype[np.int16]]], None]
+Int16 = npt.NDArray[np.int16]
+OnBatch = Callable[[list[Observation], Int16], None]
+OnCaption = Callable[[Caption, Int16], None]
 
 
 class Replay:
     """One engine over recorded events.
 
-    `seen` and `skipped` count embeddings; those of an encoder that is neither this one nor among
-    `compiled.others` are skipped. With `versions`
-    (by `Engine.in_force`) the replay changes its policies where the agent did; without, `compiled`
-    stays. `on_batch` is called with the observations of each batch and their margins int16[B, K],
-    each camera's own.
+    `seen` and `skipped` count embeddings, `heard` captions; those of an encoder that is neither
+    this one nor among `compiled.others` are skipped. With `versions` (by `Engine.in_force`) the
+    replay changes its policies where the agent did; without, `compiled` stays. `on_batch` is called
+    with the observations of each batch and their margins int16[B, K], each camera's own;
+    `on_caption` with each caption and its margins int16[C].
     """
 
     def __init__(
@@ -45,12 +49,15 @@ class Replay:
         versions: dict[bytes, CompiledSet] | None = None,
         *,
         on_batch: OnBatch | None = None,
+        on_caption: OnCaption | None = None,
     ) -> None:
         self._versions = versions or {}
         self.engine = Engine()
         self.seen = 0
+        self.heard = 0
         self.skipped = 0
         self._on_batch = on_batch
+        self._on_caption = on_caption
         self._encoder_hash = encoder_hash
         self._use(compiled)
 
@@ -76,7 +83,9 @@ class Replay:
             if batch and (not event.is_embedding or len(batch) == BATCH):
                 yield from self._judge(batch)
                 batch = []
-            if event.kind == "s":
+            if event.is_caption:
+                yield from self._hear(event)
+            elif event.kind == "s":
                 self.engine.start()
             elif event.kind == "p" and event.data in self._versions:
                 self._use(self._versions[event.data])
@@ -93,13 +102,41 @@ class Replay:
         if batch:
             yield from self._judge(batch)
 
-    def margins_q8(
-        self, events: list[RecordedEvent]
-    ) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
+    def caption_of(self, event: RecordedEvent) -> Caption:
+        """What the engine gets to hear of a recorded caption."""
+        where = (event.device, event.session, event.number, event.frame, event.time_ms)
+        return Caption(
+            *where,
+            late=event.kind == "o",
+            embedding=event.vector,
+            encoder=event.encoder,
+            text=event.data.decode(),
+        )
+
+    def caption_margins_q8(self, event: RecordedEvent) -> Int16 | None:
+        """int16[C] of a recorded caption; None where nobody asks for captions of its pack."""
+        captions = self._compiled.captions
+        if captions is None or captions.encoder != event.encoder or not event.vector:
+            return None
+        found: Int16 = captions.scorer.margins_q8(self.caption_of(event).vector)[0]
+        return found
+
+    def margins_q8(self, events: list[RecordedEvent]) -> Int16:
         """int16[B, K] of embeddings."""
         vectors = np.frombuffer(b"".join(event.data for event in events), np.int8)
         encoders = [event.encoder for event in events]
         return self._compiled.margins_q8(vectors.reshape(len(events), -1), encoders)
+
+    def shown(self, event: RecordedEvent) -> tuple[Observation, Int16]:
+        """A recorded frame or caption as the engine gets it, with its margins.
+
+        int16[K] or int16[C]; a caption must be one that somebody asks for.
+        """
+        if not event.is_caption:
+            return self.observation_of(event), self.margins_q8([event])[0]
+        margins_q8 = self.caption_margins_q8(event)
+        assert margins_q8 is not None
+        return self.caption_of(event), margins_q8
 
     def observation_of(self, event: RecordedEvent) -> Observation:
         """What the engine gets to see of a recorded embedding."""
@@ -120,6 +157,17 @@ class Replay:
         self._columns = compiled.columns
         self.engine.replace(compiled.policies)
 
+    def _hear(self, event: RecordedEvent) -> Iterator[Decision]:
+        margins_q8 = self.caption_margins_q8(event)
+        if margins_q8 is None:
+            return
+        self.heard += 1
+        caption = self.caption_of(event)
+        if self._on_caption is not None:
+            self._on_caption(caption, margins_q8)
+        yield from self.engine.hear(caption, margins_q8)
+        self.engine.take_ended()
+
     def _judge(self, events: list[RecordedEvent]) -> Iterator[Decision]:
         self.seen += len(events)
         seen = [self.observation_of(event) for event in events]
@@ -136,7 +184,9 @@ def recording_of(
 ) -> Recording:
     """What a store's events say of the policies, for `core.lints`."""
     recording = Recording(compiled)
-    replay = Replay(compiled, encoder_hash, on_batch=recording.take)
+    replay = Replay(
+        compiled, encoder_hash, on_batch=recording.take, on_caption=recording.take_caption
+    )
     replay.begin_at(store, since_ms)
     for decision in replay.feed(store.events(since_ms=since_ms)):
         recording.decided(decision)
@@ -210,7 +260,7 @@ def failed_gate(decision: Decision) -> str:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What one policy made of one camera's last frame at a moment."""
+    """What one policy made of one camera's last frame, or caption, at a moment."""
 
     policy: str
     seen: Observation
@@ -228,15 +278,21 @@ def explain_at(
     policy: str,
     camera: str | None = None,
 ) -> list[Explanation]:
-    """The last frame of each camera before a moment, gate by gate, after all frames before it."""
+    """The last frame of each camera before a moment, gate by gate, after all frames before it.
+
+    For a policy about captions, the last caption.
+    """
     variants = [item for item in compiled.policies if item.policy.name == policy]
     since_ms = at_ms - lead_ms(compiled, policy)
     events = list(store.events(since_ms=since_ms, until_ms=at_ms))
+    hears = variants[0].hears
+    known = (variants[0].encoder,) if hears else (encoder_hash, *compiled.others)
     last = {
         event.device: index
         for index, event in enumerate(events)
-        if event.is_embedding
-        and event.encoder in (encoder_hash, *compiled.others)
+        if (event.is_caption if hears else event.is_embedding)
+        and event.encoder in known
+        and event.vector
         and variants[0].policy.watches(event.device)
         and camera in (None, event.device)
     }
@@ -247,8 +303,7 @@ def explain_at(
         pass
     found = []
     for _, index in sorted(last.items()):
-        margins = replay.margins_q8([events[index]])[0]
-        seen = replay.observation_of(events[index])
+        seen, margins = replay.shown(events[index])
         chosen = next((item for item in variants if item.judges(seen.device, seen.encoder)), None)
         if chosen is None:
             continue  # its examples are of another encoder

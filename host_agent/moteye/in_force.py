@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,14 @@ from moteye.config import Settings
 from moteye.core.compile import CompiledSet, together
 from moteye.core.engine import Engine
 from moteye.core.language import Policy
-from moteye.core.lints import without_positions
+from moteye.core.lints import silent, without_positions
 from moteye.core.ownership import Ownership, ownership
 from moteye.errors import MoteyeError, PolicyErrors
 from moteye.fleet import Fleet
 from moteye.judge import Judge
 from moteye.ledger import Ledger
 from moteye.link.connection import Connection
-from moteye.link.devices import Devices
+from moteye.link.devices import Device, Devices
 from moteye.schedule import WhileSchedule
 from moteye.sets import SetArchive
 from moteye.spaces import Fleets, FurtherSpaces
@@ -58,6 +58,7 @@ class InForce:
         self.space: Space | None = None
         self.fleet: Fleet | None = None
         self.further: FurtherSpaces | None = None
+        self._devices: Devices | None = None
         self._found: list[Policy] = []
         self._settings = settings
         self._engine = engine
@@ -79,6 +80,7 @@ class InForce:
             asks = settings.sets == "ask"
             return Fleet(devices, publish, encoder, SetArchive(folder), settings.plan, asks=asks)
 
+        self._devices = devices
         self.space = await asyncio.to_thread(load_space, settings.space)
         self.fleet = make_fleet(self.space.encoder_hash, settings.sets_folder)
         self.further = FurtherSpaces(self.space, make_fleet, settings.sets_folder)
@@ -112,6 +114,25 @@ class InForce:
         if await asyncio.to_thread(self.further.meet, encoder, device):
             await self.reload(self._found)
 
+    async def sentence_vector(self, text: str) -> bytes:
+        """What a device said, as int8[256]; empty before the space is loaded."""
+        space = self.space
+        return await asyncio.to_thread(space.sentence_vector, text) if space is not None else b""
+
+    def tell_silent(self, devices: Iterable[Device]) -> None:
+        """Warn of policies that wait for what devices do not say."""
+        compiled = self._judge.compiled
+        if compiled is None or compiled.captions is None:
+            return
+        for device in devices:
+            if device.birth is None:
+                continue
+            for item in compiled.captions.policies:
+                pack, known = device.birth.captions, compiled.captions.encoder
+                reason = silent(item.policy, device.id, pack, known)
+                if reason:
+                    log.warning("nothing to hear", policy=item.policy.name, reason=reason)
+
     async def load(self, found: list[Policy]) -> None:
         """Compile `found` and put them in force all at once; devices follow by a swap."""
         space, fleet = self.space, self.fleet
@@ -142,6 +163,8 @@ class InForce:
             await asyncio.to_thread(self._judge.cameras.prepare, compiled)
         self._own(own)
         await self._replace(compiled)
+        if self._devices is not None:
+            self.tell_silent(self._devices.all.values())
         data = compiled.built.data
         log.info(
             "policies in force",

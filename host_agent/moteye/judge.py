@@ -7,9 +7,9 @@ All that arrived while the last transaction ran is the next batch.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import structlog
@@ -21,10 +21,12 @@ from moteye.core.boxes import boxes_text
 from moteye.core.cameras import Cameras
 from moteye.core.compile import CompiledSet
 from moteye.core.engine import Decision, Engine, Observation
+from moteye.core.hearing import Caption
 from moteye.core.language import Policy
 from moteye.endings import finished
 from moteye.ledger import Ledger
 from moteye.link.connection import Ack
+from moteye.listening import Listener
 from moteye.store import Background
 
 log = structlog.get_logger("moteye.judge")
@@ -41,11 +43,20 @@ class Item:
     ack: Ack
 
 
+@dataclass(frozen=True, slots=True)
+class CaptionItem:
+    """A caption that waits to be judged."""
+
+    seen: Caption
+    message: models.Caption
+    ack: Ack
+
+
 class Judge:
     """Decides on what has arrived. `put` embeddings in their order; `await run()` until cancelled.
 
     `compiled` is what policies there are; `deliver` takes the outbox rows of decisions once they
-    are written down. `batches` counts.
+    are written down; captions go to the `listener`. `batches` counts.
     """
 
     def __init__(
@@ -56,10 +67,12 @@ class Judge:
         self.cameras = Cameras()
         self.batches = 0
         self.learns = True
+        self.listener = Listener(engine, ledger)
+        self._captions = 0  # among what waits
         self._engine = engine
         self._ledger = ledger
         self._deliver = deliver
-        self._inbox: deque[Item] = deque()
+        self._inbox: deque[Item | CaptionItem] = deque()
         self._filled = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -69,8 +82,8 @@ class Judge:
         """How many embeddings wait for the next batch."""
         return len(self._inbox)
 
-    async def put(self, item: Item) -> None:
-        """Take an embedding.
+    async def put(self, item: Item | CaptionItem) -> None:
+        """Take an embedding, or a caption.
 
         In a full inbox the oldest heartbeat makes room and is counted; without any the caller
         waits, which holds the broker back, so that no event is lost.
@@ -79,6 +92,7 @@ class Judge:
             self.counters["inbox.held"] += 1
             self._room.clear()
             await self._room.wait()
+        self._captions += isinstance(item, CaptionItem)
         self._inbox.append(item)
         self._filled.set()
 
@@ -105,17 +119,21 @@ class Judge:
                 await self.judge(items)
             raise
 
-    def _next(self) -> list[Item]:
+    def _next(self) -> list[Item | CaptionItem]:
         items = [self._inbox.popleft() for _ in range(min(MOST_A_BATCH, len(self._inbox)))]
         if not self._inbox:
             self._filled.clear()
         self._room.set()
         return items
 
-    async def judge(self, items: list[Item]) -> list[Decision]:
+    async def judge(self, items: Sequence[Item | CaptionItem]) -> list[Decision]:
         """Score a batch in one product; write it all down; then acknowledge and act."""
         new = [item for item in items if self._ledger.is_new(item.seen)]
-        decisions = self._decide(new)
+        if self._captions:
+            decisions = self._decide_in_turn(new)
+            self._captions -= sum(isinstance(item, CaptionItem) for item in items)
+        else:
+            decisions = self._decide(cast("list[Item]", new))
         rows = self._actions_of(decisions)
         await self._ledger.commit(decisions, rows)
         for item in items:
@@ -132,6 +150,20 @@ class Judge:
                 )
         self.batches += 1
         return decisions
+
+    def _decide_in_turn(self, items: list[Item | CaptionItem]) -> list[Decision]:
+        """Decide on frames and captions in the order in which they came."""
+        decisions: list[Decision] = []
+        frames: list[Item] = []
+        for item in items:
+            if isinstance(item, Item):
+                frames.append(item)
+                continue
+            decisions += self._decide(frames)
+            frames = []
+            asked = item.message.why == "asked"
+            decisions += self.listener.hear(item.seen, self.compiled, asked=asked)
+        return decisions + self._decide(frames)
 
     def _decide(self, items: list[Item]) -> list[Decision]:
         compiled = self.compiled
@@ -207,10 +239,14 @@ class Judge:
         rows: list[dict[str, Any]] = []
         for decision in decisions:
             policy = self.policy(decision.policy) if decision.fired else None
-            rows += rows_for(decision, policy, self._engine.ahead_ms) if policy is not None else []
+            if policy is not None:
+                said = self.listener.at(decision.device, decision.time_ms)
+                rows += rows_for(decision, policy, self._engine.ahead_ms, said)
         for ending in self._engine.take_ended():
             policy = self.policy(ending.policy)
-            rows += rows_at_end(ending, policy) if policy is not None else []
+            if policy is not None:
+                said = self.listener.at(ending.device, ending.time_ms)
+                rows += rows_at_end(ending, policy, said)
         return rows
 
     def policy(self, name: str) -> Policy | None:

@@ -16,6 +16,7 @@ import structlog
 from moteye.core.background import CameraCalibration
 from moteye.core.decisions import Decision
 from moteye.core.engine import Engine, Observation
+from moteye.core.hearing import Caption
 from moteye.core.marks import Mark
 from moteye.core.presence import Presence, SequenceWindow
 from moteye.errors import StoreError
@@ -149,13 +150,12 @@ class Ledger:
             )
         )
 
-    def said(
-        self, device: str, session: int, number: int, frame: int, time_ms: int, model: bytes,
-        text: str,
-    ) -> None:  # fmt: skip
-        """Record a caption; it is written with the next batch, and decides nothing."""
-        where = (device, session, number, frame, time_ms)
-        self._batch.events.append(RecordedEvent("t", *where, model, text.encode()))
+    def heard(self, caption: Caption) -> None:
+        """Record a caption of the next batch, in the order in which the engine hears it."""
+        where = (caption.device, caption.session, caption.number, caption.frame, caption.time_ms)
+        kind, text = "o" if caption.late else "t", caption.text.encode()
+        event = RecordedEvent(kind, *where, caption.encoder, text, boxes=caption.embedding)
+        self._batch.events.append(event)
 
     def release(self, policy: str, device: str, fired_ms: int) -> None:
         """No action of an alert was delivered: give its cooldown back, and record that."""

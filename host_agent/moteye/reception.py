@@ -14,6 +14,7 @@ from moteye.agreement import Agreement
 from moteye.config import Settings
 from moteye.core.boxes import Box
 from moteye.core.engine import Engine, Observation
+from moteye.core.hearing import Caption
 from moteye.core.marks import Mark
 from moteye.core.scoring import AnySet
 from moteye.core.seen import is_infrared
@@ -22,7 +23,7 @@ from moteye.fleet import Fleet
 from moteye.fleet_commands import COMMAND_TOPIC, AgentCommands, obey
 from moteye.home.bridge import Bridge
 from moteye.in_force import InForce
-from moteye.judge import Item, Judge
+from moteye.judge import CaptionItem, Item, Judge
 from moteye.ledger import Ledger
 from moteye.link.connection import Ack
 from moteye.link.devices import Device, Devices
@@ -97,7 +98,7 @@ class Reception:
         return self._in_force.fleet
 
     async def receive(self, topic: str, payload: bytes, retain: bool, ack: Ack) -> None:
-        """Take one message; an embedding is acknowledged when it is written down."""
+        """Take one message; embeddings and captions are acknowledged when they are written down."""
         arrival_ms = self._devices.clock.now_ms()
         self._look_at_the_wall(arrival_ms)
         if topic in self._engine.topics:
@@ -114,6 +115,10 @@ class Reception:
             self._tell_fleet(*taken)
             await self._enqueue(taken[0], taken[1], arrival_ms, ack)
             return
+        if taken is not None and isinstance(taken[1], models.Caption):
+            self._tell_fleet(*taken)
+            await self._enqueue_caption(taken[0], taken[1], arrival_ms, ack)
+            return
         ack()
         if taken is None:
             return
@@ -124,12 +129,7 @@ class Reception:
                 log.info("device", device=device.id, state=message.state, session=message.s)
             case models.Birth():
                 await self._in_force.meet(message.encoder, device.id)
-            case models.Caption():
-                time_ms = self._ledger.time_of(device.id, device.presence, message.at, arrival_ms)
-                where = (device.id, message.s, message.n, message.frame, time_ms)
-                self._ledger.said(*where, message.model, message.text)
-                if self._home is not None:
-                    await self._home.captioned(device.id, message.frame, message.text)
+                self._in_force.tell_silent([device])
             case models.Detections():
                 self._agreement.compare(device.id, message)
 
@@ -235,6 +235,21 @@ class Reception:
             *where, late, boxes, embedding=message.e, infrared=infrared, encoder=message.encoder
         )
         await self._judge.put(Item(seen, message, ack))
+
+    async def _enqueue_caption(
+        self, device: Device, message: models.Caption, arrival_ms: int, ack: Ack
+    ) -> None:
+        time_ms = self._ledger.time_of(device.id, device.presence, message.at, arrival_ms)
+        seen = Caption(
+            *(device.id, message.s, message.n, message.frame, time_ms),
+            late=self._is_late(device, (arrival_ms - time_ms) / 1000),
+            embedding=await self._in_force.sentence_vector(message.text),
+            encoder=message.model,
+            text=message.text,
+        )
+        await self._judge.put(CaptionItem(seen, message, ack))
+        if self._home is not None:
+            await self._home.captioned(device.id, message.frame, message.text)
 
     def _boxes(self, message: models.Embedding) -> tuple[Box, ...] | None:
         """What stands where, by the columns of the policies in force; None where it is not told.

@@ -25,7 +25,8 @@ class Alert:
     `event`: seen, upgraded, escalated, ended or digest; `tag` is the same for all notices of one
     policy and camera, so that the newer may take the older's place; `key` names this notice, for a
     receiver that must not act on it twice. `picture` is the path of the frame that decided, where
-    one was saved; `alerts` those of a digest.
+    one was saved; `caption` what the camera said last, of a frame `caption_age_s` before that one;
+    `alerts` those of a digest.
     """
 
     id: str
@@ -43,6 +44,8 @@ class Alert:
     tag: str = ""
     key: str = ""
     duration_s: float | None = None
+    caption: str = ""
+    caption_age_s: float | None = None
     count: int = 1
     alerts: list[dict[str, Any]] = field(default_factory=list)
 
@@ -95,6 +98,10 @@ class Alert:
             key=f"{episode.id}-ended",
             duration_s=ending.duration_ms / 1000,
         )
+
+    def saying(self, caption: str, age_s: float | None) -> "Alert":
+        """The same alert with what the camera said last."""
+        return replace(self, caption=caption, caption_age_s=age_s) if caption else self
 
     def escalated(self, round_number: int) -> "Alert":
         """The same alert once more, since nobody acknowledged it; rounds from 1."""

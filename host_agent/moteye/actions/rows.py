@@ -13,19 +13,23 @@ from moteye.core.language import Action, Policy
 from moteye.core.scoring import prob_q8
 
 Row = dict[str, Any]
+Said = tuple[str, float | None]
 TELL = "tell"  # the row that shows subscribers the alert; no action of the language
 
 
-def rows_for(decision: Decision, policy: Policy, ahead_ms: int = 0) -> list[Row]:
+def rows_for(
+    decision: Decision, policy: Policy, ahead_ms: int = 0, said: Said = ("", None)
+) -> list[Row]:
     """Everything that a decision asks for; nothing where it did not fire.
 
-    `ahead_ms`: how far the wall clock is ahead of the decision's time.
+    `ahead_ms`: how far the wall clock is ahead of the decision's time; `said`: what the camera said
+    last, and how many seconds before.
     """
     if not decision.fired:
         return []
     probability = _probability(decision.margin_q8, policy)
     wall_ms = decision.time_ms + ahead_ms
-    alert = Alert.of(decision, probability, wall_ms, severity=policy.severity)
+    alert = Alert.of(decision, probability, wall_ms, severity=policy.severity).saying(*said)
     rows = rows_of(decision, alert, list(policy.then))
     rows.append(telling(rows[0], len(rows)))
     if policy.escalate is not None and not decision.severity:
@@ -39,14 +43,14 @@ def rows_for(decision: Decision, policy: Policy, ahead_ms: int = 0) -> list[Row]
     return rows
 
 
-def rows_at_end(ending: Ending, policy: Policy) -> list[Row]:
+def rows_at_end(ending: Ending, policy: Policy, said: Said = ("", None)) -> list[Row]:
     """What the end of an episode asks for: `finally`, or `else` where it had not alerted."""
     episode = ending.episode
     actions = policy.finally_ if episode.fired else policy.else_
     if not actions:
         return []
     probability = _probability(episode.margin_q8, policy)
-    alert = Alert.of_end(ending, probability, severity=policy.severity)
+    alert = Alert.of_end(ending, probability, severity=policy.severity).saying(*said)
     job = f"{episode.id}-{episode.time_ms}-end"
     return _rows(job, actions, alert, fired_ms=episode.time_ms, due_ms=0)
 

@@ -64,14 +64,16 @@ def why(
         )
     explained = explain_at(compiled, space.encoder_hash, record, at_ms, policy=what, camera=camera)
     if not explained:
-        console.print(f"no frame of a camera that {what} watches on record by {_time(at_ms)}")
+        hears = any(policy.hears for policy in found if policy.name == what)
+        thing = "caption" if hears else "frame"
+        console.print(f"no {thing} of a camera that {what} watches on record by {_time(at_ms)}")
     for one in explained:
         ago_s = (at_ms - one.seen.time_ms) / 1000
         console.print(
             f"[bold]{what}[/] on {one.seen.device}, {_time(one.seen.time_ms)} "
             f"(frame {one.seen.frame}, {ago_s:.1f} s before)"
         )
-        console.print(f"  best phrase: {escape(one.phrase)}, probability {one.probability:.2f}")
+        console.print(f"  best phrase: {_phrase(one.phrase, one.probability, one.gates)}")
         _show_gates(console, one.gates)
         missing = [gate.text for gate in one.gates if not gate.passed]
         console.print(
@@ -162,7 +164,8 @@ def backtest(
             f"skipped {replay.skipped:,} events of encoders that this version does not know"
         )
     rate = replay.seen / took_s if took_s else 0
-    console.print(f"{replay.seen:,} events in {took_s:.1f} s ({rate:,.0f} events/s)")
+    heard = f" and {replay.heard:,} captions" if replay.heard else ""
+    console.print(f"{replay.seen:,} events{heard} in {took_s:.1f} s ({rate:,.0f} events/s)")
     if plot is not None:
         _save(console, plot, f"backtest of {policy}, the last {since}")
     if strict and result.differs:
@@ -254,6 +257,7 @@ def _comparison_json(result: Comparison, replay: Replay, took_s: float) -> str:
     return json.dumps(
         {
             "events": replay.seen,
+            "captions": replay.heard,
             "skipped": replay.skipped,
             "seconds": round(took_s, 3),
             "same": result.same,
@@ -277,10 +281,16 @@ def _show_decision(console: Console, record: Store, decision: Decision) -> None:
         f"[bold]{decision.policy}[/] on {decision.device}, {_time(decision.time_ms)}, "
         f"frame {decision.frame}: {word}: {escape(decision.reason)}  ({decision.id[:8]})"
     )
-    console.print(f"  {escape(decision.phrase)}, probability {_probability(decision):.2f}")
+    console.print(f"  {_phrase(decision.phrase, _probability(decision), decision.gates)}")
     _show_gates(console, decision.gates)
     for action in _actions(record, decision):
         console.print(f"  action {escape(action)}")
+
+
+def _phrase(phrase: str, probability: float, gates: Iterable[Gate]) -> str:
+    """What decided, and how probable it was; a change has no probability."""
+    changed = any(gate.name == "change" for gate in gates)
+    return escape(phrase if changed else f"{phrase}, probability {probability:.2f}")
 
 
 def _show_gates(console: Console, gates: Iterable[Gate]) -> None:

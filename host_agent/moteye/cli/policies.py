@@ -63,14 +63,17 @@ def check(
             every = compile_recorded(loaded, found, record, dim=dim, since_ms=since_ms)
             recording = recording_of(every, loaded.encoder_hash, record, since_ms)
             console.print(_forecast(recording))
-        lints = lint(compiled, cameras, recording, positions=loaded.gives_positions)
+        narrators = set(record.captions_by_camera()) if record is not None else None
+        lints = lint(
+            compiled, cameras, recording, positions=loaded.gives_positions, narrators=narrators
+        )
         _show(console, lints)
         if lints:
             raise typer.Exit(1)
     elif not loaded.gives_positions:
         _show(console, [one for policy in found for one in without_positions(policy)])
     size = len(compiled.built.data)
-    count = len(compiled.built.prototypes.names)
+    count = len({phrase for policy in found for phrase in policy.phrases})
     console.print(f"ok: policies {len(found)}, phrases {count}, prototype set {size:,} bytes")
 
 
@@ -87,8 +90,15 @@ def report(
     since_ms = since_moment_ms(since)
     frames = record.frames_by_camera(since_ms=since_ms)
     decisions = record.decisions(since_ms=since_ms)
-    found = kept_promises(policies.load(settings.policies), frames, decisions, record.marks())
-    table = Table(title=f"false alarms per 1,000 frames, the last {since}", title_justify="left")
+    found = kept_promises(
+        policies.load(settings.policies),
+        frames,
+        decisions,
+        record.marks(),
+        record.captions_by_camera(since_ms=since_ms),
+    )
+    title = f"false alarms per 1,000 frames (or captions), the last {since}"
+    table = Table(title=title, title_justify="left")
     headings = ("policy", "camera", "promised", "frames", "alerts", "wrong", "right", "unmarked")
     for heading in (*headings, "measured, 95 %", ""):
         table.add_column(heading, justify="left" if heading in ("policy", "camera") else "right")
@@ -134,14 +144,16 @@ def _forecast(recording: Recording) -> Table:
 
 
 def _table(found: list[Policy], compiled: CompiledSet) -> Table:
-    table = Table(title="false alarms per 1,000 background frames", title_justify="left")
+    title = "false alarms per 1,000 background frames"
+    title += ", or captions of them" if compiled.captions is not None else ""
+    table = Table(title=title, title_justify="left")
     for heading in ("policy", "phrase", "certainty", "needs p ≥", "expected", "95 % interval"):
         table.add_column(heading, justify="right" if "p" in heading[5:] else "left")
     for policy in found:
         limits = compiled.thresholds[policy.name]
         columns = next(p.columns for p in compiled.policies if p.policy is policy)
         for phrase, column, limit in zip(policy.phrases, columns, limits, strict=True):
-            background = compiled.built.background_q8(int(column), columns)
+            background = compiled.having(policy).built.background_q8(int(column), columns)
             low, high = rate_interval(background, limit.margin_q8)
             probability = 1 / (1 + math.exp(-limit.margin_q8 / 256))
             table.add_row(

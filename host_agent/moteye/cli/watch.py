@@ -112,11 +112,11 @@ class Board:
         if not self.alerts:
             return Text("no alerts yet", style="dim")
         table = Table(title="alerts", title_justify="left", expand=True)
-        for heading in ("time", "policy", "camera", "phrase", "probability", "picture"):
-            table.add_column(heading)
+        keys = ("time", "policy", "camera", "phrase", "probability", "caption", "picture")
+        for key in keys:
+            table.add_column("in words" if key == "caption" else key)
         for alert in self.alerts:
-            keys = ("time", "policy", "camera", "phrase", "probability", "picture")
-            table.add_row(*(str(alert.get(key) or "-") for key in keys))
+            table.add_row(*(escape(str(alert.get(key) or "-")) for key in keys))
         return table
 
 

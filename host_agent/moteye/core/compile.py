@@ -30,7 +30,8 @@ class CompiledSet:
 
     `thresholds[policy name][i]` is the threshold of the policy's i-th phrase. `others` are the same
     policies for further encoders of the fleet; `policies` are then those of all encoders, by the
-    columns of this one (see `together`).
+    columns of this one (see `together`). `captions` are the policies about what devices say, which
+    stand last among `policies`: their columns are of that set's margins.
     """
 
     policies: tuple[CompiledPolicy, ...]
@@ -38,6 +39,11 @@ class CompiledSet:
     scorer: Scorer
     thresholds: dict[str, tuple[Threshold, ...]]
     others: Mapping[bytes, "CompiledSet"] = field(default_factory=dict)
+    captions: "CompiledSet | None" = None
+
+    def having(self, policy: Policy) -> "CompiledSet":
+        """The set whose margins a policy's columns are of."""
+        return self.captions if policy.hears and self.captions is not None else self
 
     @property
     def encoder(self) -> bytes:
@@ -93,8 +99,9 @@ def together(first: CompiledSet, others: Sequence[CompiledSet]) -> CompiledSet:
     """
     if not others:
         return first
-    policies = [replace(item, encoder=first.encoder) for item in first.policies]
-    common = {item.policy.name: item.fingerprint for item in first.policies}
+    seeing = [item for item in first.policies if not item.hears]
+    policies = [replace(item, encoder=first.encoder) for item in seeing]
+    common = {item.policy.name: item.fingerprint for item in seeing}
     for other in others:
         columns = first.columns_of(other)
         policies += [
@@ -106,7 +113,20 @@ def together(first: CompiledSet, others: Sequence[CompiledSet]) -> CompiledSet:
             )
             for item in other.policies
         ]
+    policies += [item for item in first.policies if item.hears]
     return replace(first, policies=tuple(policies), others={one.encoder: one for one in others})
+
+
+def with_captions(first: CompiledSet, captions: CompiledSet) -> CompiledSet:
+    """Policies about frames and policies about captions as one set.
+
+    The latter take captions of one pack only, whose hash `captions.encoder` is.
+    """
+    heard = tuple(replace(item, encoder=captions.encoder) for item in captions.policies)
+    thresholds = {**first.thresholds, **captions.thresholds}
+    return replace(
+        first, policies=(*first.policies, *heard), thresholds=thresholds, captions=captions
+    )
 
 
 def compile_policies(
@@ -123,7 +143,7 @@ def compile_policies(
     epoch: int = 0,
     previous: PrototypeSet | None = None,
 ) -> CompiledSet:
-    """Compile at least one policy.
+    """Compile policies; where none has phrases, the set holds one that nobody asked for.
 
     `vectors_of` maps phrases to float32[K, 256] in the encoder's space; `schedule_of` makes a
     `while:` ready, which takes the time-zone and sun tables that live outside the rules, and
@@ -215,4 +235,5 @@ def memory_key(policy: Policy, encoder_hash: bytes) -> str:
     kept = [policy.name, policy.any_of, policy.all_of, policy.none_of]
     kept += [new.of, new.per] if isinstance(new, New) else []
     kept += [[zone.name for zone in policy.zones]] if policy.zones else []
+    kept += ["caption"] if policy.hears else []
     return hashlib.sha256(json.dumps(kept).encode() + encoder_hash).hexdigest()[:16]

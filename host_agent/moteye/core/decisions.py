@@ -61,6 +61,11 @@ class Decision:
         )
 
     @property
+    def heard(self) -> bool:
+        """Whether it was made on a caption."""
+        return any(gate.name == "caption" for gate in self.gates)
+
+    @property
     def severity(self) -> str:
         """What an upgrade raised it to; empty where it is the policy's."""
         return next((gate.text for gate in self.gates if gate.name == "severity"), "")
@@ -123,7 +128,7 @@ def gates_of(
     if rule.contrasts:
         gates += _contrast_gates(look)
     needed = rule.frames_needed
-    gates.append(_frames_gate(min(hits, needed), needed, rule.is_gone))
+    gates.append(_frames_gate(min(hits, needed), needed, rule.is_gone, rule.hears))
     if rule.hold_ms:
         word, wanted = ("gone for" if policy.gone_s else "held"), rule.hold_ms
         text = f"{word} {held_ms / 1000:.1f} of {wanted / 1000:.1f} s"
@@ -150,8 +155,9 @@ def gates_of(
 
 
 @cache
-def _frames_gate(hits: int, needed: int, gone: bool) -> Gate:
-    text = f"{'absent' if gone else 'seen'} in {hits} of {needed} frame{'s' if needed > 1 else ''}"
+def _frames_gate(hits: int, needed: int, gone: bool, hears: bool) -> Gate:
+    word, what = ("said", "caption") if hears else ("seen", "frame")
+    text = f"{'absent' if gone else word} in {hits} of {needed} {what}{'s' if needed > 1 else ''}"
     return Gate("frames", hits >= needed, text)
 
 
@@ -174,6 +180,9 @@ def _margin_gate(look: Look, *, hits: int) -> Gate:
     rule, passed = look.compiled, hits > 0
     if rule.policy.changes is not None:
         times, wanted = margin_q8 / 256, threshold_q8 / 256
+        if rule.hears:
+            text = f"likeness {1 - times:.2f} to what it said before"
+            return Gate("change", passed, f"{text}, something else below {1 - wanted:.2f}")
         return Gate("change", passed, f"changed {times:.1f} times the usual, wanted {wanted:.0f}")
     blocker = "" if rule.only_any else look.blocker()
     if blocker and passed is rule.is_gone:

@@ -18,6 +18,7 @@ from moteye.core.boxes import Box, look_at_boxes
 from moteye.core.change import Scene
 from moteye.core.decisions import Decision, Ending, Gate, decision_id
 from moteye.core.episodes import Episodes
+from moteye.core.hearing import Caption, begin_anew, follow, is_unclear, look_at_caption
 from moteye.core.language import New
 from moteye.core.layout import NEVER, CompiledPolicy, Layout
 from moteye.core.look import Look
@@ -67,6 +68,7 @@ class Engine(Episodes):
             {
                 phrase: column
                 for compiled in policies
+                if not compiled.hears
                 for phrase, column in zip(
                     compiled.policy.phrases, compiled.columns.tolist(), strict=True
                 )
@@ -148,8 +150,14 @@ class Engine(Episodes):
 
     def present(self, device: str) -> set[str]:
         """The names of the policies with an episode under way on a device."""
-        tracks = self.views.of(device).tracks
-        return {self._rules[i].policy.name for i, track in tracks.items() if track.present}
+        views = (self.views.of(device), self.views.listening(device))
+        return {
+            self._rules[i].policy.name
+            for view in views
+            if view is not None
+            for i, track in view.tracks.items()
+            if track.present
+        }
 
     def take_changed(self) -> dict[Key, Track]:
         """The tracks that changed, in what must outlive a restart, since this was asked last."""
@@ -204,7 +212,9 @@ class Engine(Episodes):
         self.views.encoder_is(device, encoder)
         for rule in self._rules:
             key = (rule.fingerprint, device)
-            if rule.encoder not in (b"", encoder) and self.views.tracks.pop(key, None) is not None:
+            if rule.hears or rule.encoder in (b"", encoder):
+                continue
+            if self.views.tracks.pop(key, None) is not None:
                 self.standing.episode(rule.policy.name, key, present=False)
                 self.dirty[key] = Track()
 
@@ -235,17 +245,50 @@ class Engine(Episodes):
                 rising = rule.upgrade_q8 is not None and track.rises >= 0
                 if not rising and index not in scope.always:
                     continue  # the usual frame of an episode changes nothing
-            lasting = track.lasting
-            decision = self.step(track, look, seen)
-            if lasting or track.lasting:
-                self.dirty[rule.fingerprint, seen.device] = track
+            decision = self._stepped(view, index, track, look, seen)
             if decision is not None:
                 decisions.append(decision)
-            if track.present or track.hits:
-                view.active.add(index)
-            else:
-                view.active.discard(index)
         return decisions
+
+    def _stepped(
+        self, view: View, index: int, track: Track, look: Look, seen: Observation
+    ) -> Decision | None:
+        """Take a look into a track, and note what became of the track."""
+        lasting = track.lasting
+        decision = self.step(track, look, seen)
+        if lasting or track.lasting:
+            self.dirty[look.compiled.fingerprint, seen.device] = track
+        if track.present or track.hits:
+            view.active.add(index)
+        else:
+            view.active.discard(index)
+        return decision
+
+    def hear(self, caption: Caption, margins_q8: Int16) -> list[Decision]:
+        """Decide on one caption; margins int16[C] of all phrases that captions are asked for."""
+        view = self.views.listening(caption.device)
+        if view is None:
+            return []
+        decisions = []
+        for index in sorted(view.scope.watched):
+            rule = self._rules[index]
+            if rule.encoder != caption.encoder:
+                continue
+            track = self.views.track(view, index, caption.device)
+            begin_anew(rule, track, caption.time_ms)
+            look = look_at_caption(rule, track, caption, margins_q8)
+            decision = self._stepped(view, index, track, look, caption)
+            if rule.policy.changes is not None and follow(look, track, caption):
+                self.dirty[rule.fingerprint, caption.device] = track
+            if decision is not None:
+                decisions.append(decision)
+        self.views.listened(view, caption.device)
+        return decisions
+
+    def is_unclear(self, device: str) -> bool:
+        """Whether one more caption of a device would tell what its last one alone does not."""
+        view = self.views.listening(device)
+        return view is not None and any(map(is_unclear, view.tracks.values()))
 
     def release(self, policy: str, device: str, fired_ms: int) -> None:
         """No action of the alert of `fired_ms` was delivered.
@@ -270,7 +313,8 @@ class Engine(Episodes):
         Within an episode there is one gate more, which does not pass: it has decided already. Of a
         policy with a cooldown per class the class that comes nearest is told.
         """
-        margins_q8 = self.calibrations.row_q8(seen.device, margins_q8)
+        if not compiled.hears:
+            margins_q8 = self.calibrations.row_q8(seen.device, margins_q8)
         names = {part.fingerprint for part in compiled.parts()}
         looks = [
             self._look(rule, seen, margins_q8) for rule in self._rules if rule.fingerprint in names
@@ -292,6 +336,9 @@ class Engine(Episodes):
         return look, gates
 
     def _look(self, rule: CompiledPolicy, seen: Observation, margins_q8: Int16) -> Look:
+        if isinstance(seen, Caption):
+            track = self.views.tracks.get((rule.fingerprint, seen.device)) or Track()
+            return look_at_caption(rule, track, seen, margins_q8)
         if rule.policy.boxed:
             return look_at_boxes(rule, seen.device, seen.boxes, len(margins_q8))
         if rule.policy.changes is not None:

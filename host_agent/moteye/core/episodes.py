@@ -67,7 +67,7 @@ class Episodes:
             if rule.schedule is not None:
                 closed = rule.schedule.closed(seen.time_ms + self.ahead_ms)
             closed = self.standing.closed(rule.policy, seen.device) or closed
-        calibration = self.calibrations.all.get(seen.device)
+        calibration = None if rule.hears else self.calibrations.all.get(seen.device)
         return gates_of(
             look,
             track,

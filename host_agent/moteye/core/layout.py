@@ -123,8 +123,13 @@ class CompiledPolicy:
 
     @property
     def apart(self) -> bool:
-        """Whether margins alone do not tell if it holds: zones, counts, changes."""
-        return self.policy.boxed or self.policy.changes is not None
+        """Whether a frame's margins alone do not tell if it holds: zones, counts, changes."""
+        return self.policy.boxed or self.policy.changes is not None or self.policy.hears
+
+    @cached_property
+    def hears(self) -> bool:
+        """Whether captions concern it, and frames do not."""
+        return self.policy.hears
 
     def parts(self) -> "tuple[CompiledPolicy, ...]":
         """One for each phrase of `any` where the cooldown is per class, else itself.
@@ -137,13 +142,10 @@ class CompiledPolicy:
         found = []
         for index, phrase in enumerate(wanted):
             at = [index, *range(len(wanted), len(self.columns))]
-            see = See.model_construct(
-                any=[phrase], all=[], none=policy.none_of, unlike=policy.unlike
-            )
             found.append(
                 replace(
                     self,
-                    policy=policy.model_copy(update={"see": see}),
+                    policy=_about(policy, phrase),
                     columns=self.columns[at],
                     enter_q8=self.enter_q8[at],
                     fingerprint=f"{self.fingerprint}/{phrase}",
@@ -153,6 +155,15 @@ class CompiledPolicy:
                 )
             )
         return tuple(found)
+
+
+def _about(policy: Policy, phrase: str) -> Policy:
+    """The policy for one of its phrases alone."""
+    if policy.caption is not None:
+        said = policy.caption.model_copy(update={"says": [phrase]})
+        return policy.model_copy(update={"caption": said})
+    see = See.model_construct(any=[phrase], all=[], none=policy.none_of, unlike=policy.unlike)
+    return policy.model_copy(update={"see": see})
 
 
 class Layout:

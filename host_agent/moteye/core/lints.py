@@ -14,6 +14,7 @@ from moteye.core.past import ALWAYS, FEW_FRAMES, MANY_A_DAY, Recording
 CONFUSABLE = 0.8  # correlation of two phrases' margins over the bank
 LOOSE_RATE = 0.01  # a chosen probability that may fire on more than this share of background
 _PROMISE_SLACK = 3.0
+_ENABLED = "{enabled: true}"
 
 
 @dataclass(frozen=True)
@@ -33,17 +34,21 @@ def lint(
     recording: Recording | None = None,
     *,
     positions: bool = True,
+    narrators: set[str] | None = None,
 ) -> list[Lint]:
     """All findings.
 
-    `cameras`: every device that was ever seen, None where nothing is known; `recording`: the past
-    of these policies; `positions`: whether the encoder gives any.
+    `cameras`: every device that was ever seen, `narrators` those that said anything, None where
+    nothing is known; `recording`: the past of these policies; `positions`: whether the encoder
+    gives any.
     """
     found = _confusable(compiled)
+    found += _confusable(compiled.captions) if compiled.captions is not None else []
     for item in compiled.policies:
         found += [] if positions else without_positions(item.policy)
-        found += _uncertain(item, compiled)
+        found += _uncertain(item, compiled.having(item.policy))
         found += _unknown_cameras(item, cameras or set())
+        found += _without_captions(item.policy, cameras or set(), narrators)
         found += _in_the_past(item.policy, recording) if recording is not None else []
     return found
 
@@ -58,12 +63,36 @@ def without_positions(policy: Policy) -> list[Lint]:
     return [Lint(policy.name, f"{text}; aim or mask the camera, and use `cameras`")]
 
 
+def silent(policy: Policy, camera: str, pack: bytes | None, known: bytes) -> str:
+    """Why a policy about captions hears nothing of a camera; empty where that is not so.
+
+    `pack` is the camera's caption pack, None where it makes no captions; `known` is the calibrated
+    one.
+    """
+    if not policy.hears or not policy.watches(camera) or pack == known:
+        return ""
+    if pack is None:
+        where = f"`captions: {_ENABLED}` in its configuration"
+        return f"{camera} makes no captions: {where}, or name other `cameras`"
+    return f"{camera} makes captions by a pack that is not calibrated here ({pack.hex()})"
+
+
+def _without_captions(policy: Policy, cameras: set[str], narrators: set[str] | None) -> list[Lint]:
+    """A policy about captions, of cameras that never said anything."""
+    watched = sorted(name for name in cameras if policy.watches(name))
+    if not policy.hears or not watched or narrators is None or narrators.intersection(watched):
+        return []
+    text = f"no caption of {', '.join(watched)} on record"
+    return [Lint(policy.name, f"{text}; a device says what it sees with `captions: {_ENABLED}`")]
+
+
 def _in_the_past(policy: Policy, recording: Recording) -> list[Lint]:
     """Rules that alert never, or all the time, by what was recorded."""
     past = recording.pasts[policy.name]
     if past.frames < FEW_FRAMES or policy.boxed:
         return []
-    where = f"in {past.frames:,} frames of {recording.days:.1f} days"
+    what = "captions" if policy.hears else "frames"
+    where = f"in {past.frames:,} {what} of {recording.days:.1f} days"
     rate, low, high = recording.a_day(policy.name)
     found = []
     if past.share > ALWAYS and not policy.gone_s:
@@ -88,6 +117,7 @@ def _confusable(compiled: CompiledSet) -> list[Lint]:
     roles = [
         (item.policy.name, phrase, int(column), phrase in item.policy.none_of)
         for item in compiled.policies
+        if compiled.having(item.policy) is compiled
         for phrase, column in zip(item.policy.phrases, item.columns, strict=True)
     ]
     found = []

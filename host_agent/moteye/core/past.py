@@ -1,5 +1,6 @@
 """What a recording says of policies: how often each would have alerted, and how near it came."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -7,7 +8,9 @@ import numpy.typing as npt
 
 from moteye.core.compile import CompiledSet
 from moteye.core.decisions import Decision
+from moteye.core.hearing import Caption
 from moteye.core.layout import NEVER, Layout
+from moteye.core.look import Look
 from moteye.core.seen import Observation
 
 ALWAYS = 0.5  # a policy that holds on more than this share of the frames is about what is usual
@@ -19,6 +22,8 @@ _DAY_MS = 86_400_000
 @dataclass
 class Past:
     """One policy over a recording: frames looked at, those on which it held, and alerts.
+
+    For a policy about captions, captions.
 
     `nearest_q8` is how far above (or, negative, below) its threshold it ever was.
     """
@@ -56,9 +61,7 @@ class Recording:
         """Frames with their margins int16[B, K]."""
         if not seen:
             return
-        times = [one.time_ms for one in seen]
-        self.first_ms = min([*times, *([] if self.first_ms is None else [self.first_ms])])
-        self.last_ms = max(self.last_ms, *times)
+        self._span(seen)
         over = self._layout.over(margins_q8)
         for index, item in enumerate(self.compiled.policies):
             watched = np.array([item.judges(one.device, one.encoder) for one in seen], np.bool_)
@@ -68,6 +71,23 @@ class Recording:
                 own = over[watched, index]
                 past.held += int((own >= 0).sum())
                 past.nearest_q8 = max(past.nearest_q8, int(own.max()))
+
+    def take_caption(self, caption: Caption, margins_q8: npt.NDArray[np.int16]) -> None:
+        """A caption with its margins int16[C]."""
+        self._span([caption])
+        for item in self.compiled.policies:
+            if item.hears and item.judges(caption.device, caption.encoder):
+                past = self.pasts[item.policy.name]
+                past.frames += 1
+                if item.policy.changes is None:
+                    over = Look.at(item, margins_q8).over
+                    past.held += over >= 0
+                    past.nearest_q8 = max(past.nearest_q8, over)
+
+    def _span(self, seen: Sequence[Observation]) -> None:
+        times = [one.time_ms for one in seen]
+        self.first_ms = min([*times, *([] if self.first_ms is None else [self.first_ms])])
+        self.last_ms = max(self.last_ms, *times)
 
     def decided(self, decision: Decision) -> None:
         """What the replay decided."""

@@ -62,19 +62,26 @@ def kept_promises(
     frames: dict[str, int],
     decisions: list[Decision],
     marks: list[Mark],
+    captions: dict[str, int] | None = None,
 ) -> list[Kept]:
-    """One row for each policy and camera that it watches; `frames` recorded by camera."""
+    """One row for each policy and camera that it watches.
+
+    `frames` recorded by camera, and `captions` for policies about these.
+    """
     said = {mark.decision: mark.verdict for mark in marks if not mark.undone_ms}
     found = []
     for policy in policies:
-        promised = None if isinstance(policy.certainty, float) else PROMISED_RATE[policy.certainty]
-        for camera in sorted(camera for camera in frames if policy.watches(camera)):
+        promised = None
+        if isinstance(policy.certainty, str) and policy.changes is None:
+            promised = PROMISED_RATE[policy.certainty]
+        counted = (captions or {}) if policy.hears else frames
+        for camera in sorted(camera for camera in counted if policy.watches(camera)):
             fired = [
                 said.get(decision.id, "")
                 for decision in decisions
                 if decision.fired and (decision.policy, decision.device) == (policy.name, camera)
             ]
             right = sum(word in ("right", "known", "name") for word in fired)
-            row = (frames[camera], len(fired), fired.count("wrong"), right)
+            row = (counted[camera], len(fired), fired.count("wrong"), right)
             found.append(Kept(policy.name, camera, promised, *row))
     return found

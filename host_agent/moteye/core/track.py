@@ -42,6 +42,24 @@ class Episode:
     began_ms: int
 
 
+@dataclass(frozen=True)
+class Saying:
+    """What a camera says: a sentence, the beginning of its vector; `sure`: it was said again."""
+
+    text: str
+    vector: bytes
+    sure: bool = False
+
+    def plain(self) -> list[Any]:
+        """For a store."""
+        return [self.text, self.vector.hex(), self.sure]
+
+    @classmethod
+    def of_plain(cls, plain: list[Any]) -> "Saying":
+        """The sentence that `plain` came from."""
+        return cls(plain[0], bytes.fromhex(plain[1]), plain[2])
+
+
 @dataclass(slots=True)
 class Track:
     """The state of one policy on one camera.
@@ -64,12 +82,14 @@ class Track:
     peak: Peak | None = None
     episode: Episode | None = None
     scene: Scene | None = None
+    saying: Saying | None = None
     rises: int = 0
 
     @property
     def lasting(self) -> bool:
         """Whether it knows what must outlive a restart; a mere candidate begins anew."""
-        return self.present or self.fired_ms is not None or self.scene is not None
+        known = self.scene is not None or self.saying is not None
+        return self.present or self.fired_ms is not None or known
 
     def start(self) -> None:
         """The agent has begun: the next look is the first. An episode goes on."""
@@ -88,6 +108,8 @@ class Track:
             found["episode"] = _episode_of(self.episode)
         if self.scene is not None:
             found["scene"] = self.scene.plain()
+        if self.saying is not None:
+            found["saying"] = self.saying.plain()
         return found
 
     @classmethod
@@ -97,11 +119,12 @@ class Track:
         track.peak = Peak(*plain["peak"]) if "peak" in plain else None
         track.episode = Episode(*plain["episode"]) if "episode" in plain else None
         track.scene = Scene.of_plain(plain["scene"]) if "scene" in plain else None
+        track.saying = Saying.of_plain(plain["saying"]) if "saying" in plain else None
         return track
 
 
 _peak_of = attrgetter(*(f.name for f in fields(Peak)))
 _episode_of = attrgetter(*(f.name for f in fields(Episode)))
-_PARTS = ("peak", "episode", "scene")
+_PARTS = ("peak", "episode", "scene", "saying")
 _NEW = {f.name: f.default for f in fields(Track) if f.name not in _PARTS}
 _NAMES = tuple(_NEW)

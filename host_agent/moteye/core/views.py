@@ -63,11 +63,15 @@ class Views:
     mixed: bool = False
     _rules: tuple[CompiledPolicy, ...] = ()
     _choosy: tuple[int, ...] = ()
+    _plain: frozenset[int] = frozenset()
+    _hearing: tuple[int, ...] = ()
     _came: dict[str, int] = field(default_factory=dict)
     _looked: dict[str, int] = field(default_factory=dict)
     _time: int = 0
     _most: int = _ROOM
     _views: dict[str, View] = field(default_factory=dict)
+    _listening: dict[str, View] = field(default_factory=dict)
+    _listened: dict[str, int] = field(default_factory=dict)
     _scopes: dict[tuple[int, ...], Scope] = field(default_factory=dict)
 
     def replace(self, rules: tuple[CompiledPolicy, ...]) -> None:
@@ -76,11 +80,15 @@ class Views:
         came = {rule.fingerprint: self._came.get(rule.fingerprint, self._time) for rule in rules}
         self.tracks = {key: track for key, track in self.tracks.items() if key[0] in came}
         self._rules, self._came = rules, came
-        self.mixed = len({rule.encoder for rule in rules}) > 1
+        seeing = {i: rule for i, rule in enumerate(rules) if not rule.hears}
+        self.mixed = len({rule.encoder for rule in seeing.values()}) > 1
         self._choosy = tuple(
-            i for i, rule in enumerate(rules) if self.mixed or rule.policy.cameras != ["*"]
+            i for i, rule in seeing.items() if self.mixed or rule.policy.cameras != ["*"]
         )
+        self._plain = frozenset(seeing).difference(self._choosy)
+        self._hearing = tuple(i for i, rule in enumerate(rules) if rule.hears)
         self._views.clear()
+        self._listening.clear()
         self._scopes.clear()
 
     def restore(self, tracks: dict[Key, Track]) -> None:
@@ -88,14 +96,15 @@ class Views:
         self.tracks = dict(tracks)
         self._looked = {device: self._time for _, device in tracks}
         self._views.clear()
+        self._listening.clear()
 
     def start(self) -> None:
         """Every device is looked at for the first time again; what does not last is forgotten."""
         self.tracks = {key: track for key, track in self.tracks.items() if track.lasting}
         for track in self.tracks.values():
             track.start()
-        self._looked.clear()
-        self._views.clear()
+        for known in (self._looked, self._listened, self._views, self._listening):
+            known.clear()
 
     def encoder_is(self, device: str, encoder: bytes) -> None:
         """The encoder of a device, from its next frame on."""
@@ -106,7 +115,18 @@ class Views:
         """The view of a device."""
         view = self._views.get(device)
         if view is None:
-            view = self._views[device] = self._made(device)
+            view = self._views[device] = self._made(self._scope(device), device, self._looked)
+        return view
+
+    def listening(self, device: str) -> View | None:
+        """The view of a device by what it says; None where no rule asks for that."""
+        if not self._hearing:
+            return None
+        view = self._listening.get(device)
+        if view is None:
+            watched = [i for i in self._hearing if self._rules[i].policy.watches(device)]
+            scope = Scope(frozenset(watched), (), frozenset(watched), frozenset(), True)
+            view = self._listening[device] = self._made(scope, device, self._listened)
         return view
 
     def track(self, view: View, index: int, device: str) -> Track:
@@ -135,8 +155,13 @@ class Views:
             view.fresh = set()
         self._looked[device] = self._time
 
-    def _made(self, device: str) -> View:
-        scope, looked = self._scope(device), self._looked.get(device, -1)
+    def listened(self, view: View, device: str) -> None:
+        """A caption of the device was heard."""
+        view.fresh = set()
+        self._listened[device] = self._time
+
+    def _made(self, scope: Scope, device: str, known: dict[str, int]) -> View:
+        looked = known.get(device, -1)
         tracks, fresh = {}, set()
         for index in scope.watched:
             name = self._rules[index].fingerprint
@@ -160,8 +185,7 @@ class Views:
         )
         scope = self._scopes.get(key)
         if scope is None:
-            others = set(range(len(self._rules))).difference(self._choosy)
-            watched = frozenset(others.union(key))
+            watched = self._plain.union(key)
             rules = {index: self._rules[index] for index in sorted(watched)}
             apart = tuple(index for index, rule in rules.items() if rule.apart)
             always = frozenset(i for i, rule in rules.items() if rule.tells_things_apart)

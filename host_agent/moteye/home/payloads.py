@@ -240,7 +240,7 @@ def event_of(alert: dict[str, Any]) -> str:
 def last_of(alert: dict[str, Any], caption: str = "") -> str:
     """An alert as the retained sensors take it, with what the camera last said in words."""
     shown = {"shown": short_text(str(alert["phrase"])), **_attributes(alert)}
-    shown["caption"] = short_text(caption)
+    shown["caption"] = short_text(caption or str(alert.get("caption", "")))
     return json.dumps(shown, ensure_ascii=False)
 
 

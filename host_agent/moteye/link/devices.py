@@ -238,15 +238,26 @@ class Devices:
         if not device.lacks_state or asked_lately or not self._resync(device.id):
             return
         device.asked_ms = now_ms
-        task = asyncio.get_running_loop().create_task(self._report(device))
+        self._ask_soon(device, "report")
+
+    def describe_again(self, device_id: str) -> None:
+        """Have a device say its next frame in words, if it is there and can."""
+        device = self.all.get(device_id)
+        if device is not None and device.online and "describe" in _operations(device):
+            self._ask_soon(device, "describe")
+
+    def _ask_soon(self, device: Device, operation: str) -> None:
+        task = asyncio.get_running_loop().create_task(self._try(device, operation))
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
 
-    async def _report(self, device: Device) -> None:
+    async def _try(self, device: Device, operation: str) -> None:
         try:
-            await self.request(device, "report")
+            await self.request(device, operation)
         except (DeviceTimeout, LinkError) as error:
-            log.warning("state not told", device=device.id, reason=str(error))
+            busy = isinstance(error, DeviceRefused) and error.code == "busy"  # asked just now
+            if not busy:
+                log.warning(f"{operation} not answered", device=device.id, reason=str(error))
 
     def _take(self, device: Device, message: models.Message) -> None:
         match message:
@@ -281,6 +292,10 @@ class Devices:
         self.counters[f"{kind}.{code}"] += 1
         if self.counters[f"{kind}.{code}"] == 1:
             log.warning("message refused", topic=topic, reason=reason)
+
+
+def _operations(device: Device) -> list[str]:
+    return device.birth.ops if device.birth is not None else []
 
 
 def _tell_reset(device: Device, birth: models.Birth) -> None:

@@ -11,14 +11,17 @@ from moteye.core.marks import Mark
 from moteye.core.memory import Memory
 from moteye.core.track import Track
 
+FRAMES, CAPTIONS = ("e", "l"), ("t", "o")
+
 
 @dataclass(slots=True)  # not frozen: one is made for every frame
 class RecordedEvent:
     """One entry of the recording.
 
-    `kind` "e" embedding, "l" late one, "t" caption (`data` its text, `encoder` its pack's hash),
-    "s" start, "r" release, "f" MQTT state, "c" calibration of a camera, "k" mark, "w" the wall
-    clock was set, "p" which policies are in force.
+    `kind` "e" embedding, "l" late one, "t" caption, "o" one that came late (`data` its text,
+    `encoder` its pack's hash, `boxes` its vector, int8[256]), "s" start, "r" release, "f" MQTT
+    state, "c" calibration of a camera, "k" mark, "w" the wall clock was set, "p" which policies are
+    in force.
 
     `data` is int8[256] as bytes for an embedding, the policy's name for a release, the message for
     a state, whose topic stands in `device`; how far the wall clock is ahead, in ms. `colour`
@@ -39,7 +42,17 @@ class RecordedEvent:
     @property
     def is_embedding(self) -> bool:
         """Whether it is a frame."""
-        return self.kind in ("e", "l")
+        return self.kind in FRAMES
+
+    @property
+    def is_caption(self) -> bool:
+        """Whether it is what a device said of a frame."""
+        return self.kind in CAPTIONS
+
+    @property
+    def vector(self) -> bytes:
+        """int8[256] of a frame or a caption; empty for a caption that an earlier version wrote."""
+        return (self.boxes or b"") if self.is_caption else self.data
 
 
 @dataclass(frozen=True)

@@ -72,8 +72,8 @@ devices = Table(
     sqlite_with_rowid=False,
 )
 
-# kind: "e" an embedding, "l" one that came too late to alert anybody, "t" a caption (`encoder` is
-# its pack's hash, `data` the text), "s" the agent began, "r" an
+# kind: "e" an embedding, "l" one that came too late to alert anybody, "t" a caption, "o" one that
+# came too late (`encoder` is its pack's hash, `data` the text), "s" the agent began, "r" an
 # alert of which no action was delivered, "f" a message on a topic that a `while:` asks for, "w" the
 # wall clock was set: `data` is how many ms it is ahead of the events' time since then, "p" these
 # policies are in force from here on.
@@ -90,7 +90,8 @@ events = Table(
     Column("encoder", LargeBinary, nullable=False),
     Column("data", LargeBinary, nullable=False),  # int8[256]; "r": the policy, "f": the message
     Column("colour", SmallInteger, nullable=False, server_default="-1"),  # percent; -1: not told
-    Column("boxes", LargeBinary),  # core.boxes.boxes_text; NULL: no positions were told
+    # core.boxes.boxes_text, NULL: no positions were told; of a caption its vector, int8[256]
+    Column("boxes", LargeBinary),
     Index("events_time", "time_ms"),
     sqlite_autoincrement=True,
 )

@@ -3,7 +3,7 @@
 All methods block; call them from one thread at a time.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple
 from typing import Any
 
@@ -18,8 +18,10 @@ from moteye.errors import StoreError
 from moteye.store import schema
 from moteye.store.database import Database, reason_of
 from moteye.store.records import (
+    CAPTIONS,
     DECISION,
     EVENT,
+    FRAMES,
     Background,
     Batch,
     RecordedEvent,
@@ -221,10 +223,10 @@ class Store(Database):
             last = rows[-1].seq
 
     def frame_of(self, decision: Decision) -> RecordedEvent | None:
-        """The recorded frame that a decision was made on, if it is still there."""
+        """The recorded frame or caption that a decision was made on, if it is still there."""
         table = schema.events
         query = sa.select(*_EVENT_COLUMNS).where(
-            table.c.kind.in_(("e", "l")),
+            table.c.kind.in_(CAPTIONS if decision.heard else FRAMES),
             table.c.device == decision.device,
             table.c.session == decision.session,
             table.c.frame == decision.frame,
@@ -237,24 +239,33 @@ class Store(Database):
         """The encoders whose embeddings are recorded."""
         table = schema.events
         query = sa.select(table.c.encoder).distinct()
-        query = query.where(table.c.kind.in_(("e", "l")), table.c.time_ms >= since_ms)
+        query = query.where(table.c.kind.in_(FRAMES), table.c.time_ms >= since_ms)
         return {row.encoder for row in self._all(query)}
 
     def captions(self, *, since_ms: int = 0, camera: str | None = None) -> list[RecordedEvent]:
-        """The captions on record (kind "t"), oldest first; `data` is the text."""
+        """The captions on record, oldest first; `data` is the text."""
         table = schema.events
-        query = sa.select(*_EVENT_COLUMNS).where(table.c.kind == "t", table.c.time_ms >= since_ms)
+        query = sa.select(*_EVENT_COLUMNS).where(
+            table.c.kind.in_(CAPTIONS), table.c.time_ms >= since_ms
+        )
         if camera is not None:
             query = query.where(table.c.device == camera)
         return [RecordedEvent(*row) for row in self._all(query.order_by(table.c.seq))]
 
     def frames_by_camera(self, *, since_ms: int = 0) -> dict[str, int]:
         """How many frames of each camera are recorded."""
+        return self._by_camera(FRAMES, since_ms)
+
+    def _by_camera(self, kinds: Sequence[str], since_ms: int) -> dict[str, int]:
         table = schema.events
         query = sa.select(table.c.device, sa.func.count()).where(
-            table.c.kind.in_(("e", "l")), table.c.time_ms >= since_ms
+            table.c.kind.in_(kinds), table.c.time_ms >= since_ms
         )
         return {row[0]: row[1] for row in self._all(query.group_by(table.c.device))}
+
+    def captions_by_camera(self, *, since_ms: int = 0) -> dict[str, int]:
+        """How many captions of each camera are recorded."""
+        return self._by_camera(CAPTIONS, since_ms)
 
     def cameras(self) -> set[str]:
         """Every device that was ever seen."""

@@ -17,6 +17,7 @@ from moteye import policies
 from moteye.actions.rows import is_escalation, rows_for
 from moteye.core.boxes import Box
 from moteye.core.engine import Decision, Engine, Observation
+from moteye.core.hearing import Caption
 from moteye.core.language import GRID, Policy, parse_file
 from moteye.core.language.actions import ACTIONS
 from moteye.core.language.templates import EVENT_NAMES
@@ -29,6 +30,7 @@ PAGE = ROOT / "docs" / "policies.md"
 MONDAY = datetime(2026, 6, 1, tzinfo=UTC)
 _FENCE = re.compile(r"^```(yaml|scene)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _FRAMES = re.compile(r"(\d\d:\d\d:\d\d) (\S+): (.*?)(?: ×(\d+))?")
+_SAYS = re.compile(r"(\d\d:\d\d:\d\d) (\S+) says: (.*?)(?: ×(\d+))?")
 _THING = re.compile(r"(.+?)(?: (\.\d+))?(?: at (\.\d+) (\.\d+))?")
 _PICTURE = re.compile(r"picture (\d+)")
 
@@ -79,7 +81,8 @@ def clock(time_ms: int) -> str:
 class Scene:
     """Plays the frames of a scene to an engine and writes down what is decided."""
 
-    def __init__(self, compiled) -> None:
+    def __init__(self, compiled, space) -> None:
+        self.captions, self.space = compiled.captions, space
         self.engine = Engine()
         self.engine.replace(compiled.policies)
         self.rules = {item.policy.name: item for item in compiled.policies}
@@ -92,11 +95,23 @@ class Scene:
             topic, _, text = line.split(" mqtt ", 1)[1].partition(": ")
             assert self.engine.tell(topic, text)
             return
-        when, camera, things, times = _FRAMES.fullmatch(line).groups()
+        says = _SAYS.fullmatch(line)
+        when, camera, things, times = (says or _FRAMES.fullmatch(line)).groups()
         hours, minutes, seconds = map(int, when.split(":"))
         for second in range(int(times or 1)):
             offset = timedelta(hours=hours, minutes=minutes, seconds=seconds + second)
-            self.look(camera, things, int((MONDAY + offset).timestamp() * 1000))
+            (self.hear if says else self.look)(
+                camera, things, int((MONDAY + offset).timestamp() * 1000)
+            )
+
+    def hear(self, camera: str, text: str, time_ms: int) -> None:
+        self.frame += 1
+        where = (camera, 1, self.frame, self.frame, time_ms)
+        vector = self.space.sentence_vector(text)
+        caption = Caption(*where, embedding=vector, encoder=self.captions.encoder, text=text)
+        margins = self.captions.scorer.margins_q8(caption.vector)[0]
+        for decision in self.engine.hear(caption, margins):
+            self.write(decision)
 
     def look(self, camera: str, things: str, time_ms: int) -> None:
         self.frame += 1
@@ -161,7 +176,7 @@ def test_example(example, space, schema, tmp_path):
         jsonschema.validate(YAML(typ="safe", pure=True).load(text), schema)
     found = policies.load(tmp_path / "example.yaml")
     compiled = space.compile(found, number=1, dim=64, schedule_of=WhileSchedule)
-    scene = Scene(compiled)
+    scene = Scene(compiled, space)
     for frames, arrows in _blocks(example.scene):
         scene.told.clear()
         scene.play(frames)

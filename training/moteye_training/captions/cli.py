@@ -17,7 +17,7 @@ STEPS = ("pseudo", "words", "reward", "export")
 def parser() -> argparse.ArgumentParser:
     """All options; the steps share them."""
     p = argparse.ArgumentParser(prog="moteye_training.captions", description=__doc__)
-    p.add_argument("step", choices=("all", *STEPS, "compare", "evaluate"))
+    p.add_argument("step", choices=("all", *STEPS, "background", "compare", "evaluate"))
     p.add_argument("--out", type=Path, default=Path("build/captions"), help="working folder")
     p.add_argument("--data", help="shards; default MOTEYE_DATA or ../shared/data")
     p.add_argument("--models", help="third-party models; default MOTEYE_MODELS or ../shared/models")
@@ -41,6 +41,11 @@ def main(arguments: list[str] | None = None) -> None:
 
         write_rows(data_root(a.data), models_root(a.models), a.out, a.repo, a.bench)
         return
+    if a.step == "background":
+        from .background import write_background
+
+        write_background(data_root(a.data), a.out, a.repo)
+        return
     import torch
 
     from . import stages
@@ -59,3 +64,8 @@ def main(arguments: list[str] | None = None) -> None:
     for step in STEPS if a.step == "all" else (a.step,):
         print(f"== {step}", flush=True)
         getattr(stages, step)(work)
+    if a.step == "all":
+        from .background import write_background
+
+        print("== background", flush=True)
+        write_background(work.data, work.out, work.repo)

@@ -12,6 +12,7 @@ from moteye.core.language.actions import (
     SaveAction,
     WebhookAction,
 )
+from moteye.core.language.caption import WITHIN_S, Says
 from moteye.core.language.conditions import Hours, MqttState, PolicyState
 from moteye.core.language.new import CALENDAR_WINDOWS, New
 from moteye.core.language.parse import Written, check_together, parse_file, parse_policy
@@ -26,6 +27,7 @@ __all__ = [
     "CALENDAR_WINDOWS",
     "DAYS",
     "GRID",
+    "WITHIN_S",
     "Action",
     "CaptureAction",
     "CommandAction",
@@ -42,6 +44,7 @@ __all__ = [
     "Policy",
     "PolicyState",
     "SaveAction",
+    "Says",
     "See",
     "WebhookAction",
     "Written",

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from moteye.core.language.actions import ACTIONS
+from moteye.core.language.caption import Says
 from moteye.core.language.conditions import Hours, MqttState, PolicyState
 from moteye.core.language.new import New
 from moteye.core.language.places import Definitions, Group, Zone
@@ -46,6 +47,9 @@ def _problem(source: Source, found: Any) -> Problem:
         reason, hint = _PLAIN_WORDS.get((key, kind)) or _PLAIN_WORDS[kind]
     elif kind == "literal_error":
         reason, hint = f"{found['input']!r} is not known here", f"one of {limits['expected']}"
+    elif kind in ("greater_than", "less_than"):
+        word, limit = ("above", limits["gt"]) if "gt" in limits else ("below", limits["lt"])
+        reason, hint = f"{found['input']} is out of range", f"{word} {limit:g}"
     elif kind in ("greater_than_equal", "less_than_equal"):
         word, limit = ("least", limits.get("ge")) if "ge" in limits else ("most", limits["le"])
         reason, hint = f"{found['input']} is out of range", f"at {word} {limit}"
@@ -83,6 +87,7 @@ _MISSING_HINT = {
     "topic": "mqtt: home/alerts",
     "url": "webhook: https://…",
     "dir": "save: alerts",
+    "says": "caption: {says: somebody at the door}",
     "to": "notify: phone, a target of the agent's configuration",
     "run": "command: ring, a program of the agent's configuration",
     "is": "is: armed, or a list",
@@ -99,6 +104,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     **ACTIONS,
     "see-map": See,
     "new-map": New,
+    "caption": Says,
     "changes": Change,
     "in": Zone,
     "zones": Zone,

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from moteye.core.language.actions import Actions
+from moteye.core.language.caption import SaysText
 from moteye.core.language.conditions import While
 from moteye.core.language.new import New, NewOrNot
 from moteye.core.language.places import Group, Zone, fits
@@ -95,10 +96,10 @@ class See(Strict):
 class Policy(Strict):
     """What to watch for, how sure to be, and what to do.
 
-    `see` phrases; `certainty` likely (one false alarm in 1,000 background frames), sure (one in
-    10,000) or a probability; `hold_s` how long it must be seen without a break, `linger_s` how long
-    unseen before the episode ends; `finally_` and `else_` what to do at the end of an episode that
-    alerted, or did not.
+    `see` phrases, or `caption` what the device says; `certainty` likely (one false alarm in 1,000
+    background frames), sure (one in 10,000) or a probability; `hold_s` how long it must be seen
+    without a break, `linger_s` how long unseen before the episode ends; `finally_` and `else_` what
+    to do at the end of an episode that alerted, or did not.
     """
 
     model_config = ConfigDict(
@@ -111,6 +112,7 @@ class Policy(Strict):
         Discriminator(lambda value: "see-map" if isinstance(value, (dict, See)) else "see-list"),
         BeforeValidator(_see),
     ] = []
+    caption: SaysText | None = None
     changes: ChangeText | None = None
     zones: Annotated[list[Zone], BeforeValidator(_zones)] = Field(default=[], alias="in")
     count: CountText | None = None
@@ -165,7 +167,7 @@ class Policy(Strict):
             ),
             (
                 "new",
-                isinstance(self.new, New) and self.new.of == "instance" and self.changes,
+                self._tells_apart and self.changes,
                 "`changes` has no things to tell apart|leave new: out",
             ),
             (
@@ -185,8 +187,19 @@ class Policy(Strict):
             ),
             (
                 "changes",
-                self.changes and self.phrases,
+                self.changes and self.see,
                 "`changes` does not go with `see`|write two policies",
+            ),
+            (
+                "caption",
+                self.caption and (self.see or self.changes),
+                "`caption` does not go with `see` and `changes`"
+                "|write two policies; while: {policy: {name: other, camera: same}} joins them",
+            ),
+            (
+                "caption",
+                self.caption and (self.boxed or self._tells_apart),
+                "`caption` is about a sentence|leave out in, count and new: instance",
             ),
             (
                 "changes",
@@ -217,6 +230,17 @@ class Policy(Strict):
         ]
 
     @property
+    def _tells_apart(self) -> bool:
+        return isinstance(self.new, New) and self.new.of == "instance"
+
+    @property
+    def hears(self) -> bool:
+        """Whether it is about captions, and not about frames."""
+        return self.caption is not None or (
+            self.changes is not None and self.changes.of == "caption"
+        )
+
+    @property
     def cooldown_s(self) -> float:
         """The least time between two alerts."""
         return self.cooldown.for_s
@@ -233,7 +257,9 @@ class Policy(Strict):
 
     @property
     def any_of(self) -> list[str]:
-        """Phrases of which one must be seen, and the name of the examples."""
+        """Phrases of which one must be seen, or said, and the name of the examples."""
+        if self.caption is not None:
+            return self.caption.says
         if not isinstance(self.see, See):
             return self.see
         return [*self.see.any, self.see.like_name] if self.see.like else self.see.any
@@ -245,12 +271,16 @@ class Policy(Strict):
 
     @property
     def none_of(self) -> list[str]:
-        """Phrases of which none may be seen."""
+        """Phrases of which none may be seen, or said."""
+        if self.caption is not None:
+            return self.caption.none
         return self.see.none if isinstance(self.see, See) else []
 
     @property
     def unlike(self) -> list[str]:
-        """Phrases that what is seen must clearly exceed."""
+        """Phrases that what is seen, or said, must clearly exceed."""
+        if self.caption is not None:
+            return self.caption.unlike
         return self.see.unlike if isinstance(self.see, See) else []
 
     @property

@@ -15,6 +15,7 @@ _COUNT = re.compile(r"(>=|<=|==|≥|≤|=|>|<)\s*(\d{1,2})")
 _WRITTEN = {"≥": ">=", "≤": "<=", "=": "=="}
 SEVERITIES = ("info", "warning", "critical")
 MODES = ("single", "restart", "queued", "parallel")
+ALIKE = 0.3  # of captions of one scene; docs/captions.md has the measurement
 
 
 class Count(Strict):
@@ -55,24 +56,32 @@ CountText = Annotated[Count, BeforeValidator(_count)]
 
 
 class Change(Strict):
-    """The scene differs from its slow mean over `over_s`, by `times` what is usual there."""
+    """The picture differs from its slow mean over `over_s`, by `times` what is usual there.
+
+    Or, `of` caption, the device says something else than it did: a sentence whose likeness to the
+    one before is below `alike`.
+    """
 
     model_config = _BY_ALIAS
-    of: Literal["embedding"] = "embedding"
+    of: Literal["embedding", "caption"] = "embedding"
     over_s: Duration = Field(default=600.0, alias="over")
     times: Annotated[int, Field(ge=2, le=100)] = 3
+    alike: Annotated[float, Field(gt=0, lt=1)] = ALIKE
+
+
+_CHANGES = {"embedding": ("over", "times"), "caption": ("alike",)}
 
 
 def _change(value: object) -> object:
-    word = value.get("of", "embedding") if isinstance(value, dict) else value
-    if word == "caption":
-        raise ValueError(
-            "captions decide nothing yet|changes: embedding tells when the picture changes"
-        )
+    word = str(value.get("of", "embedding") if isinstance(value, dict) else value)
     if isinstance(value, str):
-        if value != "embedding":
-            raise ValueError(f"unknown change {value!r}|{closest(value, ('embedding',))}")
-        return {"of": value}
+        value = {"of": value}
+    if isinstance(value, dict):
+        if word not in _CHANGES:
+            raise ValueError(f"unknown change {word!r}|{closest(word, _CHANGES)}")
+        others = {key for of, keys in _CHANGES.items() if of != word for key in keys}
+        for key in others.intersection(value):
+            raise ValueError(f"`{key}` does not go with {word}|known: {', '.join(_CHANGES[word])}")
     return value
 
 

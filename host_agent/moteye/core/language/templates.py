@@ -16,7 +16,17 @@ MAX_TEMPLATE_CHARS = 8_192
 MAX_DEPTH = 12  # the compiler takes seconds for a chain of a hundred filters
 EVENT_NAMES = (
     *("id", "tag", "event", "policy", "camera", "phrase", "severity", "probability", "margin"),
-    *("threshold", "time", "frame", "picture", "duration_s", "count", "alerts"),
+    *(
+        "threshold",
+        "time",
+        "frame",
+        "picture",
+        "duration_s",
+        "caption",
+        "caption_age_s",
+        "count",
+        "alerts",
+    ),
 )
 _FILTERS = (
     *("upper", "lower", "title", "capitalize", "trim", "truncate", "round", "int", "float"),
