@@ -15,7 +15,7 @@ from moteye.config import load_settings
 from moteye.core.calibration import rate_interval
 from moteye.core.compile import CompiledSet
 from moteye.core.language import Policy
-from moteye.core.lints import Lint, lint, without_positions
+from moteye.core.lints import Lint, lint, unreachable, without_positions
 from moteye.core.past import Recording
 from moteye.core.report import kept_promises
 from moteye.errors import StoreError
@@ -70,8 +70,10 @@ def check(
         _show(console, lints)
         if lints:
             raise typer.Exit(1)
-    elif not loaded.gives_positions:
-        _show(console, [one for policy in found for one in without_positions(policy)])
+    else:
+        placed = loaded.gives_positions
+        _show(console, [o for p in found for o in without_positions(p) if not placed])
+        _show(console, [one for item in compiled.policies for one in unreachable(item, compiled)])
     size = len(compiled.built.data)
     count = len({phrase for policy in found for phrase in policy.phrases})
     console.print(f"ok: policies {len(found)}, phrases {count}, prototype set {size:,} bytes")

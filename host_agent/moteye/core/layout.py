@@ -262,7 +262,7 @@ class _Group:
         owners: list[int] = []
         for index, compiled in enumerate(policies):
             wanted = phrases_of(compiled.policy)
-            if not wanted:
+            if compiled.hears or not wanted:  # columns of another matrix
                 continue
             owners.append(index)
             starts.append(len(columns))

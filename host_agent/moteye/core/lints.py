@@ -10,6 +10,7 @@ from moteye.core.language import Group, Policy
 from moteye.core.language.places import fits
 from moteye.core.layout import CompiledPolicy
 from moteye.core.past import ALWAYS, FEW_FRAMES, MANY_A_DAY, Recording
+from moteye.core.track import BAND_Q8
 
 CONFUSABLE = 0.8  # correlation of two phrases' margins over the bank
 LOOSE_RATE = 0.01  # a chosen probability that may fire on more than this share of background
@@ -49,6 +50,7 @@ def lint(
         found += _uncertain(item, compiled.having(item.policy))
         found += _unknown_cameras(item, cameras or set())
         found += _without_captions(item.policy, cameras or set(), narrators)
+        found += unreachable(item, compiled)
         found += _in_the_past(item.policy, recording) if recording is not None else []
     return found
 
@@ -84,6 +86,24 @@ def _without_captions(policy: Policy, cameras: set[str], narrators: set[str] | N
         return []
     text = f"no caption of {', '.join(watched)} on record"
     return [Lint(policy.name, f"{text}; a device says what it sees with `captions: {_ENABLED}`")]
+
+
+def unreachable(item: CompiledPolicy, compiled: CompiledSet) -> list[Lint]:
+    """A policy whose threshold nothing reaches that the captioner said of the bank's photos.
+
+    Of what it says falsely more often than promised, no sentence is good enough.
+    """
+    captions = compiled.captions
+    if item.policy.caption is None or captions is None:
+        return []
+    best = captions.built.bank_q8.max(axis=0).astype(np.int64)
+    over = [int(best[column]) - enter - BAND_Q8 for _, column, enter in item.deciding]
+    if max(over) >= 0:
+        return []
+    nearest = max(int(best[column]) for _, column, _ in item.deciding) - BAND_Q8
+    probability = int(100 / (1 + np.exp(-nearest / 256))) / 100
+    text = f"{item.policy.certainty} is more than any of {len(captions.built.bank_q8):,} captions"
+    return [Lint(item.policy.name, f"{text} of generic photos reached: try p >= {probability:.2f}")]
 
 
 def _in_the_past(policy: Policy, recording: Recording) -> list[Lint]:
