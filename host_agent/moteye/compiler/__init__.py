@@ -7,12 +7,13 @@ format is device/kernels/FORMAT.md. Deterministic: the same file gives the same 
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .arena import draw_arena, place_records, stream_to_goal
 from .dead import remove_dead_channels
 from .draw import Drawing
 from .error import ModelError
+from .operators import record_name
 from .ops import lower_op
 from .pack import pack_model
 from .passes import run_passes
@@ -31,7 +32,8 @@ class Report:
 
     `live_peak_bytes` bounds `arena_bytes` from below; `operators` counts the records; `removed` has
     a line for each operator that lost constant channels, `notes` one for each end of the model that
-    the pack takes or gives as another type; `drawing` is the arena plan.
+    the pack takes or gives as another type; `drawing` is the arena plan. `source_operators` counts
+    the model's own operators, by TFLite's names, after folding, and `run_by` names their kernels.
     """
 
     pack_bytes: int
@@ -43,6 +45,8 @@ class Report:
     drawing: Drawing
     removed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    source_operators: dict[str, int] = field(default_factory=dict)
+    run_by: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         ops = ", ".join(f"{count} {name}" for name, count in self.operators.items())
@@ -107,9 +111,15 @@ def compile_with_report(
         if (note := _end_note(graph, which, before, after))
     )
     removed = tuple(remove_dead_channels(graph)) if remove_dead else ()
-    records = [record for op in graph.ops for record in lower_op(graph, op)]
+    lowered = [(op.kind, lower_op(graph, op)) for op in graph.ops]
+    records = [record for _, several in lowered for record in several]
     if not records:
         raise ModelError("the model computes nothing")
+    source = dict(Counter(kind for kind, _ in lowered))
+    run_by = {
+        kind: " and ".join(dict.fromkeys(record_name(r.kind) for r in several))
+        for kind, several in lowered
+    }
     records = stream_to_goal(graph, records, arena_goal)
     arena = place_records(graph, records)
     pack = pack_model(graph, records, arena.offsets, arena.size)
@@ -118,8 +128,9 @@ def compile_with_report(
     name = encoder_hash(pack).hex()
     drawing = draw_arena(graph, records, arena)
     return pack, Report(
-        len(pack), arena.size, arena.live_peak, macs, operators, name, drawing, removed, notes
-    )
+        len(pack), arena.size, arena.live_peak, macs, operators, name, drawing, removed, notes,
+        source, run_by,
+    )  # fmt: skip
 
 
 def compile_model(tflite: bytes) -> bytes:

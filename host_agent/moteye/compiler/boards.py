@@ -1,6 +1,7 @@
 """Whether a model fits a board: RAM, flash, operators, what is needed beside what is there."""
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,13 +20,17 @@ SLOTS = 2
 
 @dataclass(frozen=True)
 class Board:
-    """One entry of `boards.toml`; `accelerator` boards run a model without the Cortex kernels."""
+    """One entry of `boards.toml`; `accelerator` boards run a model without the Cortex kernels.
+
+    `npu_operators`: what an accelerator beside the processor can run, by TFLite's names.
+    """
 
     name: str
     title: str
     ram_bytes: int
     flash_bytes: int
     accelerator: bool = False
+    npu_operators: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,24 @@ class Finding:
 def boards() -> dict[str, Board]:
     """All known boards by name."""
     known = tomllib.loads((Path(__file__).parent / "boards.toml").read_text())
-    return {name: Board(name=name, **entry) for name, entry in known.items()}
+    return {
+        name: Board(name=name, **{**entry, "npu_operators": tuple(entry.get("npu_operators", ()))})
+        for name, entry in known.items()
+    }
+
+
+def npu_finding(counts: Mapping[str, int], board: Board, kernel: Mapping[str, str]) -> Finding:
+    """How many operators (by TFLite's names) the NPU can run, and what runs the others.
+
+    It always fits: what the NPU lacks runs on the processor. `kernel` names what runs it there.
+    """
+    fallback = {name: n for name, n in counts.items() if name not in board.npu_operators}
+    total = sum(counts.values())
+    text = f"{total - sum(fallback.values())} of {total} operators"
+    if fallback:
+        others = ", ".join(f"{n} {name} by {kernel[name]}" for name, n in sorted(fallback.items()))
+        text += f"; on the processor {others}"
+    return Finding("NPU", True, text)
 
 
 def compare_bytes(what: str, needs: int, has: int, of: str) -> Finding:
@@ -69,8 +91,12 @@ def check_model(
     sets, picture = SLOTS * set_bytes, frame[0] * frame[1] * 3
     ram = report.arena_bytes + picture + sets + FIRMWARE_RAM_BYTES
     flash = len(pack) + sets + FIRMWARE_FLASH_BYTES
+    npu = (
+        [npu_finding(report.source_operators, board, report.run_by)] if board.npu_operators else []
+    )
     return [
         Finding("operators", True, f"{len(graph.ops)} of the model run as {kinds}"),
+        *npu,
         compare_bytes(
             "RAM",
             ram,

@@ -51,6 +51,26 @@ def test_operator_that_no_kernel_runs_is_a_finding() -> None:
     assert "SQUARE" in finding.text
 
 
+def test_npu_names_what_runs_beside_it() -> None:
+    net = NetBuilder(np.random.default_rng(0))
+    x = net.conv(net.input((1, 4, 4, 3)), 8, (3, 3), (1, 1))
+    x = net.pool(x, OP.AVERAGE_POOL_2D, (4, 4), (1, 1), PADDING.VALID)
+    x = net.reshape(x, (1, 8))
+    model = net.finish(net.softmax(x))
+    on_npu = looked_at(check_model(model, boards()["stm32n6"], set_bytes=9, frame=(8, 8)), "NPU")
+    assert on_npu.fits
+    assert on_npu.text.endswith("on the processor 1 SOFTMAX by softmax")
+    found = check_model(model, boards()["stm32h7"], set_bytes=9, frame=(8, 8))
+    assert "NPU" not in [finding.what for finding in found]
+
+
+def test_shipped_encoder_runs_on_the_npu_as_a_whole() -> None:
+    found = check_model(
+        ENCODER.read_bytes(), boards()["stm32n6"], set_bytes=6_554, frame=(160, 120)
+    )
+    assert looked_at(found, "NPU").text == "77 of 77 operators"
+
+
 def test_max78000_takes_a_plain_network() -> None:
     found = check_model(plain_net(), boards()["max78000"], set_bytes=100, frame=(8, 8))
     assert all(finding.fits for finding in found), found

@@ -1,11 +1,13 @@
 """What the captioner's training counts and reads, without PyTorch."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from moteye.resources import model_dir
 from moteye_training.captions.cider import CiderD
+from moteye_training.captions.evaluate import over_rivals
 from moteye_training.captions.maps import MapCache
 from moteye_training.captions.vocabulary import END, LONGEST, UNKNOWN, Vocabulary, words
 from pycocoevalcap.cider.cider import Cider
@@ -29,6 +31,22 @@ def test_ciderd_is_pycocoevalcaps():
     _, theirs = Cider().compute_score(joined, made)
     np.testing.assert_allclose(scores, theirs, rtol=1e-9)
     assert max(scores) > 1
+
+
+def run_of(decoder: str, seed: int, value: float) -> dict[str, Any]:
+    return {"decoder": decoder, "seed": seed, "coco_eval": {"CIDEr-D": value}}
+
+
+def test_gain_over_rivals_is_the_mean_of_pairs_of_one_seed():
+    runs = [
+        run_of("attssm", 1, 40.0),
+        run_of("attssm", 2, 42.0),
+        run_of("lstm-attention", 2, 43.0),
+        run_of("lstm-attention", 1, 38.0),
+    ]
+    assert over_rivals(runs) == {"attssm_minus_lstm_attention": pytest.approx(0.5)}
+    with pytest.raises(ValueError, match=r"lstm-attention lacks runs of the seeds \[1\]"):
+        over_rivals(runs[:3])
 
 
 def test_vocabulary_keeps_what_was_seen_five_times():

@@ -15,6 +15,7 @@ from moteye_training.sources import (
     coco,
     flowers102,
     food101,
+    imagenet1k,
     img2dataset,
     read_sources,
 )
@@ -138,6 +139,68 @@ def test_coco_faults_name_the_record(coco_folder: Path) -> None:
     path.write_text('{"annotations": [')
     with pytest.raises(ShardError, match=r"instances_val2014\.json.*not valid JSON"):
         list(coco.photos(coco_folder))
+
+
+# ---- ImageNet-1k
+
+
+SYNSETS = [f"n{number:08d}" for number in range(1_440_764, 1_441_764)]
+
+
+@pytest.fixture
+def imagenet_folder(tmp_path: Path) -> Path:
+    """The list of names, out of order, and two pictures in folders of synsets."""
+    lines = [f"{synset} thing {at}, other name" for at, synset in enumerate(SYNSETS)]
+    (tmp_path / "LOC_synset_mapping.txt").write_text("\n".join(reversed(lines)) + "\n")
+    for at, number in ((999, 7), (3, 12)):
+        write_picture(tmp_path / "train" / SYNSETS[at] / f"{SYNSETS[at]}_{number}.JPEG")
+    return tmp_path
+
+
+def test_imagenet_folders_have_class_numbers_by_the_alphabet(imagenet_folder: Path) -> None:
+    first, last = imagenet1k.photos(imagenet_folder)
+    assert (first.key, first.label) == (f"imagenet1k-{SYNSETS[3]}_12", "thing 3")
+    assert (first.extra[imagenet1k.CLASS], last.extra[imagenet1k.CLASS]) == (3, 999)
+    assert open_photo(first).size == (32, 32)
+
+
+def test_imagenet_tar_of_tars_is_read_in_place(imagenet_folder: Path) -> None:
+    shutil.rmtree(imagenet_folder / "train")
+    tars = {}
+    for at in (5, 6):
+        inner = imagenet_folder / "inner.tar"
+        names = [f"{SYNSETS[at]}_{number}.JPEG" for number in (1, 2)]
+        write_shard(inner, {name: picture(16 + at) for name in names})
+        tars[f"{SYNSETS[at]}.tar"] = inner.read_bytes()
+    outer = write_shard(imagenet_folder / imagenet1k.TRAIN_TAR, tars)
+    found = list(imagenet1k.photos(imagenet_folder))
+    assert [photo.extra[imagenet1k.CLASS] for photo in found] == [5, 5, 6, 6]
+    assert [open_photo(photo).size[0] for photo in found] == [21, 21, 22, 22]
+    outer.write_bytes(outer.read_bytes()[:2000])
+    with pytest.raises(ShardError, match=r"ILSVRC2012_img_train\.tar: record 'n01440769"):
+        list(imagenet1k.photos(imagenet_folder))
+
+
+def test_imagenet_faults_name_the_record(imagenet_folder: Path) -> None:
+    stray = imagenet_folder / "train" / SYNSETS[3] / f"{SYNSETS[4]}_1.JPEG"
+    write_picture(stray)
+    with pytest.raises(ShardError, match=rf"record '{SYNSETS[4]}_1\.JPEG': is not a picture"):
+        list(imagenet1k.photos(imagenet_folder))
+    stray.unlink()
+    (imagenet_folder / "train" / "cats").mkdir()
+    with pytest.raises(ShardError, match="record 'cats': is not the name of a synset"):
+        list(imagenet1k.photos(imagenet_folder))
+    mapping = imagenet_folder / "LOC_synset_mapping.txt"
+    lines = mapping.read_text().splitlines()
+    mapping.write_text("\n".join(lines[:-1]))
+    with pytest.raises(ShardError, match="999 of 1000"):
+        list(imagenet1k.photos(imagenet_folder))
+    mapping.write_text("\n".join(["thing 3", *lines]))
+    with pytest.raises(ShardError, match=r"record 'line 1': 'thing 3' is not"):
+        list(imagenet1k.photos(imagenet_folder))
+    mapping.unlink()
+    with pytest.raises(ShardError, match=r"is missing, and so is synset_words\.txt"):
+        list(imagenet1k.photos(imagenet_folder))
 
 
 # ---- Flowers 102

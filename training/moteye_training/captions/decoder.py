@@ -9,11 +9,13 @@ map's channels, D = width, N = states, R = rank, V = words, T = words of a sente
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from .run import Learner
 from .vocabulary import END, UNKNOWN
 
 
@@ -35,21 +37,76 @@ class DecoderSize:
 
 @dataclass
 class State:
-    """What a sentence has come to: the modulating vector [B, D] and the scan's state [B, D, N]."""
+    """What a sentence has come to.
+
+    AttSSM: the modulating vector [B, D] and the scan's state [B, D, N]; an LSTM: what it gives and
+    its cell, [B, cells] each.
+    """
 
     hidden: Tensor
     scan: Tensor
 
+    def take(self, rows: Tensor) -> State:
+        """The states of these sentences, int[any]."""
+        return State(self.hidden[rows], self.scan[rows])
 
-class AttSSM(nn.Module):
-    """map float[B, P, C] and words int[B, T] -> logits float[B, T, V] of each following word."""
+
+class Decoder(Learner):
+    """map float[B, P, C] and words int[B, T] -> logits float[B, T, V] of each following word.
+
+    The word vectors are the output's rows, too; how a step is made is the subclass's.
+    """
+
+    kind: ClassVar[str]
 
     def __init__(self, size: DecoderSize, dropout: float = 0.0) -> None:
         super().__init__()
-        d, n = size.width, size.states
         self.size, self.dropout = size, dropout
-        self.words = nn.Embedding(size.words, d)
+        self.words = nn.Embedding(size.words, size.width)
         self.word_bias = nn.Parameter(torch.zeros(size.words))
+        nn.init.normal_(self.words.weight, std=size.width**-0.5)
+
+    def about(self) -> dict[str, Any]:
+        """What `train.load_decoder` builds it from."""
+        return {"kind": self.kind, "size": self.size.as_dict()}
+
+    def look(self, maps: Tensor) -> Tensor:
+        """What is computed of maps float[B, P, C] once a frame."""
+        raise NotImplementedError
+
+    def start(self, seen: Tensor) -> State:
+        """The state before the first word of `look`'s result."""
+        raise NotImplementedError
+
+    def advance(self, seen: Tensor, word: Tensor, state: State) -> tuple[Tensor, State]:
+        """A word (vectors float[B, D]) further: float[B, D] before the rows, and the state."""
+        raise NotImplementedError
+
+    def logits(self, out: Tensor) -> Tensor:
+        """float[…, V] of outputs float[…, D]; the unknown word is never said."""
+        scores = F.linear(out, self.words.weight, self.word_bias)
+        scores[..., UNKNOWN] = -1e4
+        return scores
+
+    def forward(self, maps: Tensor, said: Tensor) -> Tensor:
+        """Logits of each next word, the right words before it given (said begins with END)."""
+        seen, outs = self.look(maps), []
+        state = self.start(seen)
+        vectors = F.dropout(self.words(said), self.dropout, self.training)
+        for at in range(said.shape[1]):
+            out, state = self.advance(seen, vectors[:, at], state)
+            outs.append(out)
+        return self.logits(F.dropout(torch.stack(outs, 1), self.dropout, self.training))
+
+
+class AttSSM(Decoder):
+    """The decoder that ships."""
+
+    kind = "attssm"
+
+    def __init__(self, size: DecoderSize, dropout: float = 0.0) -> None:
+        super().__init__(size, dropout)
+        d, n = size.width, size.states
         self.view = nn.Linear(size.channels, d)
         self.places = nn.Parameter(torch.zeros(size.positions, d))
         self.spatial = nn.Linear(d, d, bias=False)
@@ -64,7 +121,6 @@ class AttSSM(nn.Module):
         self._begin()
 
     def _begin(self) -> None:
-        nn.init.normal_(self.words.weight, std=self.size.width**-0.5)
         # softplus of the bias: how much of the scan a step renews, 5 to 50 %.
         start = torch.exp(torch.empty(self.size.width).uniform_(-3.0, -0.7))
         with torch.no_grad():
@@ -75,11 +131,10 @@ class AttSSM(nn.Module):
         out: Tensor = self.view(maps) + self.places
         return F.dropout(out, self.dropout, self.training)
 
-    def start(self, batch: int) -> State:
-        """The state before the first word."""
-        d, n = self.size.width, self.size.states
-        device = self.words.weight.device
-        return State(torch.zeros(batch, d, device=device), torch.zeros(batch, d, n, device=device))
+    def start(self, seen: Tensor) -> State:
+        """Zeros."""
+        batch, d = len(seen), self.size.width
+        return State(seen.new_zeros(batch, d), seen.new_zeros(batch, d, self.size.states))
 
     def context(self, seen: Tensor, hidden: Tensor) -> Tensor:
         """float[B, D]: what the hidden state picks from seen float[B, P, D]."""
@@ -108,26 +163,12 @@ class AttSSM(nn.Module):
         out = self.norm(word + context + y)
         return out, State(out, scanned)
 
-    def logits(self, out: Tensor) -> Tensor:
-        """float[…, V] of outputs float[…, D]; the unknown word is never said."""
-        scores = F.linear(out, self.words.weight, self.word_bias)
-        scores[..., UNKNOWN] = -1e4
-        return scores
-
-    def forward(self, maps: Tensor, said: Tensor) -> Tensor:
-        """Logits of each next word, the right words before it given (said begins with END)."""
-        seen, state, outs = self.look(maps), self.start(len(maps)), []
-        vectors = F.dropout(self.words(said), self.dropout, self.training)
-        for at in range(said.shape[1]):
-            out, state = self.advance(seen, vectors[:, at], state)
-            outs.append(out)
-        return self.logits(F.dropout(torch.stack(outs, 1), self.dropout, self.training))
-
 
 @torch.no_grad()
-def greedy(model: AttSSM, maps: Tensor, longest: int) -> Tensor:
+def greedy(model: Decoder, maps: Tensor, longest: int) -> Tensor:
     """The likeliest word each time, int[B, longest], END behind the end."""
-    seen, state = model.look(maps), model.start(len(maps))
+    seen = model.look(maps)
+    state = model.start(seen)
     word = torch.full((len(maps),), END, device=maps.device)
     done = torch.zeros(len(maps), dtype=torch.bool, device=maps.device)
     said = []
@@ -141,13 +182,14 @@ def greedy(model: AttSSM, maps: Tensor, longest: int) -> Tensor:
 
 
 def sample(
-    model: AttSSM, maps: Tensor, longest: int, generator: torch.Generator
+    model: Decoder, maps: Tensor, longest: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Drawn sentences int[B, longest] and the log-probability of each float[B], with gradient."""
-    seen, state = model.look(maps), model.start(len(maps))
-    word = torch.full((len(maps),), END)
-    done = torch.zeros(len(maps), dtype=torch.bool)
-    total, said = torch.zeros(len(maps)), []
+    seen = model.look(maps)
+    state = model.start(seen)
+    word = torch.full((len(maps),), END, device=maps.device)
+    done = torch.zeros(len(maps), dtype=torch.bool, device=maps.device)
+    total, said = torch.zeros(len(maps), device=maps.device), []
     for _ in range(longest):
         out, state = model.advance(seen, model.words(word), state)
         logp = model.logits(out).log_softmax(1)

@@ -41,7 +41,8 @@ class Ranges:
 def watch(model: AttSSM, maps: Tensor, words: Tensor) -> Ranges:
     """Ranges on real maps float[B, P, C] with their sentences int[B, T]."""
     seen_values: dict[str, list[Tensor]] = {name: [] for name in WATCHED}
-    seen, state = model.look(maps), model.start(len(maps))
+    seen = model.look(maps)
+    state = model.start(seen)
     given = F.pad(words[:, :-1], (1, 0), value=END)
     for at in range(given.shape[1]):
         picked = F.hardswish(seen + model.spatial(state.hidden)[:, None]).mean(1)

@@ -13,16 +13,17 @@ import torch
 from ..cache import write_whole
 from ..data import Photo, is_validation, key_bucket, training_photos
 from ..text import WORDS, TextTower
-from .decoder import AttSSM, DecoderSize
+from .decoder import Decoder, DecoderSize
 from .maps import MapCache
 from .nearest import caption_embeddings, nearest, teacher_embeddings
 from .quantise import quantise, watch
+from .rivals import DECODERS
+from .run import Options
 from .sentences import PEOPLE, gather, padded
 from .tap import I8, Tap, find_tap
 from .train import (
     HoldOut,
     Maps,
-    Options,
     Rewarded,
     load_decoder,
     real,
@@ -45,11 +46,15 @@ class Plan:
     width: int = 160
     states: int = 8
     pretrain_steps: int = 600
-    steps: int = 2000
+    steps: int = 1600
     reward_steps: int = 500
+    class_steps: int = 4000
+    together_steps: int = 1000
+    save_every: int = 200
     batch: int = 128
     share: float = 1.0
     seed: int = 1
+    device: str = "cpu"
 
 
 @dataclass
@@ -109,14 +114,19 @@ class Work:
         """The photos that choices are made on."""
         return HoldOut(self.captioned, self.vocabulary, self.maps[0], self.tap, self.maps[1])
 
-    def fresh(self) -> AttSSM:
-        """A decoder whose words are placed as the text tower places them."""
-        torch.manual_seed(self.plan.seed)
+    def fresh(self, kind: str = "attssm", seed: int | None = None) -> Decoder:
+        """A decoder whose words are placed as the text tower places them; `kind` of DECODERS."""
+        torch.manual_seed(self.plan.seed if seed is None else seed)
         size = DecoderSize(
             self.tap.positions, self.tap.channels, len(self.vocabulary), self.plan.width,
             self.plan.states,
         )  # fmt: skip
-        model = AttSSM(size)
+        model = DECODERS[kind](size)
+        self.place_words(model)
+        return model.to(self.plan.device)
+
+    def place_words(self, model: Decoder) -> None:
+        """Begin with the word vectors of the text tower."""
         cached = self.out / "words.npy"
         if not cached.exists():
             tower = TextTower(self.repo / WORDS)
@@ -125,7 +135,6 @@ class Work:
         with torch.no_grad():
             placed = word_vectors(self.vocabulary, np.load(cached), self.plan.width)
             model.words.weight.copy_(torch.from_numpy(placed))
-        return model
 
 
 def pseudo_captions(work: Work) -> dict[str, list[str]]:
@@ -179,20 +188,24 @@ def words(work: Work) -> None:
     )  # fmt: skip
 
 
+def reward_options(plan: Plan) -> Options:
+    """Of the last stage, whichever encoder it reads."""
+    return Options(
+        "reward", plan.reward_steps, plan.batch, rate=2e-4, dropout=0.0, ema=0.99,
+        seed=plan.seed + 3, save_every=50,
+    )  # fmt: skip
+
+
 def reward(work: Work) -> None:
     """CIDEr-D as reward, from the averaged decoder of `words`."""
     plan, folder = work.plan, work.out / "decoder"
-    model = load_decoder(folder / "words.pt")
+    model = load_decoder(folder / "words.pt").to(plan.device)
     maps, places = work.maps
     learnt = [p for p in work.captioned if not is_validation(p)]
     keys = [p.key for p in learnt]
-    options = Options(
-        "reward", plan.reward_steps, plan.batch, rate=2e-4, dropout=0.0, ema=0.99,
-        seed=plan.seed + 2, save_every=50,
-    )  # fmt: skip
     teach_reward(
         model, Rewarded(learnt, work.vocabulary, keys), Maps.of(maps, work.tap, places, keys),
-        work.hold_out, options, folder,
+        work.hold_out, reward_options(plan), folder,
     )  # fmt: skip
 
 

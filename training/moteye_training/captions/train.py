@@ -6,8 +6,6 @@ on from there; the same seed and step give the same batch.
 
 from __future__ import annotations
 
-import copy
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,9 +17,10 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from ..data import Photo, is_validation
-from ..distil import average_into, save_checkpoint
 from .cider import CiderD
-from .decoder import AttSSM, DecoderSize, greedy, sample
+from .decoder import Decoder, DecoderSize, greedy, sample
+from .rivals import DECODERS
+from .run import Options, Run
 from .sentences import Sentences, batches, padded
 from .tap import I8, Tap
 from .vocabulary import END, LONGEST, UNKNOWN, Vocabulary
@@ -62,22 +61,6 @@ def real(maps: I8, tap: Tap) -> Tensor:
     return (values - tap.zero_point) * tap.scale
 
 
-@dataclass(frozen=True)
-class Options:
-    """One stage. `steps` batches; `smoothing` of the wanted words; `ema` of averaged weights."""
-
-    name: str
-    steps: int
-    batch: int = 128
-    rate: float = 2e-3
-    weight_decay: float = 0.02
-    smoothing: float = 0.1
-    dropout: float = 0.3
-    ema: float = 0.998
-    seed: int = 1
-    save_every: int = 200
-
-
 def word_vectors(vocabulary: Vocabulary, embed: np.ndarray, width: int) -> np.ndarray:
     """float32[V, width]: the text tower's vectors of the words on their main axes, of length 1."""
     centred = embed - embed.mean(0)
@@ -109,19 +92,21 @@ class HoldOut:
         ]
 
     @torch.no_grad()
-    def __call__(self, model: AttSSM) -> dict[str, float]:
+    def __call__(self, model: Decoder) -> dict[str, float]:
         """`loss` a word in nats, `ciderd` x 100 of the likeliest words."""
         was = model.training
         model.eval()
-        words = torch.from_numpy(padded([numbers for _, numbers in self._said]))
-        length = torch.tensor([len(numbers) for _, numbers in self._said])
-        seen = self._maps[torch.tensor([at for at, _ in self._said])]
+        device = model.words.weight.device
+        words = torch.from_numpy(padded([numbers for _, numbers in self._said])).to(device)
+        length = torch.tensor([len(numbers) for _, numbers in self._said], device=device)
+        maps = self._maps.to(device)
+        seen = maps[torch.tensor([at for at, _ in self._said])]
         total = count = 0.0
         for part in torch.arange(len(words)).split(256):
             loss, several = caption_loss(model, seen[part], words[part], length[part], 0.0)
             total += float(loss) * several
             count += several
-        said = greedy(model, self._maps[torch.tensor([at for at, _ in self._five])], LONGEST)
+        said = greedy(model, maps[torch.tensor([at for at, _ in self._five])], LONGEST)
         scores = [
             self._cider.score([w for w in row.tolist() if w != END], references)
             for row, (_, references) in zip(said, self._five, strict=True)
@@ -131,13 +116,13 @@ class HoldOut:
 
 
 def caption_loss(
-    model: AttSSM, maps: Tensor, words: Tensor, length: Tensor, smoothing: float
+    model: Decoder, maps: Tensor, words: Tensor, length: Tensor, smoothing: float
 ) -> tuple[Tensor, int]:
     """Mean cross-entropy a word of words int[B, LONGEST], and how many words count."""
     longest = min(int(length.max()) + 1, LONGEST)
     wanted = words[:, :longest]
     given = F.pad(wanted[:, :-1], (1, 0), value=END)
-    places = torch.arange(longest)[None]
+    places = torch.arange(longest, device=words.device)[None]
     counts = (places <= length[:, None]) & (wanted != UNKNOWN)
     logits = model(maps, given)[counts]
     loss = F.cross_entropy(logits, wanted[counts], label_smoothing=0.0, reduction="mean")
@@ -149,85 +134,34 @@ def caption_loss(
     return loss, int(counts.sum())
 
 
-class Run:
-    """Model, averaged model and optimiser of one stage, stored and taken up again."""
-
-    def __init__(self, model: AttSSM, options: Options, folder: Path) -> None:
-        self.model, self.options, self.path = model, options, folder / f"{options.name}.pt"
-        self.average = copy.deepcopy(model).eval()
-        decayed = [p for p in model.parameters() if p.ndim == 2]
-        others = [p for p in model.parameters() if p.ndim != 2]
-        self.optimiser = torch.optim.AdamW(
-            [
-                {"params": decayed, "weight_decay": options.weight_decay},
-                {"params": others, "weight_decay": 0.0},
-            ],
-            lr=options.rate,
-        )
-        self.step = 0
-        if self.path.exists():
-            stored = torch.load(self.path, weights_only=True)
-            model.load_state_dict(stored["model"])
-            self.average.load_state_dict(stored["average"])
-            self.optimiser.load_state_dict(stored["optimiser"])
-            self.step = stored["step"]
-            print(f"{options.name}: goes on at step {self.step}", flush=True)
-
-    def save(self) -> None:
-        """Write all or nothing."""
-        save_checkpoint(
-            self.path, model=self.model.state_dict(), average=self.average.state_dict(),
-            optimiser=self.optimiser.state_dict(), step=self.step,
-            size=self.model.size.as_dict(),
-        )  # fmt: skip
-
-    def update(self, loss: Tensor) -> None:
-        """One step of the optimiser at the rate of this share of the stage."""
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"{self.options.name}: loss {loss.item()} at {self.step}")
-        progress = self.step / self.options.steps
-        factor = min(1.0, (self.step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * progress))
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.options.rate * factor
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimiser.step()
-        self.step += 1
-        decay = min(self.options.ema, (self.step + 1) / (self.step + 20))
-        average_into(self.average, self.model, decay)
-
-    def tell(self, hold_out: HoldOut, started: float, note: str) -> None:
-        """Print the averaged model's figures, and store."""
-        self.save()
-        figures = " ".join(f"{name} {x:.3f}" for name, x in hold_out(self.average).items())
-        took = time.monotonic() - started
-        name = self.options.name
-        print(f"{name}: step {self.step} {took:.0f} s {note} | hold-out {figures}", flush=True)
-
-
 def teach_words(
-    model: AttSSM, sentences: Sentences, maps: Maps, hold_out: HoldOut, options: Options,
-    folder: Path,
-) -> AttSSM:  # fmt: skip
-    """Each next word, the right ones before it given; returns the averaged model."""
+    model: Decoder, sentences: Sentences, maps: Maps, hold_out: HoldOut, options: Options,
+    folder: Path, minutes: float = 0,
+) -> Decoder:  # fmt: skip
+    """Each next word, the right ones before it given; returns the averaged model.
+
+    `minutes` of this call at most; 0: no limit.
+    """
     torch.manual_seed(options.seed)
     run = Run(model, options, folder)
     model.dropout = options.dropout
     model.train()
     source = batches(sentences, options.batch, options.seed * 1_000_003 + run.step)
-    rng = np.random.default_rng(options.seed + run.step)
+    rng, device = np.random.default_rng(options.seed + run.step), model.words.weight.device
     started, mean = time.monotonic(), 0.0
     while run.step < options.steps:
         chosen = next(source)
-        seen = maps.take(sentences.photo[chosen], rng)
-        words = torch.from_numpy(sentences.words[chosen])
-        length = torch.from_numpy(sentences.length[chosen])
+        seen = maps.take(sentences.photo[chosen], rng).to(device)
+        words = torch.from_numpy(sentences.words[chosen]).to(device)
+        length = torch.from_numpy(sentences.length[chosen]).to(device)
         loss, _ = caption_loss(model, seen, words, length, options.smoothing)
         run.update(loss)
-        mean = 0.98 * mean + 0.02 * float(loss)
-        if run.step % options.save_every == 0 or run.step == options.steps:
+        mean = 0.98 * mean + 0.02 * loss.item()
+        late = run.late(started, minutes)
+        if run.step % options.save_every == 0 or run.step == options.steps or late:
             run.tell(hold_out, started, f"loss {mean / (1 - 0.98**run.step):.3f}")
+        if late:
+            break
     return run.average
 
 
@@ -251,21 +185,22 @@ class Rewarded:
 
 
 def teach_reward(
-    model: AttSSM, rewarded: Rewarded, maps: Maps, hold_out: HoldOut, options: Options,
+    model: Decoder, rewarded: Rewarded, maps: Maps, hold_out: HoldOut, options: Options,
     folder: Path, draws: int = 4,
-) -> AttSSM:  # fmt: skip
+) -> Decoder:  # fmt: skip
     """Self-critical: a drawn sentence counts by its CIDEr-D above that of its photo's others."""
     torch.manual_seed(options.seed)
     run = Run(model, options, folder)
     model.dropout = options.dropout
     model.train()
     rng = np.random.default_rng(options.seed + run.step)
-    generator = torch.Generator().manual_seed(options.seed + run.step)
+    device = model.words.weight.device
+    generator = torch.Generator(device).manual_seed(options.seed + run.step)
     started, mean = time.monotonic(), 0.0
     photos = options.batch // draws
     while run.step < options.steps:
         chosen = rng.integers(0, len(rewarded.photos), photos)
-        seen = maps.take(rewarded.photos[chosen], rng).repeat_interleave(draws, 0)
+        seen = maps.take(rewarded.photos[chosen], rng).to(device).repeat_interleave(draws, 0)
         said, logp = sample(model, seen, LONGEST, generator)
         scores = np.array(
             [
@@ -274,7 +209,7 @@ def teach_reward(
             ]
         ).reshape(photos, draws)
         others = (scores.sum(1, keepdims=True) - scores) / (draws - 1)
-        advantage = torch.from_numpy((scores - others).reshape(-1)).float()
+        advantage = torch.from_numpy((scores - others).reshape(-1)).float().to(device)
         run.update(-(advantage * logp).mean())
         mean = 0.98 * mean + 0.02 * float(scores.mean())
         if run.step % options.save_every == 0 or run.step == options.steps:
@@ -282,9 +217,9 @@ def teach_reward(
     return run.average
 
 
-def load_decoder(path: Path) -> AttSSM:
+def load_decoder(path: Path) -> Decoder:
     """The averaged decoder of a stage's file, in evaluation mode."""
-    stored = torch.load(path, weights_only=True)
-    model = AttSSM(DecoderSize(**stored["size"]))
+    stored = torch.load(path, weights_only=True, map_location="cpu")
+    model = DECODERS[stored.get("kind", "attssm")](DecoderSize(**stored["size"]))
     model.load_state_dict(stored["average"])
     return model.eval()

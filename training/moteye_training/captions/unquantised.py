@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -24,53 +23,17 @@ from ..operating import POINTS
 from ..rows import to_input
 from ..student import Student, make_student
 from ..towers import STUDENT_SIDE
-from .decoder import AttSSM, State
-from .evaluate import BEAMS, FLOAT, INDEPENDENT, evaluation, pack_captions, whole_maps
-from .integer import caption
+from .beam import float_captions
+from .evaluate import FLOAT, INDEPENDENT, evaluation, pack_captions, whole_maps
 from .pack import CaptionPack
 from .quantise import quantise, watch
 from .stages import Work, calibration, load_decoder, newest
 from .tap import I8
-from .vocabulary import LONGEST
 
 STATISTICS = 256
 """Photos for the statistics of the float encoder's BN, which change nothing that it computes."""
 
 
-class FloatDecoder:
-    """AttSSM as the beam search of the integer reference asks for it; scores in Q10, rounded."""
-
-    def __init__(self, model: AttSSM) -> None:
-        self._model = model
-        self.pack = SimpleNamespace(sizes=SimpleNamespace(longest=LONGEST))
-
-    @torch.no_grad()
-    def look(self, maps: Tensor) -> Tensor:
-        """Float [1, P, D] of float [P, C]."""
-        return self._model.look(maps[None])
-
-    def start(self) -> State:
-        """The state before the first word."""
-        return self._model.start(1)
-
-    @torch.no_grad()
-    def advance(self, seen: Tensor, number: int, state: State) -> State:
-        """The state after a word."""
-        vector = self._model.words(torch.tensor([number]))
-        return self._model.advance(seen, vector, state)[1]
-
-    @torch.no_grad()
-    def logits(self, hidden: Tensor) -> np.ndarray:
-        """Q10 [V]."""
-        return np.asarray(np.rint(1024 * self._model.logits(hidden)[0].double().numpy()), np.int64)
-
-    def log_sum(self, scores: np.ndarray) -> int:
-        """Ln of the sum of exp(score), Q10."""
-        real = scores / 1024
-        return int(np.rint(1024 * (real.max() + np.log(np.exp(real - real.max()).sum()))))
-
-
-@torch.no_grad()
 def float_maps(student: Student, photos: Sequence[Photo]) -> Tensor:
     """float[N, P, C]: the last map of whole photos."""
     found = []
@@ -95,12 +58,7 @@ def compare(work: Work) -> None:
     raw = quantise(model, ranges, work.tap, encoder, work.vocabulary.texts).to_bytes()
     independent = CaptionPack.from_bytes(raw)
     photos = evaluation(work.data)
-    decoder = FloatDecoder(model)
-    texts = work.vocabulary.texts
-    in_float = [
-        " ".join(texts[word] for word in caption(decoder, one, BEAMS).words)  # type: ignore[arg-type]
-        for one in tqdm(float_maps(student, photos), unit="caption", mininterval=20)
-    ]
+    in_float = float_captions(model, work.vocabulary, float_maps(student, photos))
     maps: I8 = whole_maps(photos, work.out, work.encoder)
     sentences = {FLOAT: in_float, INDEPENDENT: pack_captions(independent, maps)}
     path = work.repo / "training/captions/unquantised.json"

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data import Photo, evaluation_photos
-from . import coco, flowers102, food101, img2dataset
+from . import coco, flowers102, food101, imagenet1k, img2dataset
 from .alike import hashes, near
 
 READERS: dict[str, Callable[[Path], Iterator[Photo]]] = {
@@ -20,6 +20,7 @@ READERS: dict[str, Callable[[Path], Iterator[Photo]]] = {
     "coco": coco.photos,
     "flowers102": flowers102.photos,
     "food101": food101.photos,
+    "imagenet1k": imagenet1k.photos,
 }
 
 

@@ -1,0 +1,1 @@
+"""OverMod, the captioner's own encoder, as published with µVLM: look over, then modulate."""

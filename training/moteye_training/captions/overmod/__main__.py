@@ -1,0 +1,5 @@
+"""`python -m moteye_training.captions.overmod`."""
+
+from .cli import main
+
+main()
