@@ -14,9 +14,10 @@ import torch
 from ...augment import squash
 from ...cache import write_whole
 from ...data import Photo, training_photos
-from ...imagenet import class_names, class_probabilities
+from ...imagenet import class_probabilities
 from ...sources import imagenet1k, read_sources
-from ...towers import STUDENT_SIDE, Group, fill_caches, open_cache
+from ...teachers import DEFAULT, Teacher
+from ...towers import STUDENT_SIDE, Group, class_names, fill_caches, open_cache
 from ..evaluate import evaluation
 from ..maps import Maker, ViewCache
 from ..sentences import PEOPLE
@@ -121,7 +122,7 @@ class OwnWork(Work):
         soft = np.zeros((len(photos), CLASSES), np.float16)
         own = [photos[at] for at in told]
         group = Group("v0", tuple((row, 0) for row in range(len(own))))
-        fill_caches(self.out / "towers", [group], own, self.models, workers=1)
+        fill_caches(self.out / "towers", [group], own, Teacher(DEFAULT, self.models), workers=1)
         cache = open_cache(self.out / "towers", group)
         for part in np.array_split(np.arange(len(own)), max(1, len(own) // 1024)):
             rows = np.asarray(cache.features[part], np.float32)
