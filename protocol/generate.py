@@ -12,7 +12,6 @@ import math
 import re
 import sys
 import tomllib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,8 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 OPERATORS = ROOT / "device" / "kernels" / "operators.toml"
 BANNER = "generated from protocol/wire.toml by `make generate`; do not edit"
+FEW_PACKS = 64
+"""Operators from this kind on are linked where a build names them."""
 OPERATORS_BANNER = "generated from operators.toml by `make generate`; do not edit"
 
 
@@ -128,11 +129,11 @@ def c_operator_kinds(kinds: dict[str, int]) -> str:
     return "\n".join([*lines, "", "#endif"]) + "\n"
 
 
-def c_operator_list(names: Iterable[str]) -> str:
-    """`device/kernels/model_operators.c`: those of a build."""
+def c_operator_list(kinds: dict[str, int]) -> str:
+    """`device/kernels/model_operators.c`: those of every build that brings no list of its own."""
     lines = [f"// {OPERATORS_BANNER}", '#include "model_operator.h"', ""]
     lines += ["const model_operator_t *const model_operators[] = {"]
-    lines += [f"    &{name}_operator," for name in names]
+    lines += [f"    &{name}_operator," for name, kind in kinds.items() if kind < FEW_PACKS]
     return "\n".join([*lines, "    NULL,", "};"]) + "\n"
 
 

@@ -16,6 +16,8 @@ enum {
     MODEL_OP_ARITHMETIC = 11,
     MODEL_OP_LOOKUP = 12,
     MODEL_OP_RESIZE = 13,
+    MODEL_OP_GRN = 64,
+    MODEL_OP_ADAPTIVE_POOL = 65,
 };
 
 extern const model_operator_t conv_2d_operator;
@@ -31,5 +33,7 @@ extern const model_operator_t softmax_operator;
 extern const model_operator_t arithmetic_operator;
 extern const model_operator_t lookup_operator;
 extern const model_operator_t resize_operator;
+extern const model_operator_t grn_operator;
+extern const model_operator_t adaptive_pool_operator;
 
 #endif

@@ -14,6 +14,8 @@ SOFTMAX = 10
 ARITHMETIC = 11
 LOOKUP = 12
 RESIZE = 13
+GRN = 64
+ADAPTIVE_POOL = 65
 
 NAMES = {
     1: "conv_2d",
@@ -29,4 +31,6 @@ NAMES = {
     11: "arithmetic",
     12: "lookup",
     13: "resize",
+    64: "grn",
+    65: "adaptive_pool",
 }

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from .quantize import quantize_multiplier
 from .reader import Graph, Op
 
-CUSTOM = 64  # and up: what few packs need, and what a build adds itself
+CUSTOM = 128  # and up: what a build outside this tree adds
 
 
 @dataclass(frozen=True)
