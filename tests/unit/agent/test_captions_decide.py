@@ -218,7 +218,7 @@ def test_lints_name_cameras_that_say_nothing_and_promises_that_no_sentence_keeps
     told = [str(one) for one in lint(compiled, {"hall"}, narrators=set())]
     assert any("hard to tell apart" in one for one in told)
     assert any("no caption of hall on record" in one for one in told)
-    assert any("reached: try p >= 0.4" in one for one in told)
+    assert any("captions of generic photos reached: try p >= 0." in one for one in told)
     assert not any("on record" in str(one) for one in lint(compiled, {"hall"}, narrators={"hall"}))
     assert "makes no captions" in silent(found[0], "hall", None, b"known...")
     assert "not calibrated" in silent(found[0], "hall", b"another.", b"known...")

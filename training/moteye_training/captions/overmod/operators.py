@@ -22,7 +22,7 @@ from .layers import Grn, merged
 from .sizes import DECODER_WIDTH, ENCODERS, KARPATHY_WORDS, STATES
 
 NANO_WORDS = 1495
-FALLBACK = {"GRN": "grn", "SELECTIVE_SCAN": "selective_scan", "LAYER_NORM": "layer_norm_q10",
+FALLBACK = {"GRN": "grn_s8", "SELECTIVE_SCAN": "selective_scan", "LAYER_NORM": "layer_norm_q10",
             "GATHER": "caption_advance"}  # fmt: skip
 """What the accelerator cannot do, and the kernel that does it (device/kernels)."""
 _CALLS = {
