@@ -305,9 +305,9 @@ class Agent:
         log.info("feedback", mark=mark.number, said=mark.text, policy=mark.policy)
         return mark
 
-    async def delivered(self, rows: list[dict[str, Any]]) -> None:
+    async def delivered(self, rows: list[dict[str, Any]], *, at_once: bool = True) -> None:
         """The outbox has tried: write down what came of it."""
-        await self.ledger.delivered(rows)
+        await self.ledger.delivered(rows, at_once=at_once)
 
     async def tell(self, alert: Alert) -> None:
         """Tell subscribers of an alert. Raises LinkError."""

@@ -18,7 +18,7 @@ from moteye.core.engine import Engine, Observation
 from moteye.core.hearing import Caption
 from moteye.core.marks import Mark
 from moteye.core.past import Recording
-from moteye.core.scoring import prob_q8
+from moteye.core.scoring import probability_of
 from moteye.core.seen import is_infrared
 from moteye.store import RecordedEvent, Store
 
@@ -308,7 +308,7 @@ def explain_at(
         if chosen is None:
             continue  # its examples are of another encoder
         look, gates = replay.engine.explain(chosen, seen, margins)
-        probability = int(prob_q8(np.array([look.margin_q8], np.int16))[0]) / 255
+        probability = probability_of(look.margin_q8)
         found.append(Explanation(policy, seen, look.phrase, probability, gates))
     return found
 

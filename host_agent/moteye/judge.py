@@ -6,6 +6,7 @@ All that arrived while the last transaction ran is the next batch.
 """
 
 import asyncio
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from moteye.store import Background
 log = structlog.get_logger("moteye.judge")
 INBOX_LIMIT = 2048
 MOST_A_BATCH = 256  # so that nothing else waits long: pings, acknowledgements, actions
+FEW, PAUSE_S = 16, 0.003  # behind a batch, fewer frames than this wait so long for company
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class Judge:
         self._filled = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
+        self._judged_s = 0.0
 
     @property
     def waiting(self) -> int:
@@ -110,7 +113,9 @@ class Judge:
         try:
             while True:
                 await self._filled.wait()
+                await self._gather()
                 await finished(self.judge(self._next()))
+                self._judged_s = time.monotonic()
         except asyncio.CancelledError:
             left = len(self._inbox)
             while left > 0:
@@ -118,6 +123,12 @@ class Judge:
                 left -= len(items)
                 await self.judge(items)
             raise
+
+    async def _gather(self) -> None:
+        """Where frame follows on frame, take several together: each batch is a transaction."""
+        pause_s = self._judged_s + PAUSE_S - time.monotonic()
+        if pause_s > 0 and len(self._inbox) < FEW:
+            await asyncio.sleep(pause_s)
 
     def _next(self) -> list[Item | CaptionItem]:
         items = [self._inbox.popleft() for _ in range(min(MOST_A_BATCH, len(self._inbox)))]
@@ -139,15 +150,7 @@ class Judge:
         for item in items:
             item.ack()
         self._deliver(rows)
-        for decision in decisions:
-            if not (decision.fired or decision.near_miss):
-                log.info(
-                    "suppressed",
-                    policy=decision.policy,
-                    camera=decision.device,
-                    phrase=decision.phrase,
-                    reason=decision.reason,
-                )
+        _log_suppressed(decisions)
         self.batches += 1
         return decisions
 
@@ -187,10 +190,8 @@ class Judge:
         """Each camera's frames are its background; now and then its calibration is fitted anew."""
         if not self.learns:
             return
-        dim = compiled.scorer.dim
-        for item in items:
-            message = item.message
-            self.cameras.saw(item.seen.device, message.e, message.encoder, width=dim)
+        frames = ((item.seen.device, item.message.e, item.message.encoder) for item in items)
+        self.cameras.saw(frames, width=compiled.scorer.dim)
         # One a batch: a whole fleet's at once would hold up every alert.
         due = self.cameras.take_due()
         if due is not None:
@@ -252,3 +253,17 @@ class Judge:
     def policy(self, name: str) -> Policy | None:
         """The policy of that name, if it is in force."""
         return self.compiled.by_name.get(name) if self.compiled else None
+
+
+def _log_suppressed(decisions: list[Decision]) -> None:
+    """Say what was seen and alerts nobody; near misses are for `moteye why` alone."""
+    bound = log.bind() if decisions else None  # once: the lazy logger is set up at each call
+    for decision in decisions:
+        if bound is not None and not (decision.fired or decision.near_miss):
+            bound.info(
+                "suppressed",
+                policy=decision.policy,
+                camera=decision.device,
+                phrase=decision.phrase,
+                reason=decision.reason,
+            )

@@ -18,13 +18,15 @@ from moteye.core.decisions import Decision
 from moteye.core.engine import Engine, Observation
 from moteye.core.hearing import Caption
 from moteye.core.marks import Mark
-from moteye.core.presence import Presence, SequenceWindow
+from moteye.core.presence import Presence
 from moteye.errors import StoreError
 from moteye.store import MEMORY, Background, Batch, RecordedEvent, Store
+from moteye.taken import LAG_FRAMES, Taken
 
 log = structlog.get_logger("moteye.ledger")
 T = TypeVar("T")
 HOUSEKEEPING_S = 600.0
+SHARED_S = 0.02
 KEPT_ROWS = 10_000  # events, decisions and actions that wait for a store that fails
 
 
@@ -43,37 +45,37 @@ class Ledger:
         self._store: Store | None = None
         # SQLite is written by one thread, one transaction after the other.
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="store")
-        self._windows: dict[str, tuple[int, SequenceWindow]] = {}
-        self._offsets: dict[str, int | None] = {}
-        self._touched: set[str] = set()
+        self._taken = Taken()
+        self._ends = False
         self._batch = Batch()
         self._is_writing = False
         self._waiting: list[asyncio.Future[None]] = []  # for the transaction after this one
+        self._hurries = False  # one of them wants that at once
+        self._later: asyncio.TimerHandle | None = None
 
     async def open(self) -> list[dict[str, Any]]:
         """Open the store, go on where the last run ended; returns the outbox rows that wait.
 
         Policies must be in force already: tracks of others are forgotten.
         """
-        self._store = await self._on_worker(self._opened)
+        store = self._store = await self._on_worker(self._opened)
         try:
-            tracks = await self._on_worker(self._store.tracks)
-            devices = await self._on_worker(self._store.devices)
-            await self._on_worker(self._store.settle_interrupted)
-            waiting = await self._on_worker(self._store.waiting)
-            memories = await self._on_worker(self._store.memories)
-            marks = await self._on_worker(self._store.marks)
+            tracks = await self._on_worker(store.tracks)
+            devices = await self._on_worker(store.devices)
+            latest = await self._on_worker(lambda: store.latest_frames(2 * LAG_FRAMES))
+            await self._on_worker(store.settle_interrupted)
+            waiting = await self._on_worker(store.waiting)
+            memories = await self._on_worker(store.memories)
+            marks = await self._on_worker(store.marks)
         except StoreError as error:
             self._degraded(error)
-            tracks, devices, waiting, memories, marks = {}, {}, [], {}, []
+            tracks, devices, latest, waiting, memories, marks = {}, {}, [], [], {}, []
         known = self._engine.fingerprints
         self._engine.restore({key: track for key, track in tracks.items() if key[0] in known})
         self._engine.novelty.restore(memories)
         self._engine.marks.restore(marks)
         self._engine.start()
-        for device, (session, numbers, offset) in devices.items():
-            self._windows[device] = (session, SequenceWindow.of_text(numbers))
-            self._offsets[device] = offset
+        self._taken.restore(devices, latest)
         self._batch.events.append(RecordedEvent("s", time_ms=int(time.time() * 1000)))
         self._record_policies()
         return waiting
@@ -84,6 +86,7 @@ class Ledger:
 
     async def close(self) -> None:
         """Write what is left and close."""
+        self._ends = True
         await self.commit()
         if self._store is not None:
             await self._on_worker(self._store.close)
@@ -103,25 +106,17 @@ class Ledger:
 
     def clock_offsets(self) -> Iterator[tuple[str, int, int]]:
         """(device, session, offset in ms) of the last run, for `Presence.resume`."""
-        for device, (session, _) in self._windows.items():
-            offset_ms = self._offsets.get(device)
-            if offset_ms is not None:
-                yield device, session, offset_ms
+        return self._taken.clock_offsets()
 
     def time_of(self, device: str, presence: Presence, up_ms: int, arrival_ms: int) -> int:
         """Host time of a moment in device time."""
         time_ms = presence.event_time_ms(up_ms, arrival_ms)
-        self._offsets[device] = presence.clock_offset_ms
+        self._taken.offset_is(device, presence.clock_offset_ms)
         return time_ms
 
     def is_new(self, seen: Observation) -> bool:
         """Whether an embedding was not taken yet, by this run or by the one before."""
-        session, window = self._windows.get(seen.device, (-1, None))
-        if window is None or session != seen.session:
-            window = SequenceWindow()
-            self._windows[seen.device] = (seen.session, window)
-        self._touched.add(seen.device)
-        if window.accept(seen.number):
+        if self._taken.take(seen):
             return True
         self.counters["embedding.twin"] += 1
         return False
@@ -204,19 +199,37 @@ class Ledger:
             )
 
     async def commit(
-        self, decisions: Iterable[Decision] = (), outbox: Iterable[dict[str, Any]] = ()
+        self,
+        decisions: Iterable[Decision] = (),
+        outbox: Iterable[dict[str, Any]] = (),
+        *,
+        at_once: bool = True,
     ) -> None:
         """Write all that happened since the last commit, with `decisions` and `outbox`.
 
-        Whoever asks while a transaction is under way shares the next one, however many they are.
+        Whoever asks while a transaction is under way shares the next one, however many they are;
+        what need not be written `at_once` waits SHARED_S for one that must.
         """
         self._batch.decisions += decisions
         self._batch.outbox += [dict(row) for row in outbox]
         written = asyncio.get_running_loop().create_future()
         self._waiting.append(written)
+        self._hurries |= at_once
+        if not self._is_writing:
+            self._go_on_writing()
+        await written
+
+    def _go_on_writing(self) -> None:
+        """Begin the next transaction at once or a little later, as those who wait for it want."""
+        if self._hurries:
+            self._write_next()
+        elif self._waiting and self._later is None:
+            self._later = asyncio.get_running_loop().call_later(SHARED_S, self._write_now)
+
+    def _write_now(self) -> None:
+        self._later, self._hurries = None, True
         if not self._is_writing:
             self._write_next()
-        await written
 
     def _write_next(self) -> None:
         """Begin a transaction with all that there is; whoever waits is called at its end.
@@ -224,7 +237,11 @@ class Ledger:
         By callbacks rather than a task: an alert waits for this, behind all else that is ready.
         """
         waiting, self._waiting = self._waiting, []
-        batch = self._taken()
+        self._hurries = False
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        batch = self._all_waiting()
         if not batch or self._store is None:
             _tell_written(waiting)
             return
@@ -245,26 +262,20 @@ class Ledger:
             self._keep(batch)
             error = None
         _tell_written(waiting, error)
-        if self._waiting:
-            self._write_next()
+        if not self._is_writing:
+            self._go_on_writing()
 
-    def _taken(self) -> Batch:
+    def _all_waiting(self) -> Batch:
         """All that is to be written, as it is at this moment."""
         batch, self._batch = self._batch, Batch()
         batch.tracks.update(self._engine.take_changed())
         batch.memories.update(self._engine.novelty.take_changed())
-        for device in self._touched:
-            session, window = self._windows[device]
-            offset_ms = self._offsets.get(device)
-            if offset_ms is not None:  # in wall time, which the next run begins with
-                offset_ms += self._engine.ahead_ms
-            batch.devices[device] = (session, window.text(), offset_ms)
-        self._touched.clear()
+        batch.devices.update(self._taken.rows(self._engine.ahead_ms, every=self._ends))
         return batch
 
-    async def delivered(self, rows: list[dict[str, Any]]) -> None:
+    async def delivered(self, rows: list[dict[str, Any]], *, at_once: bool = True) -> None:
         """Write what became of outbox rows."""
-        await self.commit(outbox=rows)
+        await self.commit(outbox=rows, at_once=at_once)
 
     async def asked_again(self) -> list[dict[str, Any]]:
         """Outbox rows that a person asked to try again since the last look."""

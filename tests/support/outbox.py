@@ -42,7 +42,7 @@ class Agent:
         """What is written of actions, without the rows that tell subscribers."""
         return {key: row for key, row in self.written.items() if kind_of(row) != TELL}
 
-    async def delivered(self, rows):
+    async def delivered(self, rows, *, at_once):
         self.written |= {(row["job"], row["position"]): dict(row) for row in rows}
 
     async def tell(self, alert):

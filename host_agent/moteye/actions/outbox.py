@@ -47,8 +47,8 @@ QUICK = ("log", "mqtt", TELL)
 class Host(Protocol):
     """What an outbox needs of the agent."""
 
-    async def delivered(self, rows: list[Row]) -> None:
-        """Write down what became of `rows`."""
+    async def delivered(self, rows: list[Row], *, at_once: bool) -> None:
+        """Write down what became of `rows`, `at_once` or with what is written next."""
 
     async def tell(self, alert: Alert) -> None:
         """Show subscribers the alert, after the first round of its actions. Raises LinkError."""
@@ -201,7 +201,7 @@ class Outbox:
                 changed += told
             if _waits(job):
                 alert = await self._round(job, alert)
-            await self._host.delivered([*job, *changed])
+            await self._host.delivered([*job, *changed], at_once=not quick)
             await self._tell(job, alert)
         if _waits(job):
             self._push(job)
@@ -224,7 +224,7 @@ class Outbox:
         ]
         _settle_all(stopped, "acknowledged", "")
         if stopped:
-            await self._host.delivered(stopped)
+            await self._host.delivered(stopped, at_once=True)
         return list(dict.fromkeys(row["decision"] for row in stopped))
 
     def _make_way(self, job: list[Row], policy: Policy | None) -> list[Row]:
@@ -282,7 +282,8 @@ class Outbox:
             row["attempts"] += 1
             if kind in AT_MOST_ONCE:
                 row["state"] = "begun"
-                await self._host.delivered(job)  # with what was done before it
+                # with what was done before it
+                await self._host.delivered(job, at_once=True)
             try:
                 alert = await self._runner.perform(alert, action_of(row))
             except MoteyeError as error:
@@ -305,7 +306,7 @@ class Outbox:
                     self._failed(row, TELL, error)
                 else:
                     _settle(row, "done", "")
-                await self._host.delivered([row])
+                await self._host.delivered([row], at_once=False)
 
     def _failed(self, row: Row, kind: str, error: MoteyeError) -> None:
         known = error if isinstance(error, ActionError) else ActionError(str(error))

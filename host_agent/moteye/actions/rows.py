@@ -5,12 +5,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
-
 from moteye.actions.alert import Alert
 from moteye.core.engine import Decision, Ending
 from moteye.core.language import Action, Policy
-from moteye.core.scoring import prob_q8
+from moteye.core.scoring import probability_of
 
 Row = dict[str, Any]
 Said = tuple[str, float | None]
@@ -113,4 +111,4 @@ def _probability(margin_q8: int, policy: Policy) -> float | None:
     """Of a phrase; a change of the scene has none."""
     if policy.changes is not None:
         return None
-    return int(prob_q8(np.array([margin_q8], np.int16))[0]) / 255
+    return probability_of(margin_q8)

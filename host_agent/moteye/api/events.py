@@ -8,10 +8,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-import numpy as np
-
 from moteye.core.decisions import Decision
-from moteye.core.scoring import prob_q8
+from moteye.core.scoring import probability_of
 
 ALERT, SUPPRESSED = "dev.moteye.alert", "dev.moteye.suppressed"
 LOOK_S = 0.2
@@ -35,7 +33,7 @@ class History(Protocol):
 def event_of(cursor: int, decision: Decision) -> dict[str, Any]:
     """The CloudEvents envelope of a decision; `cursor` is its place in the order of all."""
     moment = datetime.fromtimestamp(decision.time_ms / 1000, UTC)
-    probability = int(prob_q8(np.array([decision.margin_q8], np.int16))[0]) / 255
+    probability = probability_of(decision.margin_q8)
     return {
         "specversion": "1.0",
         "id": decision.id,

@@ -8,7 +8,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import plotext
 import typer
 from rich.box import SIMPLE_HEAD
@@ -24,7 +23,7 @@ from moteye.config import Settings, load_settings
 from moteye.core.compile import CompiledSet
 from moteye.core.decisions import Decision, Gate
 from moteye.core.language import Policy
-from moteye.core.scoring import prob_q8
+from moteye.core.scoring import probability_of
 from moteye.errors import ConfigError
 from moteye.history import Comparison, Replay, compare, explain_at
 from moteye.spaces import compile_recorded
@@ -329,7 +328,7 @@ def _loaded(path: Path) -> list[Policy]:
 
 
 def _probability(decision: Decision) -> float:
-    return int(prob_q8(np.array([decision.margin_q8], np.int16))[0]) / 255
+    return probability_of(decision.margin_q8)
 
 
 def _moment_ms(text: str) -> int:

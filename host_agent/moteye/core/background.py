@@ -55,9 +55,11 @@ class Reservoir:
         `most` frames are kept; where they were more, the others go.
         """
         self.seen += 1
-        while len(self) > most:
-            self._drop(_scatter(self.seen + len(self)) % len(self))
-        if len(self) < most:
+        kept = len(self)
+        while kept > most:
+            self._drop(_scatter(self.seen + kept) % kept)
+            kept -= 1
+        if kept < most:
             self.data += embedding[: self.width]
         else:
             place = _scatter(self.seen) % min(self.seen, _RECENT * most)

@@ -1,5 +1,6 @@
 """The backgrounds of all cameras, and when and how their calibrations are fitted. Pure."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,20 +27,23 @@ class Cameras:
     due: dict[str, None] = field(default_factory=dict)  # in their order
     _shapes: dict[bytes, tuple[npt.NDArray[np.int16], BankShape]] = field(default_factory=dict)
 
-    def saw(self, device: str, embedding: bytes, encoder: bytes = b"", *, width: int = 256) -> None:
-        """One more frame of a camera, of whose embedding decisions use `width` entries.
+    def saw(self, frames: Iterable[tuple[str, bytes, bytes]], *, width: int = 256) -> None:
+        """More frames, (camera, embedding, encoder), of which decisions use `width` entries.
 
-        With another encoder or width than before its sample begins anew.
+        With another encoder or width than before the sample of a camera begins anew.
         """
-        if self.encoders.setdefault(device, encoder) != encoder:
-            self.encoders[device] = encoder
-            self.reservoirs.pop(device, None)
-            self.due.pop(device, None)
-        reservoir = self.reservoirs.get(device)
-        if reservoir is None or reservoir.width != width:
-            reservoir = self.reservoirs[device] = Reservoir(width=width)
-        if reservoir.add(embedding, rows_of_each(len(self.reservoirs))):
-            self.due[device] = None
+        most = rows_of_each(len(self.reservoirs))
+        for device, embedding, encoder in frames:
+            if self.encoders.setdefault(device, encoder) != encoder:
+                self.encoders[device] = encoder
+                self.reservoirs.pop(device, None)
+                self.due.pop(device, None)
+            reservoir = self.reservoirs.get(device)
+            if reservoir is None or reservoir.width != width:
+                reservoir = self.reservoirs[device] = Reservoir(width=width)
+                most = rows_of_each(len(self.reservoirs))
+            if reservoir.add(embedding, most):
+                self.due[device] = None
 
     def showed(self, device: str, embedding: bytes) -> None:
         """A frame was told to show what was looked for: it is no background."""

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from moteye.core.look import Look
 from moteye.core.novelty import News
@@ -78,7 +78,7 @@ class Decision:
 def decision_id(policy: str, device: str, session: int, frame: int) -> str:
     """16 hex digits that name the decision of one policy on one frame."""
     text = f"{policy}\n{device}\n{session}\n{frame}"
-    return hashlib.sha256(text.encode()).digest()[:8].hex()
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -188,9 +188,12 @@ def _margin_gate(look: Look, *, hits: int) -> Gate:
     if blocker and passed is rule.is_gone:
         return Gate("margin", passed, blocker)
     relation = "below" if margin_q8 < threshold_q8 else "at or above"
-    return Gate(
-        "margin", passed, f"margin {margin_q8 / 256:.2f} {relation} {threshold_q8 / 256:.2f}"
-    )
+    return Gate("margin", passed, f"margin {_shown(margin_q8)} {relation} {_shown(threshold_q8)}")
+
+
+@lru_cache(1 << 14)  # most margins are among the same few thousand
+def _shown(margin_q8: int) -> str:
+    return f"{margin_q8 / 256:.2f}"
 
 
 def _unsure_gate(look: Look, track: Track) -> Gate:

@@ -42,6 +42,8 @@ __all__ = [
     "decision_id",
 ]
 Int16 = npt.NDArray[np.int16]
+Indices = set[int] | frozenset[int]  # of rules
+_NONE: Indices = frozenset()
 
 
 @dataclass
@@ -189,7 +191,7 @@ class Engine(Episodes):
                 self._meet(seen.device, seen.encoder)
             view = self.views.of(seen.device)
             scope = view.scope
-            wanted = scope.watched.intersection(shown[row]) if shown[row] else set()
+            wanted = scope.watched.intersection(shown[row]) if shown[row] else _NONE
             if wanted or view.active or view.fresh or scope.needs_all:
                 sure = view.active
                 if scope.needs_all:
@@ -199,7 +201,7 @@ class Engine(Episodes):
                 margins = margins_q8[row]
                 if not self._layout.mixed:
                     margins = self.calibrations.row_q8(seen.device, margins)
-                decisions = self._decide(view, seen, margins, sorted(sure.union(wanted)), sure)
+                decisions = self._decide(view, seen, margins, wanted, sure)
             else:
                 decisions = []
             self.views.looked(view, seen.device)
@@ -219,12 +221,11 @@ class Engine(Episodes):
                 self.dirty[key] = Track()
 
     def _decide(
-        self, view: View, seen: Observation, margins_q8: Int16, wanted: list[int], sure: set[int]
+        self, view: View, seen: Observation, margins_q8: Int16, shown: Indices, sure: Indices
     ) -> list[Decision]:
-        """The decisions of the rules `wanted` on one frame.
+        """The decisions of the rules on one frame whose margins int16[K] are the camera's own.
 
-        Margins int16[K] are the camera's own. A rule that is not among the `sure` is passed over
-        where they show it nothing.
+        They are those that it may show something, and the `sure`, which it concerns anyway.
         """
         scope, decisions = view.scope, []
         apart: dict[int, Look] = {}
@@ -232,15 +233,16 @@ class Engine(Episodes):
             width = len(margins_q8)
             apart = {index: self._look_apart(index, seen, width) for index in scope.apart}
         rules, tracks = self._rules, view.tracks
-        for index in wanted:
-            rule = rules[index]
+        for index in sorted(sure.union(shown)):
+            rule, track = rules[index], tracks.get(index)
             look = apart.get(index) if apart else None
             if look is None:
-                look = Look.at(rule, margins_q8)
+                missed = rule.forgets and index not in shown and track and track.is_candidate
+                look = Look.nothing(rule) if missed else Look.at(rule, margins_q8)
             least = 0 if index in view.fresh else look.band
             if look.over < least and index not in sure:
                 continue
-            track = tracks.get(index) or self.views.track(view, index, seen.device)
+            track = track or self.views.track(view, index, seen.device)
             if track.present and not (track.fresh or track.misses) and look.says(track) >= 0:
                 rising = rule.upgrade_q8 is not None and track.rises >= 0
                 if not rising and index not in scope.always:
@@ -254,9 +256,10 @@ class Engine(Episodes):
         self, view: View, index: int, track: Track, look: Look, seen: Observation
     ) -> Decision | None:
         """Take a look into a track, and note what became of the track."""
-        lasting = track.lasting
+        present, rises = track.present, track.rises
         decision = self.step(track, look, seen)
-        if lasting or track.lasting:
+        # A candidate begins anew after a restart; of an episode each decision counts.
+        if track.present is not present or track.rises != rises or (decision and present):
             self.dirty[look.compiled.fingerprint, seen.device] = track
         if track.present or track.hits:
             view.active.add(index)

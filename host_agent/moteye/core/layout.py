@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from moteye.core.language import New, Policy, See
-from moteye.core.track import CONSENSUS_FRAMES
+from moteye.core.track import BAND_Q8, CONSENSUS_FRAMES
 
 NEVER = 1 << 20
 
@@ -94,6 +94,11 @@ class CompiledPolicy:
     def plain(self) -> bool:
         """Whether it stands above its threshold exactly where one of its phrases does."""
         return self.only_any and not (self.policy.gone_s or self.apart)
+
+    @cached_property
+    def forgets(self) -> bool:
+        """Whether a frame that shows it nothing says nothing but that."""
+        return self.plain and self.remembers is None
 
     @cached_property
     def remembers(self) -> New | None:
@@ -187,7 +192,8 @@ class Layout:
         width = 1 + max([-1, *self._users])
         self._lowest = np.full(width, 32767, np.int16)
         for column, users in self._users.items():
-            self._lowest[column] = min(32767, *(enter for _, enter in users))
+            least = min(enter for _, enter in users) - BAND_Q8
+            self._lowest[column] = min(32767, max(-32768, least))
 
     @cached_property
     def _every(self) -> "_Matrix":
@@ -203,7 +209,10 @@ class Layout:
         return self._every.over(margins_q8)
 
     def shown(self, margins_q8: npt.NDArray[np.int16]) -> list[list[int]]:
-        """Margins int16[B, K] → for each frame the policies for which `over` is >= 0."""
+        """Margins int16[B, K] → for each frame the policies that it may show something.
+
+        `over` is >= 0 for them, or so little below that a frame abstains.
+        """
         found: list[list[int]] = [[] for _ in margins_q8]
         reached = margins_q8[:, : len(self._lowest)] >= self._lowest
         rows, columns = np.nonzero(reached)
@@ -213,9 +222,9 @@ class Layout:
                 found[row].append(users[0][0])
             else:
                 margin = int(margins_q8[row, column])
-                found[row] += [index for index, enter in users if margin >= enter]
+                found[row] += [index for index, enter in users if margin >= enter - BAND_Q8]
         if self.mixed:
-            for row, at in np.argwhere(self._rest.over(margins_q8) >= 0).tolist():
+            for row, at in np.argwhere(self._rest.over(margins_q8) >= -BAND_Q8).tolist():
                 found[row].append(self._others[at])
         return found
 

@@ -47,6 +47,11 @@ class Look:
         over = -1 - over if compiled.is_gone else over
         return cls(compiled, over, margins_q8, found, band=BAND_Q8)
 
+    @classmethod
+    def nothing(cls, compiled: CompiledPolicy) -> "Look":
+        """The look of a plain policy at a frame that shows it nothing, however little."""
+        return cls(compiled, -NEVER, None, ("", 0, 0), band=BAND_Q8)
+
     def says(self, track: Track) -> int:
         """1 where the frame counts, -1 where it is one without, 0 where it abstains.
 

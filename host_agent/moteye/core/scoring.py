@@ -102,3 +102,12 @@ def prob_q8(margins_q8: Int16) -> npt.NDArray[np.uint8]:
     """Probability x 255 of margins, by the table that the device has too."""
     index = np.clip(margins_q8.astype(np.int32) >> wire.SET_MARGIN_TABLE_SHIFT, -128, 127) + 128
     return np.asarray(PROBABILITY_TABLE[index], np.uint8)
+
+
+def probability_of(margin_q8: int) -> float:
+    """What `prob_q8` says of one margin, 0 to 1."""
+    index = min(127, max(-128, margin_q8 >> wire.SET_MARGIN_TABLE_SHIFT)) + 128
+    return _PROBABILITIES[index]
+
+
+_PROBABILITIES: list[float] = (PROBABILITY_TABLE / 255).tolist()

@@ -91,12 +91,18 @@ class Track:
         known = self.scene is not None or self.saying is not None
         return self.present or self.fired_ms is not None or known
 
+    @property
+    def is_candidate(self) -> bool:
+        """Whether it has been seen, but not often or long enough yet."""
+        return self.hits > 0 and not (self.present or self.fresh)
+
     def start(self) -> None:
         """The agent has begun: the next look is the first. An episode goes on."""
         self.fresh = True
         self.near_ms = None
+        self.misses = 0
         if not self.present:
-            self.hits = self.misses = 0
+            self.hits = 0
 
     def plain(self) -> dict[str, Any]:
         """For a store: what differs from a new track, as JSON takes it."""

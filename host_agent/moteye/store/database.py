@@ -3,7 +3,7 @@
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 import structlog
@@ -68,6 +68,12 @@ class Database:
         if self._url.get_backend_name() == "sqlite":
             with self._engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    @property
+    def _driver_error(self) -> type[Exception]:
+        """What the driver itself raises; SQLAlchemy wraps it where a statement goes through it."""
+        driver = self._engine.dialect.loaded_dbapi
+        return cast("type[Exception]", driver.Error)
 
     @property
     def _shown(self) -> str:

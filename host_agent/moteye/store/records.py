@@ -96,6 +96,7 @@ DECISION = (
     *("frame", "session", "time_ms", "due_ms", "gates"),
 )
 _plain_fields = attrgetter(*DECISION[:-1])
+_gate_fields = attrgetter("name", "passed", "text")
 
 
 def state_text(state: Track | Memory) -> str:
@@ -105,8 +106,8 @@ def state_text(state: Track | Memory) -> str:
 
 def decision_row(decision: Decision) -> tuple[Any, ...]:
     """Values in the order of DECISION."""
-    gates = [(gate.name, gate.passed, gate.text) for gate in decision.gates]
-    return (*_plain_fields(decision), orjson.dumps(gates).decode())
+    gates = orjson.dumps([*map(_gate_fields, decision.gates)]).decode()
+    return (*_plain_fields(decision), gates)
 
 
 def decision_of(row: Any) -> Decision:

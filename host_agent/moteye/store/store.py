@@ -5,6 +5,7 @@ All methods block; call them from one thread at a time.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple
+from functools import partial
 from typing import Any
 
 import orjson
@@ -55,7 +56,7 @@ class Store(Database):
         try:
             with self._engine.begin() as connection:
                 self._write(connection, batch)
-        except sa.exc.SQLAlchemyError as error:
+        except (sa.exc.SQLAlchemyError, self._driver_error) as error:
             raise StoreError(f"{self._shown}: {reason_of(error)}") from error
 
     def tracks(self) -> dict[tuple[str, str], Track]:
@@ -112,6 +113,13 @@ class Store(Database):
         """(session, window of the numbers taken lately as text, clock offset) of every device."""
         rows = self._all(sa.select(schema.devices))
         return {r.device: (r.session, r.numbers, r.clock_offset_ms) for r in rows}
+
+    def latest_frames(self, most: int) -> list[tuple[str, int, int]]:
+        """(device, session, number) of the frames and captions recorded last, oldest first."""
+        table = schema.events
+        query = sa.select(table.c.device, table.c.session, table.c.number)
+        query = query.where(table.c.kind.in_(("e", "l", "t"))).order_by(table.c.seq.desc())
+        return [(row[0], row[1], row[2]) for row in reversed(self._all(query.limit(most)))]
 
     def settle_interrupted(self) -> None:
         """What an earlier run had begun and not ended is `unknown` from here on (decision 9)."""
@@ -327,19 +335,22 @@ class Store(Database):
         return int(rows[0].seq) if rows else None
 
     def _write(self, connection: sa.Connection, batch: Batch) -> None:
+        cursor = connection.connection.cursor()
+        into = partial(insert, cursor, connection.dialect.name)
         tracks = ((*key, state_text(track)) for key, track in batch.tracks.items())
-        insert(connection, schema.tracks, _TRACK, tracks, replace=True)
+        into(schema.tracks, _TRACK, tracks, replace=True)
         memories = ((*key, state_text(memory)) for key, memory in batch.memories.items())
-        insert(connection, schema.memories, _MEMORY, memories, replace=True)
+        into(schema.memories, _MEMORY, memories, replace=True)
         backgrounds = ((device, *astuple(one)) for device, one in batch.backgrounds.items())
-        insert(connection, schema.backgrounds, _BACKGROUND, backgrounds, replace=True)
+        into(schema.backgrounds, _BACKGROUND, backgrounds, replace=True)
         marks = ((mark.number, mark.json()) for mark in batch.marks.values())
-        insert(connection, schema.marks, _MARK, marks, replace=True)
+        into(schema.marks, _MARK, marks, replace=True)
         devices = ((name, *state) for name, state in batch.devices.items())
-        insert(connection, schema.devices, _DEVICE, devices, replace=True)
-        insert(connection, schema.events, EVENT, map(event_row, batch.events))
-        insert(connection, schema.decisions, DECISION, map(decision_row, batch.decisions))
+        into(schema.devices, _DEVICE, devices, replace=True)
+        into(schema.events, EVENT, map(event_row, batch.events))
+        into(schema.decisions, DECISION, map(decision_row, batch.decisions))
         # Only the last word on an action counts.
         outbox = {(row["job"], row["position"]): row for row in batch.outbox}
         rows = ([row[name] for name in _OUTBOX] for row in outbox.values())
-        insert(connection, schema.outbox, _OUTBOX, rows, replace=True)
+        into(schema.outbox, _OUTBOX, rows, replace=True)
+        cursor.close()

@@ -245,6 +245,27 @@ async def test_whoever_writes_while_a_transaction_is_under_way_shares_the_next(t
     await book.close()
 
 
+async def test_what_need_not_be_written_at_once_goes_with_what_must(tmp_path):
+    """Found by `publish_to_action_p99_ms`: what became of each alert was a transaction more."""
+    book = ledger(tmp_path / "s.db", engine())
+    await book.open()
+    before = book.counters["batches"]
+    later = [
+        asyncio.create_task(book.delivered([OUTBOX | {"job": f"{number}-1"}], at_once=False))
+        for number in range(50)
+    ]
+    await asyncio.sleep(0)
+    assert book.counters["batches"] == before, "nothing hurries"
+    await book.commit(outbox=[OUTBOX | {"job": "50-1"}])
+    await asyncio.gather(*later)
+    assert book.counters["batches"] - before == 1
+    await book.delivered([OUTBOX | {"job": "51-1"}], at_once=False)  # alone: after SHARED_S
+    assert book.counters["batches"] - before == 2
+    written = await book.ask(lambda store: store.outbox(["done"]))
+    assert len(written) == 52
+    await book.close()
+
+
 async def test_a_writer_that_is_cancelled_leaves_the_others_of_its_transaction_alone(tmp_path):
     book = ledger(tmp_path / "s.db", engine())
     await book.open()

@@ -138,7 +138,7 @@ async def test_beyond_its_room_alerts_wait_in_the_store_and_none_is_lost(monkeyp
 
     agent.waiting = waiting
     waits = alerts(300, 1)
-    await agent.delivered(waits)  # the judge's transaction
+    await agent.delivered(waits, at_once=True)  # the judge's transaction
     async with at_work(receiver, agent) as (outbox, until, _):
 
         def done():

@@ -35,8 +35,8 @@ def test_cameras_together_keep_no_more_than_a_fleet_may_however_long_they_watch(
     frames = rng.integers(-128, 128, (600, 256), np.int8)
     for count in (1, 8, 40, 100):
         for frame in frames:
-            for number in range(count):
-                cameras.saw(f"cam{number}", frame.tobytes(), width=64)
+            seen = ((f"cam{number}", frame.tobytes(), b"") for number in range(count))
+            cameras.saw(seen, width=64)
         sizes = {len(one) for one in cameras.reservoirs.values()}
         assert sizes == {max(64, min(512, 4000 // count))}
         assert sum(len(one.data) for one in cameras.reservoirs.values()) <= 64 * max(
@@ -49,8 +49,7 @@ def test_cameras_together_keep_no_more_than_a_fleet_may_however_long_they_watch(
 def test_a_frame_that_showed_the_thing_is_taken_out_by_what_is_kept_of_it():
     frames = np.random.default_rng(0).integers(-128, 128, (50, 256), np.int8)
     cameras = Cameras()
-    for frame in frames:
-        cameras.saw("cam", frame.tobytes(), width=64)
+    cameras.saw((("cam", frame.tobytes(), b"") for frame in frames), width=64)
     cameras.due.clear()
     cameras.showed("cam", frames[7].tobytes())
     cameras.showed("cam", bytes(256))
