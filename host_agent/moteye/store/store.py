@@ -118,7 +118,7 @@ class Store(Database):
         """(device, session, number) of the frames and captions recorded last, oldest first."""
         table = schema.events
         query = sa.select(table.c.device, table.c.session, table.c.number)
-        query = query.where(table.c.kind.in_(("e", "l", "t"))).order_by(table.c.seq.desc())
+        query = query.where(table.c.kind.in_((*FRAMES, *CAPTIONS))).order_by(table.c.seq.desc())
         return [(row[0], row[1], row[2]) for row in reversed(self._all(query.limit(most)))]
 
     def settle_interrupted(self) -> None:
