@@ -87,36 +87,30 @@ def curve(work: Work) -> None:
     (folder / "curve.json").write_text(
         json.dumps({"command": command, "runs": runs}, indent=1) + "\n"
     )
-    plot_curve(
-        folder / "curve.svg", [(run["captions"], run["coco_eval"]["CIDEr-D"]) for run in runs]
-    )
+    plot_curve(folder / "curve.svg", runs)
     print(f"curve: {len(runs)} runs -> {folder}/curve.json", flush=True)
 
 
-def plot_curve(path: Path, points: Sequence[tuple[int, float]]) -> None:
-    """SVG of CIDEr-D over captions, both from 0, with the figures beside the points."""
-    width, height, left, bottom = 420, 240, 48, 36
-    most, best = max(x for x, _ in points), max(y for _, y in points)
+def plot_curve(path: Path, runs: Sequence[dict[str, Any]]) -> None:
+    """SVG: CIDEr-D on `coco-eval` and loss a word on the hold-out, over captions learnt from."""
+    import matplotlib as mpl
 
-    def place(x: float, y: float) -> tuple[float, float]:
-        across = left + (width - left - 40) * x / most
-        return round(across, 1), round(height - bottom - (height - bottom - 30) * y / best, 1)
+    mpl.use("svg")
+    # The same file for the same numbers.
+    mpl.rcParams |= {"svg.hashsalt": "moteye", "font.size": 9}
+    from matplotlib import pyplot
 
-    axis = (
-        f'<path d="M{left} 16V{height - bottom}H{width - 16}" fill="none" stroke="#888"/>'
-        f'<text x="{width // 2}" y="{height - 6}" text-anchor="middle">captions</text>'
-        f'<text x="8" y="12">CIDEr-D x 100, coco-eval</text>'
-    )
-    placed = [place(x, y) for x, y in points]
-    line = "M" + "L".join(f"{x} {y}" for x, y in placed)
-    marks = "".join(
-        f'<circle cx="{px}" cy="{py}" r="3" fill="#06c"/>'
-        f'<text x="{px}" y="{py - 8}" text-anchor="middle">{value:.1f}</text>'
-        f'<text x="{px}" y="{height - bottom + 14}" text-anchor="middle">{count:,}</text>'
-        for (px, py), (count, value) in zip(placed, points, strict=True)
-    )
-    path.write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-        f'font-family="sans-serif" font-size="12" fill="#444"><rect width="100%" height="100%" '
-        f'fill="#fff"/>{axis}<path d="{line}" fill="none" stroke="#06c"/>{marks}</svg>\n'
-    )
+    counts = [run["captions"] for run in runs]
+    figure, panels = pyplot.subplots(1, 2, figsize=(7, 2.8))
+    for axes, title, values in (
+        (panels[0], "CIDEr-D x 100, coco-eval", [run["coco_eval"]["CIDEr-D"] for run in runs]),
+        (panels[1], "loss a word, hold-out, nats", [run["hold_out_loss"] for run in runs]),
+    ):
+        axes.plot(counts, values, marker="o")
+        axes.set_xticks(counts)
+        axes.set_xlabel(f"captions, {runs[0]['steps']} batches each")
+        axes.set_title(title, fontsize=9)
+        axes.grid(alpha=0.3)
+    panels[0].set_ylim(bottom=0)
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None, "Creator": None})
