@@ -1,11 +1,14 @@
 """What the captioner's training counts and reads, without PyTorch."""
 
+import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from moteye.resources import model_dir
+from moteye_training.captions import evaluate
 from moteye_training.captions.cider import CiderD
 from moteye_training.captions.evaluate import over_rivals
 from moteye_training.captions.maps import MapCache
@@ -47,6 +50,23 @@ def test_gain_over_rivals_is_the_mean_of_pairs_of_one_seed():
     assert over_rivals(runs) == {"attssm_minus_lstm_attention": pytest.approx(0.5)}
     with pytest.raises(ValueError, match=r"lstm-attention lacks runs of the seeds \[1\]"):
         over_rivals(runs[:3])
+
+
+def test_rows_of_the_evaluation_leave_those_of_the_device(tmp_path, monkeypatch):
+    metrics = dict.fromkeys(evaluate.METRICS, 20.0)
+    names = (evaluate.NANO, "always", "nearest", evaluate.FLOAT, evaluate.INDEPENDENT)
+    found = {"photos": 3, "scores": dict.fromkeys(names, metrics), "samples": []}
+    monkeypatch.setattr(evaluate, "evaluate", lambda *_: found)
+    bench = tmp_path / "captioner.json"
+    old = [{"id": "m7.token", "value": 5}, {"id": "cfq_loss", "value": 5}]
+    bench.write_text(json.dumps({"rows": old}))
+    root = Path(__file__).resolve().parents[3]
+    evaluate.write_rows(tmp_path, tmp_path, tmp_path, root, bench)
+    rows = {row["id"]: row for row in json.loads(bench.read_text())["rows"]}
+    assert rows["m7.token"]["value"] == 5
+    assert rows["cfq_loss"]["value"] == 0
+    assert {"attssm_minus_nic", "attssm_minus_lstm_attention"} <= set(rows)
+    assert "rivals --steps" in rows["attssm_minus_nic"]["conditions"]
 
 
 def test_vocabulary_keeps_what_was_seen_five_times():

@@ -9,7 +9,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from ...data import data_root, models_root
 from ..cli import shared_options
-from .sizes import ENCODERS
+from .sizes import DECODER_WIDTH, ENCODERS, STATES
 
 STEPS = ("classes", "words", "together", "reward")
 
@@ -45,9 +45,9 @@ def main(arguments: list[str] | None = None) -> None:
 
     torch.set_num_threads(a.threads)
     plan = Plan(
-        steps=a.steps, reward_steps=a.reward_steps, class_steps=a.class_steps,
-        together_steps=a.together_steps, save_every=a.save_every, batch=a.batch, share=a.share,
-        seed=a.seed, device=a.device,
+        width=DECODER_WIDTH[a.size], states=STATES[a.size], steps=a.steps,
+        reward_steps=a.reward_steps, class_steps=a.class_steps, together_steps=a.together_steps,
+        save_every=a.save_every, batch=a.batch, share=a.share, seed=a.seed, device=a.device,
     )  # fmt: skip
     work = OwnWork(
         data_root(a.data), models_root(a.models), a.out, a.repo, plan, a.size, tuple(a.source),

@@ -93,6 +93,17 @@ def said(work: OwnWork, model: Decoder, maps: Any) -> dict[str, float]:
     }
 
 
+def of_stage(work: OwnWork, stage: str) -> tuple[CaptionEncoder, Decoder]:
+    """What a stage left."""
+    path = work.out / f"{stage}.pt"
+    if stage == "words" and not work.size.fusion:
+        return CaptionEncoder(load_encoder(work.out / "classes.pt")), load_decoder(path)
+    if stage == "reward":
+        return load_whole(work.out / "together.pt").encoder, load_decoder(path)
+    whole = load_whole(path)
+    return whole.encoder, whole.decoder
+
+
 def compare(work: OwnWork) -> None:
     """What the captions of each finished stage are worth."""
     pixels, places = work.captioned_pictures
@@ -101,13 +112,7 @@ def compare(work: OwnWork) -> None:
         path = work.out / f"{stage}.pt"
         if not path.exists():
             continue
-        if stage == "words":
-            encoder = CaptionEncoder(load_encoder(work.out / "classes.pt"))
-            decoder: Decoder = load_decoder(path)
-        else:
-            whole = load_whole(work.out / "together.pt")
-            encoder = whole.encoder
-            decoder = whole.decoder if stage == "together" else load_decoder(path)
+        encoder, decoder = of_stage(work, stage)
         maps = work.encoded(encoder, pixels, "maps")
         looked = real(work.encoded(encoder, work.evaluation_pictures, "maps_eval"), work.tap)
         kept = work.held_out(maps, places, work.tap)(decoder)
@@ -131,7 +136,12 @@ def compare(work: OwnWork) -> None:
 
 
 def ablation(work: OwnWork, seeds: int) -> None:
-    """Decoders of equal short schedules on the frozen encoder of stage 1, row by row."""
+    """Decoders of equal short schedules on the frozen encoder of stage 1, row by row.
+
+    Raises ValueError for a size whose fusion mixes channels, so that none can be left out.
+    """
+    if work.size.fusion:
+        raise ValueError(f"the ablation leaves out channels, which {work.name}'s fusion mixes")
     pixels, places = work.captioned_pictures
     encoder = CaptionEncoder(load_encoder(work.out / "classes.pt"))
     maps = np.asarray(work.encoded(encoder, pixels, "maps"))
@@ -176,7 +186,7 @@ def _ablated(
     kept = hold_out(average)
     figures = {
         "seed": seed, "steps": plan.steps, "hold_out_loss": round(kept["loss"], 4),
-        "coco_eval": said(work, average, real(arrays[1], tap)),
+        "coco_eval": said(work, average, real(arrays[1], tap).to(plan.device)),
     }  # fmt: skip
     write_whole(done, lambda file: file.write(json.dumps(figures).encode()))
     print(f"ablation: {row.name} {figures}", flush=True)
