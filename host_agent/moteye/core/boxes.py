@@ -15,6 +15,7 @@ from moteye.core.language import Count, Policy, Zone
 from moteye.core.language.places import fits
 from moteye.core.layout import NEVER, CompiledPolicy
 from moteye.core.look import Look, over_of
+from moteye.core.track import BAND_Q8
 
 _NOWHERE = -32768  # the margin of a phrase of which nothing is in the zone
 NO_BOXES = "this camera's encoder gives no positions"
@@ -83,7 +84,7 @@ def look_at_boxes(
         extra.append(("count", counted >= 0, f"counted {found}, wanted {policy.count}"))
     if policy.gone_s:
         over = -1 - over
-    return Look(compiled, over, margins, extra=tuple(extra))
+    return Look(compiled, over, margins, extra=tuple(extra), band=BAND_Q8)
 
 
 def _refused(compiled: CompiledPolicy, margins: npt.NDArray[np.int16]) -> bool:

@@ -90,8 +90,8 @@ class Episodes:
         new = rule.remembers
         if new is not None:
             self.novelty.memory(rule, seen)
-        if said == 0:  # neither one more nor one without; memory still follows what stands there
-            return self._came_to_it(track, look, seen, fresh=fresh) if track.present else None
+        if said == 0:  # neither one more nor one without, and nothing to remember
+            return None
         if said < 0:
             return self._missed(track, look, seen)
         track.misses = 0
@@ -184,7 +184,9 @@ class Episodes:
         upgrade = look.compiled.policy.upgrade
         if upgrade is None or track.rises < 0:
             return None
-        track.rises = track.rises + 1 if look.rises else 0
+        rising = look.rising
+        if rising:
+            track.rises = track.rises + 1 if rising > 0 else 0
         if track.rises < look.compiled.frames_needed:
             return None
         track.rises = -1

@@ -54,6 +54,11 @@ class BoxFinder:
         # Equal margins keep the order of rows, and within a row that of cells.
         return sorted(found, key=lambda box: -box.margin_q8)[:most]
 
+    def margins_q8(self, cells: Int8) -> list[npt.NDArray[np.int64]]:
+        """Cells int8[side, side, 69] → of each row that is not empty its margins int64[side²]."""
+        flat = cells.reshape(-1, wire.CELL_BYTES).astype(np.int64)
+        return [_margins(row, flat) for row in self._rows if row is not None]
+
     def _of_row(
         self, row: int, margins: list[int], edges: npt.NDArray[np.int64], most: int
     ) -> list[WireBox]:

@@ -63,15 +63,18 @@ class Look:
         return 1 if level >= band else -(level < -band)
 
     @property
-    def rises(self) -> bool:
-        """Whether a phrase of `any`, or all of `all`, reach what an upgrade asks for."""
+    def rising(self) -> int:
+        """1 where a phrase of `any`, or all of `all`, reach what an upgrade asks for.
+
+        -1 where they do not, 0 where that is too near to tell.
+        """
         if self.compiled.upgrade_q8 is None or self._margins_q8 is None or self.over < 0:
-            return False
+            return -1
         count = len(self.compiled.deciding)
-        reached = (
-            self._margins_q8[self.compiled.columns[:count]] >= self.compiled.upgrade_q8[:count]
-        )
-        return bool(reached.any() if self.compiled.takes_best else reached.all())
+        margins = self._margins_q8[self.compiled.columns[:count]].astype(np.int32)
+        above = margins - self.compiled.upgrade_q8[:count]
+        over = int(above.max() if self.compiled.takes_best else above.min())
+        return 1 if over >= BAND_Q8 else -(over < -BAND_Q8)
 
     @property
     def phrase(self) -> str:

@@ -62,7 +62,7 @@ def alerts(decisions) -> list[str]:
 
 
 def test_t34_three_lights_and_a_parked_thing_and_one_arrival_make_one_alert(table):
-    lights = [(), ("dim .6",), ("dim .45",), (), ("grey", "dim .8"), ()]
+    lights = [(), ("dim .6",), ("dim .45",), (), ("grey", "dim .9"), ()]
     day = [decision for light in lights for decision in table.show(LEFT, light=light)]
     assert alerts(day) == []
     (news,) = alerts(table.show(LEFT, RIGHT))

@@ -8,6 +8,7 @@ from moteye.core.boxes import Box
 from moteye.core.change import ONE_Q12, Scene
 from moteye.core.engine import CompiledPolicy, Engine, Observation, Track
 from moteye.core.language import parse_file
+from moteye.core.track import BAND_Q8
 
 SEEN, ABSENT = 900, -500
 
@@ -129,7 +130,7 @@ def test_t38_a_severity_rises_once_an_episode_cooldown_or_not():
     rising = [(value, ABSENT) for value in range(300, 1000, 50)]
     decisions = house.see(*rising)
     assert [(d.fired, d.severity) for d in decisions] == [(True, ""), (True, "critical")]
-    assert decisions[1].margin_q8 == 850, "two frames in a row, as everywhere"
+    assert decisions[1].margin_q8 == 900, "two frames in a row beyond the band, as everywhere"
     assert house.see((300, ABSENT), (950, ABSENT), (950, ABSENT)) == []
     again = house.see(NONE, NONE, (350, ABSENT), (350, ABSENT), (950, ABSENT), (950, ABSENT))
     assert [(d.fired, d.severity) for d in again] == [(False, ""), (True, "critical")]
@@ -260,8 +261,38 @@ def test_a_zone_that_a_thing_has_left():
 def test_things_are_counted_once_whatever_they_are_called(count, things, passes):
     house = House(f'see: [a, b]\ncount: "{count}"\nthen: [log]\n')
     boxes = [box(column, 500 * n + 100, 3000) for n in range(things) for column in (0, 1)]
-    boxes += [box(0, 4000, 3000, margin=299)]
+    boxes += [box(0, 4000, 3000, margin=299 - BAND_Q8)]
     assert [d.fired for d in house.see(NONE, NONE, NONE, boxes=boxes)] == [passes] * passes
+
+
+@pytest.mark.parametrize(
+    "rule", ['count: ">= 2"', "in: {polygon: [[0, 0], [1, 0], [1, 1], [0, 1]]}"]
+)
+def test_a_thing_too_near_its_threshold_counts_neither_way(rule):
+    house = House(f"see: a\n{rule}\nthen: [log]\n")
+    near, clear = (
+        [box(0, 400, 900), box(0, 1900, 900, margin=margin)]
+        for margin in (300 + BAND_Q8 - 1, 300 + BAND_Q8)
+    )
+    if "in:" in rule:
+        near, clear = near[1:], clear[1:]
+    house.see(NONE, boxes=[])
+    assert house.see(*[NONE] * 4, boxes=near) == []
+    assert [d.fired for d in house.see(*[NONE] * 2, boxes=clear)] == [True]
+    leaving = [box(0, 400, 900), box(0, 1900, 900, margin=300 - 128)]
+    house.see(*[NONE] * 4, boxes=leaving if "count" in rule else leaving[1:])
+    assert house.engine.present("cam") == {"p"}, "nor does it end an episode"
+
+
+def test_a_margin_too_near_an_upgrade_neither_raises_nor_begins_anew():
+    text = "see: a\ncertainty: p >= 0.6\nupgrade: {certainty: sure}\ncooldown: 1h\nthen: [log]\n"
+    house = House(text)
+    house.see(NONE, A, A)
+    near = [(800 + sign * (BAND_Q8 - 1), ABSENT) for sign in (1, -1)] * 5
+    house = House(text)
+    assert [d.severity for d in house.see(NONE, (500, ABSENT), (500, ABSENT), *near)] == [""]
+    (raised,) = house.see((900, ABSENT), *near, (900, ABSENT))
+    assert raised.severity == "critical", "frames between say nothing"
 
 
 def test_a_count_is_refused_by_not():

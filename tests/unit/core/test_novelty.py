@@ -10,6 +10,7 @@ import pytest
 from moteye.core.engine import Observation
 from moteye.core.memory import THINGS, VIEWS, Memory, similarities_q12
 from moteye.core.novelty import span
+from moteye.core.track import EXIT_MARGIN_Q8
 from support.remembering import (
     DAY_S,
     EMPTY,
@@ -80,6 +81,18 @@ def test_one_odd_frame_within_an_episode_is_nothing():
         assert camera.look(MORE, picture(ONE, TWO)) == []
         assert camera.look(SOME, picture(ONE), 2) == []
     assert len(camera.engine.novelty.memories["p", "cam"].things) == 1
+
+
+def test_a_frame_too_near_its_threshold_is_remembered_by_nothing():
+    camera = Camera(compiled("instance"))
+    camera.look(SOME, picture(ONE), 3)
+    (thing,) = camera.engine.novelty.memories["p", "cam"].things
+    before = (thing.last_ms, len(thing.views))
+    camera.wait(600)
+    leaving = -EXIT_MARGIN_Q8
+    assert camera.look(leaving, picture(ONE, TWO), 9) == []
+    assert (thing.last_ms, len(thing.views)) == before
+    assert fired(camera.look(MORE, picture(ONE, TWO), 3)) == [True]
 
 
 def test_for_holds_for_what_comes_to_it():
