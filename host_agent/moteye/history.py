@@ -97,6 +97,8 @@ class Replay:
                 self.engine.tell(event.device, event.data.decode())
             elif event.kind == "c":
                 self.engine.calibrate(CameraCalibration.of_json(event.data))
+            elif event.kind == "g":
+                self.engine.calibrations.forget(event.device)
             elif event.kind == "k":
                 self.engine.mark(Mark.of_json(event.data))
         if batch:

@@ -70,6 +70,7 @@ class Judge:
         self.batches = 0
         self.learns = True
         self.listener = Listener(engine, ledger)
+        ledger.forget_camera = self.forget
         self._captions = 0  # among what waits
         self._engine = engine
         self._ledger = ledger
@@ -209,6 +210,12 @@ class Judge:
                 self.cameras.reservoirs[device] = Reservoir(row.seen, dim, kept)
             self._engine.calibrate(CameraCalibration.of_json(row.calibration))
         self.phrases_changed()
+
+    def forget(self, device: str) -> None:
+        """A camera is gone: what it usually shows, and what it said, are forgotten."""
+        self.cameras.forget(device)
+        self.listener.last.pop(device, None)
+        self._ledger.camera_is_gone(device)
 
     def phrases_changed(self) -> None:
         """Cameras that were fitted to other phrases than there are now are due, one a batch.

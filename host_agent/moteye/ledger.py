@@ -45,6 +45,9 @@ class Ledger:
         self._store: Store | None = None
         # SQLite is written by one thread, one transaction after the other.
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="store")
+        # Whoever knows more of a camera than the ledger forgets that, too.
+        self.forget_camera: Callable[[str], None] = self.camera_is_gone
+        self._heard_ms: dict[str, int] = {}
         self._taken = Taken()
         self._ends = False
         self._batch = Batch()
@@ -164,6 +167,13 @@ class Ledger:
         self._record("c", calibration.device, calibration.json())
         self._batch.backgrounds[calibration.device] = background
 
+    def camera_is_gone(self, device: str) -> None:
+        """What a camera usually shows is forgotten, here and in the store."""
+        self._engine.calibrations.forget(device)
+        self._record("g", device, b"")
+        self._batch.backgrounds.pop(device, None)
+        self._batch.gone.add(device)
+
     def mark(self, mark: Mark) -> None:
         """Somebody said something of an alert, or took it back; it counts from the next frame."""
         self._engine.mark(mark)
@@ -271,6 +281,8 @@ class Ledger:
         batch.tracks.update(self._engine.take_changed())
         batch.memories.update(self._engine.novelty.take_changed())
         batch.devices.update(self._taken.rows(self._engine.ahead_ms, every=self._ends))
+        now_ms = int(time.time() * 1000)
+        self._heard_ms.update(dict.fromkeys(batch.devices, now_ms))
         return batch
 
     async def delivered(self, rows: list[dict[str, Any]], *, at_once: bool = True) -> None:
@@ -309,9 +321,20 @@ class Ledger:
         )
         self._engine.novelty.forget(forgotten)
         self._engine.marks.forget(marks)
+        gone = [
+            device
+            for device in await self.ask(lambda store: store.unseen())
+            if self._heard_ms.get(device, 0) < before_ms
+        ]
+        for device in gone:
+            self.forget_camera(device)
+        if gone:
+            await self.commit()
         await self.ask(lambda store: store.checkpoint())
         if dropped or forgotten or marks:
             log.info("tidied", events=dropped, memories=len(forgotten), marks=len(marks))
+        if gone:
+            log.info("backgrounds of cameras that are long gone were dropped", cameras=gone)
 
     def _opened(self) -> Store:
         try:
@@ -338,7 +361,9 @@ class Ledger:
         later.tracks = {**batch.tracks, **later.tracks}
         later.memories = {**batch.memories, **later.memories}
         later.marks = {**batch.marks, **later.marks}
-        later.backgrounds = {**batch.backgrounds, **later.backgrounds}
+        kept = {name: one for name, one in batch.backgrounds.items() if name not in later.gone}
+        later.backgrounds = {**kept, **later.backgrounds}
+        later.gone |= batch.gone
         later.devices = {**batch.devices, **later.devices}
         later.decisions = (batch.decisions + later.decisions)[-KEPT_ROWS:]
         later.outbox = (batch.outbox + later.outbox)[-KEPT_ROWS:]

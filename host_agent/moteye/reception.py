@@ -161,6 +161,7 @@ class Reception:
         device = self._devices.all.get(device_id)
         if device is not None and not device.online:
             del self._devices.all[device_id]
+            self._judge.forget(device_id)
             log.info("device forgotten", device=device_id)
             if self._home is not None:
                 self._home.forget(device_id)

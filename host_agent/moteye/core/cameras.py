@@ -45,6 +45,11 @@ class Cameras:
             if reservoir.add(embedding, most):
                 self.due[device] = None
 
+    def forget(self, device: str) -> None:
+        """A camera is gone."""
+        for known in (self.reservoirs, self.encoders, self.due):
+            known.pop(device, None)
+
     def showed(self, device: str, embedding: bytes) -> None:
         """A frame was told to show what was looked for: it is no background."""
         reservoir = self.reservoirs.get(device)

@@ -20,8 +20,8 @@ class RecordedEvent:
 
     `kind` "e" embedding, "l" late one, "t" caption, "o" one that came late (`data` its text,
     `encoder` its pack's hash, `boxes` its vector, int8[256]), "s" start, "r" release, "f" MQTT
-    state, "c" calibration of a camera, "k" mark, "w" the wall clock was set, "p" which policies are
-    in force.
+    state, "c" calibration of a camera, "g" a camera is gone, and its calibration, "k" mark, "w" the
+    wall clock was set, "p" which policies are in force.
 
     `data` is int8[256] as bytes for an embedding, the policy's name for a release, the message for
     a state, whose topic stands in `device`; how far the wall clock is ahead, in ms. `colour`
@@ -70,7 +70,8 @@ class Background:
 class Batch:
     """Everything that one transaction writes.
 
-    `devices` are (session, window as text, clock offset) by device; `outbox` rows as in the table.
+    `devices` are (session, window as text, clock offset) by device; `outbox` rows as in the table;
+    of cameras that are `gone` the background goes, unless `backgrounds` has a newer one.
     """
 
     tracks: dict[tuple[str, str], Track] = field(default_factory=dict)
@@ -80,6 +81,7 @@ class Batch:
     outbox: list[dict[str, Any]] = field(default_factory=list)
     memories: dict[tuple[str, str], Memory] = field(default_factory=dict)
     backgrounds: dict[str, Background] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
     marks: dict[int, Mark] = field(default_factory=dict)
 
     def __bool__(self) -> bool:

@@ -73,10 +73,11 @@ devices = Table(
 )
 
 # kind: "e" an embedding, "l" one that came too late to alert anybody, "t" a caption, "o" one that
-# came too late (`encoder` is its pack's hash, `data` the text), "s" the agent began, "r" an
-# alert of which no action was delivered, "f" a message on a topic that a `while:` asks for, "w" the
-# wall clock was set: `data` is how many ms it is ahead of the events' time since then, "p" these
-# policies are in force from here on.
+# came too late (`encoder` is its pack's hash, `data` the text), "s" the agent began, "r" an alert
+# of which no action was delivered, "f" a message on a topic that a `while:` asks for, "w" the wall
+# clock was set: `data` is how many ms it is ahead of the events' time since then, "c" a calibration
+# of a camera, "g" the camera is gone and its calibration with it, "k" what somebody said of an
+# alert, "p" these policies are in force from here on.
 events = Table(
     "events",
     metadata,

@@ -94,7 +94,7 @@ class Store(Database):
             table.c.kind == "s", table.c.time_ms < time_ms
         )
         since = self._all(began)[0][0] or 0
-        lasting = before.where(table.c.kind.in_(("c", "k")))
+        lasting = before.where(table.c.kind.in_(("c", "g", "k")))
         passing = before.where(table.c.kind.in_(("f", "w")), table.c.seq > since)
         last: dict[tuple[str, str, bytes], RecordedEvent] = {}
         for query in (lasting, passing):
@@ -102,7 +102,9 @@ class Store(Database):
                 event = RecordedEvent(*row)
                 said = event.data if event.kind == "k" else b""
                 last[event.kind, event.device, said] = event
-        return list(last.values())
+                if event.kind == "g":
+                    last.pop(("c", event.device, b""), None)
+        return [event for event in last.values() if event.kind != "g"]
 
     def keep_tracks(self, fingerprints: set[str]) -> None:
         """Forget the tracks of all other policies."""
@@ -283,10 +285,14 @@ class Store(Database):
         """Drop what was recorded and decided before `before_ms`, then the oldest beyond a size.
 
         `most_bytes` bounds the events, a tenth of it the decisions. The last calibration of each
-        camera and actions that are not done yet stay. How many events were dropped is returned.
+        camera that is not gone and actions that are not done yet stay. How many events were dropped
+        is returned.
         """
         events, decisions, outbox = schema.events, schema.decisions, schema.outbox
-        fitted = sa.select(sa.func.max(events.c.seq)).where(events.c.kind == "c")
+        there = sa.select(schema.backgrounds.c.device)
+        fitted = sa.select(sa.func.max(events.c.seq)).where(
+            events.c.kind == "c", events.c.device.in_(there)
+        )
         kept = events.c.seq.not_in(fitted.group_by(events.c.device).scalar_subquery())
         dropped = self._execute(sa.delete(events).where(events.c.time_ms < before_ms, kept))
         edge = self._edge(events, most_bytes // EVENT_BYTES)
@@ -299,6 +305,12 @@ class Store(Database):
         over = outbox.c.state.not_in(("wait", "begun", "again"))
         self._execute(sa.delete(outbox).where(outbox.c.fired_ms < before_ms, over))
         return dropped
+
+    def unseen(self) -> list[str]:
+        """Cameras with a background of which no frame is on record any more."""
+        kept, events = schema.backgrounds.c.device, schema.events
+        seen = sa.select(events.c.device).where(events.c.kind.in_(FRAMES))
+        return sorted(row.device for row in self._all(sa.select(kept).where(kept.not_in(seen))))
 
     def forget(
         self, *, policies: set[str], memories: set[str], before_ms: int
@@ -341,6 +353,9 @@ class Store(Database):
         into(schema.tracks, _TRACK, tracks, replace=True)
         memories = ((*key, state_text(memory)) for key, memory in batch.memories.items())
         into(schema.memories, _MEMORY, memories, replace=True)
+        if batch.gone:
+            table = schema.backgrounds
+            connection.execute(sa.delete(table).where(table.c.device.in_(sorted(batch.gone))))
         backgrounds = ((device, *astuple(one)) for device, one in batch.backgrounds.items())
         into(schema.backgrounds, _BACKGROUND, backgrounds, replace=True)
         marks = ((mark.number, mark.json()) for mark in batch.marks.values())
