@@ -35,7 +35,7 @@ class House:
         self.ledger = Ledger(url, self.engine, record_days=30, record_bytes=10**8)
         self.judge = Judge(self.engine, self.ledger, lambda rows: None)
         for name in cameras:
-            self.judge.cameras.saw(name, bytes(256), ENCODER)
+            self.judge.cameras.saw([(name, bytes(256), ENCODER)])
             found = calibration(name)
             row = Background(ENCODER, 40, bytes(64), found.json(), 64)
             self.ledger.calibrate(found, row)
