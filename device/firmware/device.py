@@ -48,7 +48,6 @@ class Device:
         self._eye = eye
         self._watchdog = watchdog
         self._narrator = narrator
-        self._narrating = asyncio.Event()
         self._had_rows = False
         self._stopping = False
         if watchdog.stage:
@@ -124,7 +123,8 @@ class Device:
         self._watchdog.enter(LOOP)
         working = [asyncio.create_task(self._until_failure(self._see_on()))]
         if self._narrator:
-            working.append(asyncio.create_task(self._until_failure(self._narrate())))
+            narrating = self._narrator.run(self._messages.publish)
+            working.append(asyncio.create_task(self._until_failure(narrating)))
         for _ in range(_FIRST_FRAME_MS // 20):
             await asyncio.sleep_ms(20)
             if self._camera.width:
@@ -215,8 +215,8 @@ class Device:
         await asyncio.sleep_ms(0)
         sim = eye.similarity_q8()
         why = self._gate.decide(sim, self._uptime.ms())
-        if self._narrator and self._narrator.looked(camera.id, at, why, self._uptime.ms()):
-            self._narrating.set()
+        if self._narrator:
+            self._narrator.looked(camera.id, at, why, self._uptime.ms())
         if why:
             self._watchdog.enter(PUBLISH)
             self._tell(why, 0 if why == "first" else sim, at)
@@ -228,18 +228,6 @@ class Device:
         if self._swap.on_trial():
             interval = min(interval, _TRIAL_INTERVAL_MS)
         await asyncio.sleep_ms(max(0, interval - (self._uptime.ms() - started)))
-
-    # The words of captions, in the time that everything else leaves. A frame, a message or a
-    # keepalive that comes meanwhile waits for one word at most.
-    async def _narrate(self):
-        while True:
-            await self._narrating.wait()
-            self._narrating.clear()
-            while self._narrator.busy:
-                fields = self._narrator.step()
-                if fields:
-                    self._messages.publish("caption", fields)
-                await asyncio.sleep_ms(0)
 
     def _tell(self, why, sim, at):
         eye = self._eye

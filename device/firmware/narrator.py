@@ -1,5 +1,6 @@
 # Captions: which frames are said in words, and the words, one at a time between frames.
 import array
+import asyncio
 import hashlib
 
 import vision
@@ -24,6 +25,7 @@ class Narrator:
         self._asked = False
         self._changed = False
         self._frame = None  # (id, at, why) of the caption that is being made
+        self._begun = asyncio.Event()
         self._text = bytearray(MAX_CAPTION_BYTES)
         self._tokens = array.array("H", bytes(2 * self._captioner.longest))
         self.word_ms = 0  # of the slowest word so far
@@ -60,7 +62,21 @@ class Narrator:
         self._last_ms = now_ms
         self._frame = (frame, at, why)
         self._captioner.begin()
+        self._begun.set()
         return True
+
+    # Says what was begun, in the time that everything else leaves: whatever is ready has its turn
+    # between two words, so a frame, a message or a keepalive waits for one word at most.
+    # publish(kind, fields): of a caption.
+    async def run(self, publish):
+        while True:
+            await self._begun.wait()
+            self._begun.clear()
+            while self.busy:
+                fields = self.step()
+                if fields:
+                    publish("caption", fields)
+                await asyncio.sleep_ms(0)
 
     # One word further. The fields of the `caption` message once there is no more to say, else None.
     def step(self):

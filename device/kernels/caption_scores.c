@@ -1,8 +1,10 @@
 #include "caption_scores.h"
-#include "dot.h"
+#include "dot_rows.h"
 #include "fixed_q10.h"
 #include "m55/caption_scores_m55.h"
 
+// Words whose sums are kept at a time.
+#define WORDS 48u
 #define LN2_Q16 45426
 
 static void scores_of(const caption_pack_t *pack, const int8_t *hidden, int32_t *scores) {
@@ -12,12 +14,16 @@ static void scores_of(const caption_pack_t *pack, const int8_t *hidden, int32_t 
     }
 #endif
     const caption_header_t *h = &pack->header;
-    const int8_t *row = pack->words;
-    for (uint32_t word = 0; word < h->words; word++, row += h->width) {
-        int64_t acc = dot_offset(hidden, row, h->width, 0);
-        int32_t gained = (int32_t)half_up_wide(acc * pack->gain[word], 15);
-        scores[word] =
-            (int32_t)scaled(gained, h->logit.multiplier, h->logit.shift) + pack->word_bias[word];
+    int32_t acc[WORDS];
+    for (uint32_t first = 0; first < h->words; first += WORDS) {
+        uint32_t n = h->words - first < WORDS ? h->words - first : WORDS;
+        dot_rows(hidden, pack->words + first * h->width, h->width, n, acc);
+        for (uint32_t i = 0; i < n; i++) {
+            uint32_t word = first + i;
+            int32_t gained = (int32_t)half_up_wide((int64_t)acc[i] * pack->gain[word], 15);
+            int64_t score = scaled(gained, h->logit.multiplier, h->logit.shift);
+            scores[word] = (int32_t)score + pack->word_bias[word];
+        }
     }
 }
 

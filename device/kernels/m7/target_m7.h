@@ -36,7 +36,21 @@ static inline uint32_t m7_sxtab16(uint32_t to, uint32_t bytes) {
     return out;
 }
 
+// Bytes 0 and 2 of `bytes`, sign-extended to halves.
+static inline uint32_t m7_sxtb16(uint32_t bytes) {
+    uint32_t out;
+    __asm__("sxtb16 %0, %1" : "=r"(out) : "r"(bytes));
+    return out;
+}
+
 // The same of bytes 1 and 3.
+static inline uint32_t m7_sxtb16_odd(uint32_t bytes) {
+    uint32_t out;
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(out) : "r"(bytes));
+    return out;
+}
+
+// As m7_sxtab16, of bytes 1 and 3.
 static inline uint32_t m7_sxtab16_odd(uint32_t to, uint32_t bytes) {
     uint32_t out;
     __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(out) : "r"(to), "r"(bytes));

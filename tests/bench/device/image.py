@@ -1,5 +1,6 @@
 """Bare-metal images of the kernels for QEMU's Cortex-M7 and Cortex-M55, built and run."""
 
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,14 @@ KERNEL_FLAGS = ["-O2"]
 # Operators that a build links where its list names them (operators.toml, from 64 on).
 FEW_PACKS = ("adaptive_pool", "grn")
 # What the captioner alone calls.
-CAPTIONER = ("caption", "layer_norm_q10", "modulate_q10", "product_q10", "selective_scan")
+CAPTIONER = (
+    "caption",
+    "dot_rows",
+    "layer_norm_q10",
+    "modulate_q10",
+    "product_q10",
+    "selective_scan",
+)
 
 
 @dataclass(frozen=True)
@@ -127,6 +135,11 @@ def instructions(core: Core, ticks: int) -> int:
     return round(ticks * core.tick)
 
 
+def _kernel(object_file: Path) -> str:
+    """The name of what it was compiled from, without its processor's folder."""
+    return re.sub(r"^(m7|m55|x86)_", "", object_file.name)
+
+
 def flash_bytes(core: Core, *, captioner: bool = False) -> int:
     """Code and constants of the whole runtime, every kernel, without a model.
 
@@ -136,7 +149,8 @@ def flash_bytes(core: Core, *, captioner: bool = False) -> int:
     objects = [
         one
         for one in kernel_objects(core)
-        if one.name.startswith(CAPTIONER) == captioner and not one.name.startswith(FEW_PACKS)
+        if _kernel(one).startswith(CAPTIONER) == captioner
+        and not _kernel(one).startswith(FEW_PACKS)
     ]
     output = _run(["arm-none-eabi-size", *map(str, objects)])
     return sum(sum(map(int, line.split()[:2])) for line in output.splitlines()[1:])

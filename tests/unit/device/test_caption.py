@@ -22,7 +22,7 @@ def _reference_text(pack: CaptionPack, words: list[int]) -> str:
     return " ".join(pack.text(word) for word in words)
 
 
-def test_sentences_equal_the_reference(kernels: Kernels) -> None:
+def test_sentences_equal_the_reference(each_kernels: Kernels) -> None:
     rng = np.random.default_rng(1)
     lengths = set()
     for shape in range(SHAPES):
@@ -30,19 +30,19 @@ def test_sentences_equal_the_reference(kernels: Kernels) -> None:
         pack = random_pack(rng)
         maps = _map(rng, pack)
         expected = caption(IntDecoder(pack), maps, beams)
-        c = CCaptioner(kernels, pack.to_bytes(), beams)
+        c = CCaptioner(each_kernels, pack.to_bytes(), beams)
         assert c.say(maps) == _reference_text(pack, expected.words)
         assert c.guarded
         lengths.add(len(expected.words))
     assert len(lengths) > 3  # not all of them say nothing
 
 
-def test_states_and_scores_equal_the_reference(kernels: Kernels) -> None:
+def test_states_and_scores_equal_the_reference(each_kernels: Kernels) -> None:
     rng = np.random.default_rng(7)
     for _ in range(SHAPES):
         pack = random_pack(rng)
         s, decoder = pack.sizes, IntDecoder(pack)
-        c = CCaptioner(kernels, pack.to_bytes(), 1)
+        c = CCaptioner(each_kernels, pack.to_bytes(), 1)
         maps = _map(rng, pack)
         c.begin(maps)
         seen, state = decoder.look(maps), decoder.start()

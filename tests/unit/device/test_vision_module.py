@@ -355,3 +355,55 @@ print(json.dumps([kept < 1000, type(held).__name__, type(copied).__name__, held 
         rom=image,
     )
     assert out == [True, "memoryview", "bytearray", True]
+
+
+def test_between_two_words_everything_else_has_its_turn(run) -> None:
+    """What bounds how long a frame, a message or a keepalive waits: one word of a caption."""
+    script = """
+import asyncio
+sys.path[:0] = FOLDERS
+from eye import Eye
+from narrator import Narrator
+
+turns = [0, 0, 0]
+steps, said = [], []
+
+class Counted(Narrator):
+    def step(self):
+        steps.append(list(turns))
+        return super().step()
+
+async def other(number):
+    while True:
+        turns[number] += 1
+        await asyncio.sleep_ms(0)
+
+async def main():
+    eye = Eye(DATA + "/encoder", 64)
+    narrator = Counted(DATA + "/captions", eye, 3, True, 0)
+    eye.encode(load("frame"), 96, 96)
+    tasks = [asyncio.create_task(other(number)) for number in range(len(turns))]
+    tasks.append(asyncio.create_task(narrator.run(lambda kind, fields: said.append(fields))))
+    for frame in range(2):
+        assert narrator.looked(frame, 0, "change", 0)
+        while narrator.busy:
+            await asyncio.sleep_ms(0)
+    for task in tasks:
+        task.cancel()
+
+asyncio.run(main())
+print(json.dumps({"steps": steps, "said": [(one["frame"], len(one["tokens"])) for one in said]}))
+"""
+    model = ROOT / "device" / "models" / "accurate"
+    files = {
+        "encoder": (model / "encoder.mpk").read_bytes(),
+        "captions": (model / "captions.cpk").read_bytes(),
+        "frame": np.random.default_rng(3).integers(0, 256, 96 * 96 * 3, dtype=np.uint8).tobytes(),
+    }
+    folders = [str(ROOT / "device" / "firmware"), str(ROOT / "protocol")]
+    told = run(script.replace("FOLDERS", repr(folders)), **files)
+    assert [frame for frame, _ in told["said"]] == [0, 1]
+    words = told["said"][0][1]
+    assert len(told["steps"]) >= 2 * (words + 1) > 2
+    waited = np.diff(np.array(told["steps"]), axis=0)
+    assert (waited >= 1).all()
