@@ -33,6 +33,7 @@ from moteye.store import Background
 log = structlog.get_logger("moteye.judge")
 INBOX_LIMIT = 2048
 MOST_A_BATCH = 256  # so that nothing else waits long: pings, acknowledgements, actions
+FIT_PAUSE_S = 0.05
 FEW, PAUSE_S = 16, 0.003  # behind a batch, fewer frames than this wait so long for company
 
 
@@ -79,7 +80,7 @@ class Judge:
         self._filled = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
-        self._judged_s = 0.0
+        self._judged_s = self._fit_s = 0.0
 
     @property
     def waiting(self) -> int:
@@ -193,9 +194,11 @@ class Judge:
             return
         frames = ((item.seen.device, item.message.e, item.message.encoder) for item in items)
         self.cameras.saw(frames, width=compiled.scorer.dim)
-        # One a batch: a whole fleet's at once would hold up every alert.
-        due = self.cameras.take_due()
+        now_s = time.monotonic()
+        # One now and then: cameras that began together are due together, and alerts would wait.
+        due = self.cameras.take_due() if now_s >= self._fit_s else None
         if due is not None:
+            self._fit_s = now_s + FIT_PAUSE_S
             self._calibrate(due, compiled)
 
     def restore(self, found: dict[str, Background]) -> None:
@@ -218,7 +221,7 @@ class Judge:
         self._ledger.camera_is_gone(device)
 
     def phrases_changed(self) -> None:
-        """Cameras that were fitted to other phrases than there are now are due, one a batch.
+        """Cameras that were fitted to other phrases than there are now are due, one now and then.
 
         Until then the phrases that stayed keep their maps, and those that came have none.
         """
