@@ -28,13 +28,15 @@ def own_devices(path: Path, named: list[str], *, lenient: bool = False) -> Owner
 
     Raises PolicyErrors, or with `lenient` takes broken policies for none.
     """
+    return ownership(named, load_lenient(path) if lenient or not path.exists() else load(path))
+
+
+def load_lenient(path: Path) -> list[Policy]:
+    """The policies of a file or folder; none where there are none, or broken ones."""
     try:
-        found = load(path) if path.exists() else []
+        return load(path) if path.exists() else []
     except PolicyErrors:
-        if not lenient:
-            raise
-        found = []
-    return ownership(named, found)
+        return []
 
 
 def load_written(path: Path) -> list[Written]:

@@ -13,13 +13,15 @@ from moteye_protocol.codebook_set import read_set
 from moteye_protocol.set_file import set_hash
 
 from moteye.config import DEFAULT_FILE, Settings
+from moteye.core.lints import silent
 from moteye.core.ownership import Ownership
 from moteye.doctor.finding import Finding, fail, ok, warn
 from moteye.errors import ConfigError, MoteyeError
 from moteye.keys import FleetKeys, load_keys
 from moteye.link.devices import OWN_RESETS, Device, Devices
-from moteye.policies import own_devices
+from moteye.policies import load_lenient, own_devices
 from moteye.sets import SetArchive
+from moteye.text.captions import caption_ground
 from moteye.text.space import shipped_spaces
 
 SETTLE_S = 1.5  # retained messages come at once
@@ -124,7 +126,19 @@ class Fleet:
         if birth.reset in OWN_RESETS:
             stage = f" when it stood still at stage {birth.stage}" if birth.stage else ""
             yield warn(f"{name}: was reset by {OWN_RESETS[birth.reset]}{stage}", "see its log")
+        for finding in await asyncio.to_thread(self._silence, device.id, birth.captions):
+            yield finding
         yield await self._clock(device)
+
+    def _silence(self, device: str, pack: bytes | None) -> list[Finding]:
+        """Policies about captions that hear nothing of a device."""
+        heard = [one for one in load_lenient(self._settings.policies) if one.hears]
+        known = caption_ground().pack if heard else b""
+        told = {one.name: silent(one, device, pack, known) for one in heard}
+        todo = "give it captions, or the policy other cameras"
+        return [
+            warn(f"policy {name} hears nothing: {why}", todo) for name, why in told.items() if why
+        ]
 
     def _wanted(self) -> tuple[dict[bytes, bytes], Ownership]:
         """This agent's sets by encoder, as far as they are known, and its devices.

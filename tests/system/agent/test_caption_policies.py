@@ -3,7 +3,9 @@
 import json
 
 import numpy as np
+from moteye.config import load_settings
 from moteye.core.scoring import prob_q8
+from moteye.doctor import examine
 from moteye.history import Replay
 from moteye.policies import load
 from moteye.store import Store
@@ -103,7 +105,10 @@ async def test_who_makes_no_captions_is_told_by_log_and_check(tmp_path, capsys):
             return "drive-1 makes no captions" in told
 
         await until(is_told, "a line in the log")
+        settings = load_settings(policies=policies, broker=f"mqtt://127.0.0.1:{port}")
+        found = [finding.text async for finding in examine(settings)]
     assert "captions: {enabled: true}" in told
+    assert any("policy motorcycle hears nothing: drive-1 makes no captions" in one for one in found)
     code, lines, errors = await moteye(
         "policies", "check", str(policies), "--strict", "--store", url
     )

@@ -15,7 +15,7 @@ _COUNT = re.compile(r"(>=|<=|==|≥|≤|=|>|<)\s*(\d{1,2})")
 _WRITTEN = {"≥": ">=", "≤": "<=", "=": "=="}
 SEVERITIES = ("info", "warning", "critical")
 MODES = ("single", "restart", "queued", "parallel")
-ALIKE = 0.3  # of captions of one scene; docs/captions.md has the measurement
+ALIKE = 0.2  # of captions of one scene; docs/captions.md has the measurement
 
 
 class Count(Strict):
