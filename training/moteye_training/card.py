@@ -118,7 +118,7 @@ def boxes_table(rows: dict[str, dict[str, Any]], model: str) -> list[str]:
 SINGLE = (
     "over_teacher", "d64_over_d256", "d16_over_d256", "int8_loss_points",
     "int8_activation_loss_points", "proto4bit_loss_points", "ece", "false_alarms.sure",
-    "false_alarms.likely",
+    "false_alarms.likely", "m7_instructions", "m55_instructions", "ram_bytes", "flash_bytes",
 )  # fmt: skip
 TEXT = (
     "text.cosine", "text.cosine.words", "text.cosine.captions", "text.phrase_ms", "text.bytes",

@@ -22,7 +22,7 @@ from .teachers import DEFAULT, choose_teacher
 
 REPO = Path(__file__).resolve().parents[2]
 STEPS = (
-    "teach", "distil", "export", "background", "boxes", "evaluate", "evaluate-text",
+    "teach", "distil", "blend", "export", "background", "boxes", "evaluate", "evaluate-text",
     "evaluate-float", "points",
 )  # fmt: skip
 
@@ -68,7 +68,10 @@ def parser() -> argparse.ArgumentParser:
         "--source", action="append", default=[], metavar="NAME=FOLDER",
         help="further photos: cc3m, coco, flowers102 or food101; may be repeated",
     )  # fmt: skip
-    p.add_argument("--checkpoint", type=Path, help="export this instead of OUT/student.pt")
+    p.add_argument(
+        "--checkpoint", type=Path, action="append", default=[],
+        help="instead of OUT/student.pt; of `blend` the students whose weights are averaged",
+    )  # fmt: skip
     p.add_argument("--no-teacher", action="store_true", help="evaluate the student alone")
     p.add_argument(
         "--card", action="store_true", help="after evaluate, write CARD.md, metrics.json"
@@ -98,6 +101,7 @@ def main(arguments: list[str] | None = None) -> None:
     run = Run(paths, plan, a.device)
     if a.smoke:
         pipeline.copy_for_smoke(run)
+    checkpoint = a.checkpoint[0] if a.checkpoint else None
     steps = ("teach", "distil", "export", "boxes", "evaluate") if a.step == "all" else (a.step,)
     for step in steps:
         print(f"== {step}", flush=True)
@@ -105,8 +109,10 @@ def main(arguments: list[str] | None = None) -> None:
             pipeline.teach(run)
         elif step == "distil":
             pipeline.distil_student(run)
+        elif step == "blend":
+            pipeline.blend(run, a.checkpoint)
         elif step == "export":
-            pipeline.export(run, a.checkpoint)
+            pipeline.export(run, checkpoint)
         elif step == "background":
             pipeline.background(run)
         elif step == "boxes":
@@ -123,7 +129,7 @@ def main(arguments: list[str] | None = None) -> None:
             if step == "evaluate-text":
                 evaluate_torch.text_agreement(run)
             else:
-                evaluate_torch.float_loss(run, a.checkpoint)
+                evaluate_torch.float_loss(run, checkpoint)
 
 
 def evaluate_step(paths: Paths, plan: Plan, with_teacher: bool, card: bool) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -357,6 +358,15 @@ def distil(
     print(f"distil: done, {step} steps: " + " ".join(f"{n} {v:.3f}" for n, v in note.items()))
     writer.close()
     return average
+
+
+def mean_weights(paths: Sequence[Path]) -> dict[str, Tensor]:
+    """The mean of the averaged weights of several checkpoints of one structure."""
+    states = [torch.load(path, map_location="cpu", weights_only=True)["average"] for path in paths]
+    return {
+        name: torch.stack([state[name] for state in states]).float().mean(0).to(first.dtype)
+        for name, first in states[0].items()
+    }
 
 
 def load_student(student: Student, path: Path) -> Student:

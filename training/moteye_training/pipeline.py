@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +33,7 @@ from .truth import (
 if TYPE_CHECKING:
     import torch
 
+    from .rows import Rows
     from .student import Student
     from .validate import Validation
 
@@ -301,29 +302,24 @@ def first_student(run: Run) -> Student:
     return student
 
 
-def distil_student(run: Run) -> None:
-    """Train the student; `student.pt` in the run's folder."""
-    from .distil import DistilOptions, distil, embed, make_words
+def training_rows(run: Run) -> Rows:
+    """Views and targets that the student is trained on."""
     from .pseudo import prominent
-    from .rows import box_text_rows, gather, raise_to_floor
+    from .rows import gather, raise_to_floor
     from .teacher import TeacherHead
 
-    if (run.paths.out / "student.pt").exists():
-        print("distil: student.pt is there, nothing to do")
-        return
     head = TeacherHead(run.paths.alignment, run.paths.taught_by.layout)
     keep = training_mask(run.photos) & share_mask(run.photos, run.plan.share)
     rows = gather(run.photos, run.caches, head, run.space, keep)
     coco = run.space.texts(run.text_cache.get(COCO_NAMES, prompted=True))
     raise_to_floor(rows, prominent(run.photos, *run.detected[:2]), coco)
-    words = make_words(
-        run.bank,
-        box_text_rows(run.photos, run.bank),
-        run.presence,
-        run.text_cache.get(COCO_NAMES, prompted=True),
-        vocabulary(run),
-        run.space,
-    )
+    return rows
+
+
+def hold_out_check(run: Run) -> Callable[[Student], dict[str, float]]:
+    """What is measured of a student on the hold-out."""
+    from .distil import embed
+
     held = run.validation.photos
     pixels = np.array(run.caches[0][1].pixels[held])
     wanted = run.space.pictures(run.targets[held])
@@ -338,6 +334,26 @@ def distil_student(run: Run) -> None:
             "household64": short["household"],
         }
 
+    return check
+
+
+def distil_student(run: Run) -> None:
+    """Train the student; `student.pt` in the run's folder."""
+    from .distil import DistilOptions, distil, make_words
+    from .rows import box_text_rows
+
+    if (run.paths.out / "student.pt").exists():
+        print("distil: student.pt is there, nothing to do")
+        return
+    rows = training_rows(run)
+    words = make_words(
+        run.bank,
+        box_text_rows(run.photos, run.bank),
+        run.presence,
+        run.text_cache.get(COCO_NAMES, prompted=True),
+        vocabulary(run),
+        run.space,
+    )
     student = first_student(run)
     options = DistilOptions(
         minutes=run.plan.minutes, steps=run.plan.steps, quantised=run.plan.quantised,
@@ -345,8 +361,26 @@ def distil_student(run: Run) -> None:
     )  # fmt: skip
     if options.quantised:
         options = replace(options, rate=options.rate / 8, head_rate=options.head_rate / 8)
-    distil(student, rows, words, options, run.paths.out, run.device, check,
+    distil(student, rows, words, options, run.paths.out, run.device, hold_out_check(run),
            every_s=min(240.0, run.plan.minutes * 60 / 6))  # fmt: skip
+
+
+def blend(run: Run, checkpoints: Sequence[Path]) -> None:
+    """The mean of students' weights, as `student.pt` in the run's folder; they began alike.
+
+    BN statistics are set anew. Raises ValueError for fewer than two.
+    """
+    from .distil import mean_weights, refresh_statistics, save_checkpoint
+    from .student import make_student
+
+    if len(checkpoints) < 2:
+        raise ValueError("blend: say --checkpoint twice or more, each a student.pt")
+    student = make_student(run.paths.models, run.point, pretrained=False)
+    student.load_state_dict(mean_weights(checkpoints))
+    student.freeze(frozen_blocks(run.plan, run.point))
+    refresh_statistics(student.to(run.device), training_rows(run), run.device, 2048)
+    print(f"blend: {_shown(hold_out_check(run)(student))}")
+    save_checkpoint(run.paths.out / "student.pt", average=student.state_dict())
 
 
 def export(run: Run, checkpoint: Path | None = None) -> None:
