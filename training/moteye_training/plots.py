@@ -113,3 +113,33 @@ def reliability(rows: Sequence[Mapping[str, Any]], student: str, path: Path) -> 
     axes.set_title(f"24 things, expected calibration error {error:.3f}", fontsize=9)
     axes.grid(alpha=0.3)
     return _save(figure, path)
+
+
+CURVES = (
+    ("new", "names never taught, top-1"),
+    ("seen", "names taught, top-1"),
+    ("household", "presence of 24 things, mean AP"),
+    ("cos", "cosine to the teacher"),
+)
+"""Hold-out measures of the learning curves."""
+
+
+def learning_curves(stored: Path, path: Path) -> Path:
+    """Hold-out measures by how many photos were trained on, from `learning_curves.json`."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams |= {"svg.hashsalt": "moteye", "font.size": 9}
+    from matplotlib import pyplot
+
+    found = json.loads(stored.read_text())
+    figure, axes = pyplot.subplots(figsize=(4.6, 3.2))
+    for name, title in CURVES:
+        axes.plot(found["photos"], found[name], marker="o", label=title)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(found["photos"], [f"{count:,}" for count in found["photos"]])
+    axes.set_xlabel("photos trained on")
+    axes.set_ylim(0, 0.5)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=7)
+    return _save(figure, path)
