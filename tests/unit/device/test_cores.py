@@ -5,10 +5,11 @@ import os
 import struct
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from caption_library import random_pack
+from caption_library import random_pack, random_sizes
 from kernel_library import ROOT
 from moteye.compiler import ModelError, compile_model
 from moteye.core.scoring import Scorer
@@ -23,6 +24,7 @@ from tflite_builder import PADDING, NetBuilder
 sys.path.insert(0, str(ROOT / "tests" / "bench" / "device"))
 
 import image
+import lstm_attention
 from cases import case, ended, model_case
 
 # MOTEYE_NETS: a longer run.
@@ -184,3 +186,15 @@ def test_captions_on_the_emulated_core_equal_reference(core: image.Core) -> None
         numbers = image.run(core, elf)
         wrong = [list(batch)[i] for i in numbers.get("wrong", [])]
         assert numbers == {"cases": [len(batch)]}, f"seeds {wrong}"
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("core", image.CORES, ids=lambda core: core.name)
+def test_words_of_the_captioners_rival_equal_its_definition(core: image.Core, seed: int) -> None:
+    """What make bench-device compares a word with (bench_lstm_attention.c ends with an error)."""
+    rng = np.random.default_rng(seed)
+    sizes = replace(random_sizes(rng), longest=8)
+    blobs = lstm_attention.case(rng, sizes, 4)
+    more = ("lstm_attention.c", "lstm_attention_m55.c")
+    elf = image.build(core, "rival", "bench_lstm_attention.c", blobs, more)
+    assert len(image.run(core, elf)["lstm"]) == 4
