@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from moteye.actions.alert import MAX_CHARS, Alert
-from moteye.core.language import parse_policy
+from moteye.core.language import LogAction, NotifyAction, parse_policy
 from moteye.errors import ActionError, PolicyErrors
 
 ALERT = Alert("i", "p", "cam", "a plant", 0.9, 1, 1, "t", 1)
@@ -78,3 +78,15 @@ def test_t42_the_longest_template_there_may_be_is_filled_in_within_a_second_of_w
     began = time.process_time()
     replace(ALERT, phrase="x" * 400).render(longest)
     assert time.process_time() - began < 1
+
+
+def test_the_texts_that_come_without_a_template_say_what_is_known():
+    alert = Alert("1", "p", "hall", "a change of the scene", None, 3.2, 3.0, "09:00", 7)
+    body = NotifyAction(to=["phone"]).body
+    assert alert.render(LogAction().message) == "a change of the scene on hall"
+    assert alert.render(body) == "p, 09:00"
+    said = replace(alert, probability=0.9).saying("a cat on a table", 1.5)
+    assert said.render(LogAction().message).endswith("on hall, probability 0.9")
+    assert said.render(body) == "p, 09:00, probability 0.9: a cat on a table"
+    assert (said.caption, said.caption_age_s) == ("a cat on a table", 1.5)
+    assert alert.saying("", None) is alert

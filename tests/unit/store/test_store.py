@@ -9,7 +9,7 @@ from moteye.core.decisions import Decision, Gate
 from moteye.core.memory import Memory
 from moteye.core.track import Peak, Track
 from moteye.errors import StoreError
-from moteye.store import Batch, RecordedEvent, Store, default_url
+from moteye.store import Background, Batch, RecordedEvent, Store, default_url
 from moteye.store.store import DECISION_BYTES
 
 TRACK = Track(1, 0, 5, 9, False, True, False, 77, None, Peak("é", 3, -4, 5, 6, 7))
@@ -101,6 +101,8 @@ def test_retention_drops_by_age_and_by_size(store_url):
 def test_retention_keeps_what_still_holds(store_url):
     store = Store(store_url)
     fitted = [RecordedEvent("c", f"cam{n % 2}", time_ms=n, data=b"%d" % n) for n in range(6)]
+    fitted.append(RecordedEvent("c", "gone", time_ms=6, data=b"6"))
+    there = {f"cam{n}": Background(b"8 bytes.", 1, b"", b"") for n in range(2)}
     states = ("wait", "begun", "again", "done", "dead", "unknown", "acknowledged")
     rows = [
         {**ROW, "job": state, "state": state, "fired_ms": fired_ms}
@@ -108,8 +110,9 @@ def test_retention_keeps_what_still_holds(store_url):
         for fired_ms in (5,)
     ]
     many = [replace(DECISION, id=f"{n:04x}", time_ms=n) for n in range(100)]
-    store.commit(Batch(events=[*fitted, event(9, 9)], decisions=many, outbox=rows))
-    assert store.prune(before_ms=20, most_bytes=10**9) == 5
+    events = [*fitted, event(9, 9)]
+    store.commit(Batch(events=events, decisions=many, outbox=rows, backgrounds=there))
+    assert store.prune(before_ms=20, most_bytes=10**9) == 6
     assert [(e.kind, e.time_ms) for e in store.events()] == [("c", 4), ("c", 5)]
     assert [d.time_ms for d in store.decisions()] == list(range(20, 100))
     assert {row["state"] for row in store.outbox(states)} == {"wait", "begun", "again"}

@@ -15,12 +15,15 @@ from moteye.core.language.values import (
     template_of,
 )
 
+_PROBABILITY = "{% if probability is not none %}, probability {{ probability }}{% endif %}"
+_CAPTION = "{% if caption %}: {{ caption }}{% endif %}"
+
 
 class LogAction(Strict):
     """A line in the agent's log."""
 
     kind: Literal["log"] = "log"
-    message: Template = "{{ phrase }} on {{ camera }}, probability {{ probability }}"
+    message: Template = "{{ phrase }} on {{ camera }}" + _PROBABILITY
 
 
 def _topic(topic: str) -> str:
@@ -73,7 +76,7 @@ class NotifyAction(Strict):
     kind: Literal["notify"] = "notify"
     to: Annotated[list[str], BeforeValidator(one_or_many), Field(min_length=1)]
     title: Template = "{{ phrase }} on {{ camera }}"
-    body: Template = "{{ policy }}: probability {{ probability }}, {{ time }}"
+    body: Template = "{{ policy }}, {{ time }}" + _PROBABILITY + _CAPTION
     picture: bool = True
 
 
