@@ -40,7 +40,8 @@ test: setup arm-tools ## all tests
 
 nets: $(STAMP) arm-tools ## 600 random networks on each core and in uint8, byte for byte the reference's (NETS=…)
 	@MOTEYE_NETS=$(or $(NETS),600) $(BIN)/python -m pytest -q --timeout 7200 \
-		tests/unit/device/test_model_run.py tests/unit/device/test_cores.py
+		tests/unit/device/test_model_run.py tests/unit/device/test_cores.py \
+		tests/unit/device/test_custom_operators.py
 
 compare-models: $(STAMP) arm-tools ## every .tflite in MODELS, byte for byte the reference's, here and on the emulated cores
 	@$(BIN)/python tests/bench/device/compare_files.py $(MODELS) $(ARGS)
