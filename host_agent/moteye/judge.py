@@ -10,7 +10,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import structlog
@@ -72,7 +72,6 @@ class Judge:
         self.learns = True
         self.listener = Listener(engine, ledger)
         ledger.forget_camera = self.forget
-        self._captions = 0  # among what waits
         self._engine = engine
         self._ledger = ledger
         self._deliver = deliver
@@ -97,7 +96,6 @@ class Judge:
             self.counters["inbox.held"] += 1
             self._room.clear()
             await self._room.wait()
-        self._captions += isinstance(item, CaptionItem)
         self._inbox.append(item)
         self._filled.set()
 
@@ -142,11 +140,7 @@ class Judge:
     async def judge(self, items: Sequence[Item | CaptionItem]) -> list[Decision]:
         """Score a batch in one product; write it all down; then acknowledge and act."""
         new = [item for item in items if self._ledger.is_new(item.seen)]
-        if self._captions:
-            decisions = self._decide_in_turn(new)
-            self._captions -= sum(isinstance(item, CaptionItem) for item in items)
-        else:
-            decisions = self._decide(cast("list[Item]", new))
+        decisions = self._decide_in_turn(new)
         rows = self._actions_of(decisions)
         await self._ledger.commit(decisions, rows)
         for item in items:

@@ -109,7 +109,7 @@ def decisions(
             decision.id[:8],
             _time(decision.time_ms).partition("-")[2],  # a narrow terminal has no room for the year
             f"{decision.policy}, {decision.device}",
-            escape(f"{decision.phrase}, {_probability(decision):.2f}"),
+            escape(f"{decision.phrase}, {probability_of(decision.margin_q8):.2f}"),
             "[green]fired[/]" if decision.fired else decision.verdict,
             escape("; ".join([decision.reason, *_actions(record, decision)])),
         )
@@ -246,7 +246,7 @@ def _show_comparison(console: Console, result: Comparison, found: list[Policy], 
         for decision in some[:SHOWN_DIFFERENCES]:
             console.print(
                 f"  {word}  {_time(decision.time_ms)}  {decision.policy} on {decision.device}: "
-                f"{escape(decision.phrase)}, probability {_probability(decision):.2f}"
+                f"{escape(decision.phrase)}, probability {probability_of(decision.margin_q8):.2f}"
             )
         if len(some) > SHOWN_DIFFERENCES:
             console.print(f"  … and {len(some) - SHOWN_DIFFERENCES} more {word}")
@@ -280,7 +280,9 @@ def _show_decision(console: Console, record: Store, decision: Decision) -> None:
         f"[bold]{decision.policy}[/] on {decision.device}, {_time(decision.time_ms)}, "
         f"frame {decision.frame}: {word}: {escape(decision.reason)}  ({decision.id[:8]})"
     )
-    console.print(f"  {_phrase(decision.phrase, _probability(decision), decision.gates)}")
+    console.print(
+        f"  {_phrase(decision.phrase, probability_of(decision.margin_q8), decision.gates)}"
+    )
     _show_gates(console, decision.gates)
     for action in _actions(record, decision):
         console.print(f"  action {escape(action)}")
@@ -325,10 +327,6 @@ def _loaded(path: Path) -> list[Policy]:
     if not found:
         raise ConfigError(f"no policies in {path}")
     return found
-
-
-def _probability(decision: Decision) -> float:
-    return probability_of(decision.margin_q8)
 
 
 def _moment_ms(text: str) -> int:

@@ -6,13 +6,13 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from moteye_protocol import wire
 
 from moteye import resources
 from moteye.core.calibration import Background, Exclusion, Logistic
 from moteye.errors import SpaceError
 
 FILE = "captions.npz"
-DIMS = (16, 32, 64, 128, 256)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,9 @@ def caption_ground() -> CaptionGround:
     if len(vectors) != len(said):
         raise SpaceError(f"{path} is of another bank; {_hint(path)}")
     said /= np.maximum(np.linalg.norm(said, axis=1, keepdims=True), 1e-9)
-    logistic = Logistic(dict(zip(DIMS, slopes, strict=True)), dict(zip(DIMS, offsets, strict=True)))
+    logistic = Logistic(
+        *(dict(zip(wire.SET_DIMS, values, strict=True)) for values in (slopes, offsets))
+    )
     return CaptionGround(pack, Background(vectors, said, exclusion), logistic)
 
 

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -153,16 +153,19 @@ class Space:
                 ]
             )
 
-        compiled = compile_policies(
+        compiled_from = partial(
+            compile_policies,
+            number=number,
+            dim=dim,
+            schedule_of=schedule_of,
+            period_of=calendar_period,
+        )
+        compiled = compiled_from(
             [policy for policy in policies if not policy.hears],
             vectors_of,
             self.background,
             self.logistic,
             encoder_hash=self.encoder_hash,
-            number=number,
-            dim=dim,
-            schedule_of=schedule_of,
-            period_of=calendar_period,
             epoch=epoch,
             previous=previous,
         )
@@ -170,16 +173,12 @@ class Space:
         if not heard:
             return compiled
         ground = caption_ground()
-        captions = compile_policies(
+        captions = compiled_from(
             heard,
             self.phrase_vectors,
             ground.background,
             ground.logistic,
             encoder_hash=ground.pack,
-            number=number,
-            dim=dim,
-            schedule_of=schedule_of,
-            period_of=calendar_period,
         )
         return with_captions(compiled, captions)
 

@@ -58,6 +58,7 @@ class Run:
             lr=options.rate,
         )
         self.step = 0
+        self._mean = 0.0  # of the loss, of late
         if self.path.exists():
             device = next(model.parameters()).device
             stored = torch.load(self.path, weights_only=True, map_location=device)
@@ -90,6 +91,18 @@ class Run:
         self.step += 1
         decay = min(self.options.ema, (self.step + 1) / (self.step + 20))
         average_into(self.average, self.model, decay)
+
+    def learn(
+        self, loss: Tensor, hold_out: Callable[[Any], dict[str, float]], started: float,
+        minutes: float,
+    ) -> bool:  # fmt: skip
+        """Take a step, tell and store now and then; whether `minutes` since `started` are over."""
+        self.update(loss)
+        self._mean = 0.98 * self._mean + 0.02 * loss.item()
+        late = self.late(started, minutes)
+        if self.step % self.options.save_every == 0 or self.step == self.options.steps or late:
+            self.tell(hold_out, started, f"loss {self._mean / (1 - 0.98**self.step):.3f}")
+        return late
 
     def late(self, started: float, minutes: float) -> bool:
         """Whether these minutes since `started` (monotonic seconds) are over; 0: never."""

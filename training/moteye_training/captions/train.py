@@ -148,19 +148,14 @@ def teach_words(
     model.train()
     source = batches(sentences, options.batch, options.seed * 1_000_003 + run.step)
     rng, device = np.random.default_rng(options.seed + run.step), model.words.weight.device
-    started, mean = time.monotonic(), 0.0
+    started = time.monotonic()
     while run.step < options.steps:
         chosen = next(source)
         seen = maps.take(sentences.photo[chosen], rng).to(device)
         words = torch.from_numpy(sentences.words[chosen]).to(device)
         length = torch.from_numpy(sentences.length[chosen]).to(device)
         loss, _ = caption_loss(model, seen, words, length, options.smoothing)
-        run.update(loss)
-        mean = 0.98 * mean + 0.02 * loss.item()
-        late = run.late(started, minutes)
-        if run.step % options.save_every == 0 or run.step == options.steps or late:
-            run.tell(hold_out, started, f"loss {mean / (1 - 0.98**run.step):.3f}")
-        if late:
+        if run.learn(loss, hold_out, started, minutes):
             break
     return run.average
 

@@ -116,19 +116,14 @@ def teach_classes(
     device = next(model.parameters()).device
     learnt = np.array([at for at, p in enumerate(taught.photos) if not is_validation(p)], np.int64)
     measure = hold_out or ClassHoldOut(taught)
-    started, mean = time.monotonic(), 0.0
+    started = time.monotonic()
     with ThreadPoolExecutor(8) as pool:
         while run.step < options.steps:
             rng = view_rng(f"classes {options.seed}", run.step)
             chosen = rng.choice(learnt, options.batch)
             x = jitter(to_input(taught.load(chosen, run.step, pool), device), rng)
             loss = class_loss(model, x, taught.target(chosen).to(device))
-            run.update(loss)
-            mean = 0.98 * mean + 0.02 * loss.item()
-            late = run.late(started, minutes)
-            if run.step % options.save_every == 0 or run.step == options.steps or late:
-                run.tell(measure, started, f"loss {mean / (1 - 0.98**run.step):.3f}")
-            if late:
+            if run.learn(loss, measure, started, minutes):
                 break
     average: OverMod = run.average  # type: ignore[assignment]
     return average
