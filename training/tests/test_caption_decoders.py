@@ -117,3 +117,53 @@ def test_decoder_learns_and_is_stored_whole(kind, tmp_path):
     for name, value in run.average.state_dict().items():
         assert torch.equal(again.state_dict()[name], value), name
     assert Run(decoder(kind, seed=5), Options("words", steps=30), tmp_path).step == 30
+
+
+def test_loss_told_after_a_resumed_stage_is_that_of_its_own_steps(tmp_path, capsys):
+    options = Options("words", steps=12, rate=0.0, save_every=6)
+    values = [5.0, 3.0]
+    for value in values:
+        model = decoder().train()
+        run = Run(model, options, tmp_path)
+        for _ in range(6):
+            run.learn(model.word_bias.sum() * 0 + value, lambda _: {}, 0.0, 0)
+    told = [line for line in capsys.readouterr().out.splitlines() if "loss" in line]
+    assert [line.split("loss ")[1].split()[0] for line in told] == ["5.000", "3.000"]
+
+
+def test_a_stage_of_rewards_tells_the_reward(tmp_path, capsys):
+    model = decoder().train()
+    run = Run(model, Options("reward", steps=1), tmp_path)
+    run.learn(model.word_bias.sum() * 0, lambda _: {"loss": 2.0}, 0.0, 0, ("reward", 41.0))
+    assert "reward 41.000 | hold-out loss 2.000" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_dropout_leaves_a_share_of_the_mean(share):
+    model = decoder().train()
+    model.dropout = share
+    x = torch.ones(400, 100)
+    torch.manual_seed(0)
+    found = model.dropped(x)
+    assert (found == 0).float().mean().item() == pytest.approx(share, abs=0.01)
+    assert found.mean().item() == pytest.approx(1, abs=0.01)
+    assert torch.equal(model.eval().dropped(x), x)
+
+
+def test_smoothing_spreads_over_all_words_but_the_unknown_one():
+    model, maps = decoder(), torch.randn(3, 4, 12)
+    words = torch.tensor([[3, 4, 0], [5, 0, 0], [6, 1, 0]])  # 1 is the unknown word
+    words = torch.nn.functional.pad(words, (0, 15))
+    length = torch.tensor([2, 1, 2])
+    given = torch.nn.functional.pad(words[:, :2], (1, 0))
+    logits = model(maps, given)
+    known = [number for number in range(40) if number != 1]
+    expected = []
+    for row, (several, length_) in enumerate(zip(words.tolist(), (2, 1, 2), strict=True)):
+        for at in range(length_ + 1):
+            if several[at] != 1:
+                logp = logits[row, at].log_softmax(0)
+                expected.append(0.8 * -logp[several[at]] + 0.2 * -logp[known].mean())
+    loss, count = caption_loss(model, maps, words, length, 0.2)
+    assert count == len(expected)
+    assert loss.item() == pytest.approx(torch.stack(expected).mean().item(), rel=1e-5)

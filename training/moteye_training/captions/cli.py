@@ -38,16 +38,25 @@ def shared_options(p: argparse.ArgumentParser, out: str) -> None:
 def parser() -> argparse.ArgumentParser:
     """All options; the steps share them."""
     p = argparse.ArgumentParser(prog="moteye_training.captions", description=__doc__)
-    p.add_argument("step", choices=("all", *STEPS, "background", *MEASURES, "evaluate"))
+    p.add_argument("step", choices=("all", *STEPS, "background", "relink", *MEASURES, "evaluate"))
     shared_options(p, "build/captions")
     p.add_argument("--bench", type=Path, default=Path("build/bench/captioner.json"))
     p.add_argument("--pretrain-steps", type=int, default=600)
+    p.add_argument("--was", type=Path, help="relink: encoder.tflite that captions.cpk was made for")
     return p
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the steps asked for."""
-    a = parser().parse_args(arguments)
+    options = parser()
+    a = options.parse_args(arguments)
+    if a.step == "relink":
+        if a.was is None:
+            options.error("relink needs --was FILE, the encoder.tflite of before")
+        from .relink import relink
+
+        relink(data_root(a.data), a.repo, a.was)
+        return
     if a.step == "evaluate":
         from .evaluate import write_rows
 

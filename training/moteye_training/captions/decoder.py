@@ -88,15 +88,28 @@ class Decoder(Learner):
         scores[..., UNKNOWN] = -1e4
         return scores
 
-    def forward(self, maps: Tensor, said: Tensor) -> Tensor:
-        """Logits of each next word, the right words before it given (said begins with END)."""
+    def dropped(self, x: Tensor) -> Tensor:
+        """As F.dropout, in half the time on a processor."""
+        if not self.training or not self.dropout:
+            return x
+        return x * (torch.rand(x.shape, device=x.device) >= self.dropout) / (1 - self.dropout)
+
+    def outputs(self, maps: Tensor, said: Tensor) -> Tensor:
+        """float[B, T, D]: what each next word is told from, the right words before it given.
+
+        `said` int[B, T] begins with END.
+        """
         seen, outs = self.look(maps), []
         state = self.start(seen)
-        vectors = F.dropout(self.words(said), self.dropout, self.training)
+        vectors = self.dropped(self.words(said))
         for at in range(said.shape[1]):
             out, state = self.advance(seen, vectors[:, at], state)
             outs.append(out)
-        return self.logits(F.dropout(torch.stack(outs, 1), self.dropout, self.training))
+        return self.dropped(torch.stack(outs, 1))
+
+    def forward(self, maps: Tensor, said: Tensor) -> Tensor:
+        """Logits of each next word."""
+        return self.logits(self.outputs(maps, said))
 
 
 class AttSSM(Decoder):
@@ -129,7 +142,7 @@ class AttSSM(Decoder):
     def look(self, maps: Tensor) -> Tensor:
         """float[B, P, D] of maps float[B, P, C]: once a frame."""
         out: Tensor = self.view(maps) + self.places
-        return F.dropout(out, self.dropout, self.training)
+        return self.dropped(out)
 
     def start(self, seen: Tensor) -> State:
         """Zeros."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
 
 from .decoder import AttSSM, Decoder, DecoderSize, State
 
@@ -32,7 +31,7 @@ class Nic(Decoder):
     def look(self, maps: Tensor) -> Tensor:
         """float[B, 1, D]: the mean position."""
         out: Tensor = self.view(maps.mean(1, keepdim=True))
-        return F.dropout(out, self.dropout, self.training)
+        return self.dropped(out)
 
     def start(self, seen: Tensor) -> State:
         """After the picture."""
@@ -65,7 +64,7 @@ class LstmAttention(Decoder):
     def look(self, maps: Tensor) -> Tensor:
         """float[B, P, D]."""
         out: Tensor = self.view(maps) + self.places
-        return F.dropout(out, self.dropout, self.training)
+        return self.dropped(out)
 
     def start(self, seen: Tensor) -> State:
         """What the mean position begins with."""

@@ -56,9 +56,10 @@ class Run:
                 {"params": others, "weight_decay": 0.0},
             ],
             lr=options.rate,
+            fused=True,
         )
         self.step = 0
-        self._mean = 0.0  # of the loss, of late
+        self._late = (0.0, 0.0)  # weighted sum of what is told of the latest steps, sum of weights
         if self.path.exists():
             device = next(model.parameters()).device
             stored = torch.load(self.path, weights_only=True, map_location=device)
@@ -94,14 +95,19 @@ class Run:
 
     def learn(
         self, loss: Tensor, hold_out: Callable[[Any], dict[str, float]], started: float,
-        minutes: float,
+        minutes: float, told: tuple[str, float] | None = None,
     ) -> bool:  # fmt: skip
-        """Take a step, tell and store now and then; whether `minutes` since `started` are over."""
+        """Take a step, tell and store now and then; whether `minutes` since `started` are over.
+
+        `told` names what is averaged over the latest steps and printed; the loss where it is None.
+        """
         self.update(loss)
-        self._mean = 0.98 * self._mean + 0.02 * loss.item()
+        name, value = told or ("loss", loss.item())
+        total, weight = self._late
+        self._late = total, weight = 0.98 * total + 0.02 * value, 0.98 * weight + 0.02
         late = self.late(started, minutes)
         if self.step % self.options.save_every == 0 or self.step == self.options.steps or late:
-            self.tell(hold_out, started, f"loss {self._mean / (1 - 0.98**self.step):.3f}")
+            self.tell(hold_out, started, f"{name} {total / weight:.3f}")
         return late
 
     def late(self, started: float, minutes: float) -> bool:

@@ -124,12 +124,12 @@ def caption_loss(
     given = F.pad(wanted[:, :-1], (1, 0), value=END)
     places = torch.arange(longest, device=words.device)[None]
     counts = (places <= length[:, None]) & (wanted != UNKNOWN)
-    logits = model(maps, given)[counts]
-    loss = F.cross_entropy(logits, wanted[counts], label_smoothing=0.0, reduction="mean")
+    # Only of what counts, and its softmax once: the scores of all words are a third of a step.
+    logp = model.logits(model.outputs(maps, given)[counts]).log_softmax(1)
+    loss = F.nll_loss(logp, wanted[counts])
     if smoothing:
         # The unknown word's score is a constant -1e4: it takes no part in the smoothing.
-        logp = logits.log_softmax(1)
-        spread = (logp.sum(1) - logp[:, UNKNOWN]) / (logits.shape[1] - 1)
+        spread = (logp.sum(1) - logp[:, UNKNOWN]) / (logp.shape[1] - 1)
         loss = (1 - smoothing) * loss - smoothing * spread.mean()
     return loss, int(counts.sum())
 
@@ -181,9 +181,12 @@ class Rewarded:
 
 def teach_reward(
     model: Decoder, rewarded: Rewarded, maps: Maps, hold_out: HoldOut, options: Options,
-    folder: Path, draws: int = 4,
+    folder: Path, draws: int = 4, minutes: float = 0,
 ) -> Decoder:  # fmt: skip
-    """Self-critical: a drawn sentence counts by its CIDEr-D above that of its photo's others."""
+    """Self-critical: a drawn sentence counts by its CIDEr-D above that of its photo's others.
+
+    `minutes` of this call at most; 0: no limit.
+    """
     torch.manual_seed(options.seed)
     run = Run(model, options, folder)
     model.dropout = options.dropout
@@ -191,7 +194,7 @@ def teach_reward(
     rng = np.random.default_rng(options.seed + run.step)
     device = model.words.weight.device
     generator = torch.Generator(device).manual_seed(options.seed + run.step)
-    started, mean = time.monotonic(), 0.0
+    started = time.monotonic()
     photos = options.batch // draws
     while run.step < options.steps:
         chosen = rng.integers(0, len(rewarded.photos), photos)
@@ -205,10 +208,9 @@ def teach_reward(
         ).reshape(photos, draws)
         others = (scores.sum(1, keepdims=True) - scores) / (draws - 1)
         advantage = torch.from_numpy((scores - others).reshape(-1)).float().to(device)
-        run.update(-(advantage * logp).mean())
-        mean = 0.98 * mean + 0.02 * float(scores.mean())
-        if run.step % options.save_every == 0 or run.step == options.steps:
-            run.tell(hold_out, started, f"reward {100 * mean / (1 - 0.98**run.step):.1f}")
+        loss, told = -(advantage * logp).mean(), ("reward", 100 * float(scores.mean()))
+        if run.learn(loss, hold_out, started, minutes, told):
+            break
     return run.average
 
 

@@ -91,5 +91,5 @@ def reward(work: OwnWork) -> None:
     teach_reward(
         whole.decoder.to(plan.device), Rewarded(learnt, work.vocabulary, keys),
         Maps.of(maps, work.tap, places, keys), work.held_out(maps, places, work.tap),
-        reward_options(plan), work.out,
+        reward_options(plan), work.out, minutes=work.minutes,
     )  # fmt: skip
