@@ -88,7 +88,20 @@ def test_pack_goes_over_to_an_encoder_with_another_head(tmp_path, capsys):
     assert "maps equal on 2 photos" in capsys.readouterr().out
     link(root)
     assert "already reads" in capsys.readouterr().out
+    # As if a run had been cut off before its second file.
+    shutil.copy(model_dir() / "captions.cpk", folder)
+    link(root)
     assert (folder / "captions.cpk").read_bytes() == raw
+
+
+def test_background_of_another_pack_is_refused(tmp_path):
+    root = checkout(tmp_path, HEAD)
+    path = root / "host_agent/moteye/space/accurate/captions.npz"
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    np.savez_compressed(path, **(arrays | {"pack": np.zeros(8, np.uint8)}))
+    with pytest.raises(relink.RelinkError, match="run the step `background`"):
+        link(root)
 
 
 def test_encoder_of_another_map_is_refused(tmp_path):

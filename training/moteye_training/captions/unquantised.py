@@ -23,12 +23,15 @@ from ..operating import POINTS
 from ..rows import to_input
 from ..student import Student, make_student
 from ..towers import STUDENT_SIDE
+from .agreement import agreement, difference, float_words, integer_words
 from .beam import float_captions
 from .evaluate import FLOAT, INDEPENDENT, evaluation, pack_captions, whole_maps
+from .integer import IntDecoder
 from .pack import CaptionPack
 from .quantise import quantise, watch
 from .stages import Work, calibration, load_decoder, newest
 from .tap import I8
+from .train import real
 
 STATISTICS = 256
 """Photos for the statistics of the float encoder's BN, which change nothing that it computes."""
@@ -46,7 +49,11 @@ def float_maps(student: Student, photos: Sequence[Photo]) -> Tensor:
 
 
 def compare(work: Work) -> None:
-    """Write `training/captions/unquantised.json`: sentences of `coco-eval`, by who says them."""
+    """Write `unquantised.json`, sentences of `coco-eval` by who says them, and `agreement.json`.
+
+    Both in `training/captions`; the second says how far each chain's next words are from the float
+    chain's. Shipped pack and checkpoint must belong together.
+    """
     model = load_decoder(newest(work.out / "decoder"))
     chosen, said = calibration(work)
     student = make_student(work.models, POINTS["accurate"], pretrained=False)
@@ -58,10 +65,31 @@ def compare(work: Work) -> None:
     raw = quantise(model, ranges, work.tap, encoder, work.vocabulary.texts).to_bytes()
     independent = CaptionPack.from_bytes(raw)
     photos = evaluation(work.data)
-    in_float = float_captions(model, work.vocabulary, float_maps(student, photos))
+    unrounded = float_maps(student, photos)
     maps: I8 = whole_maps(photos, work.out, work.encoder)
-    sentences = {FLOAT: in_float, INDEPENDENT: pack_captions(independent, maps)}
-    path = work.repo / "training/captions/unquantised.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(sentences, indent=0) + "\n")
-    print(f"compare: {len(photos)} captions each -> {path}", flush=True)
+    sentences = {
+        FLOAT: float_captions(model, work.vocabulary, unrounded),
+        INDEPENDENT: pack_captions(independent, maps),
+    }
+    folder = work.repo / "training/captions"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "unquantised.json").write_text(json.dumps(sentences, indent=0) + "\n")
+    shipped = CaptionPack.from_bytes(work.encoder.with_name("captions.cpk").read_bytes())
+    given = [work.vocabulary.encode(photo.captions[0]) for photo in photos]
+    truth = list(float_words(model, unrounded, given))
+    chains = {
+        "float decoder on the int8 encoder's map": float_words(model, real(maps, work.tap), given),
+        "int8, CFQ": integer_words(IntDecoder(shipped), maps, given),
+        "int8, quantised independently": integer_words(IntDecoder(independent), maps, given),
+    }
+    found = {name: agreement(truth, words, given) for name, words in chains.items()}
+    _, coordinated, alone = found.values()
+    report = {
+        "command": "moteye_training.captions compare",
+        "photos": len(photos),
+        "words": int(coordinated.words.sum()),
+        "chains": {name: one.figures() for name, one in found.items()},
+        "cfq_less_independent": difference(coordinated, alone),
+    }
+    (folder / "agreement.json").write_text(json.dumps(report, indent=1) + "\n")
+    print(f"compare: {len(photos)} captions each -> {folder}; {report}", flush=True)
