@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TRAINING_VENV ?= build/training-venv
 PORT = unix
 DEVICE = unix
 NEWLIB := /usr/lib/arm-none-eabi/newlib/nano.specs
@@ -89,14 +90,14 @@ encoders: $(STAMP) arm-tools ## both encoders' packs, and device/models/points.m
 	@for model in accurate fast; do $(BIN)/moteye model compile device/models/$$model/encoder.tflite -o device/models/$$model/encoder.mpk || exit; done
 	@PYTHONPATH=training $(BIN)/python -m moteye_training points
 
-train-smoke: $(STAMP) ## the whole training on a small part of the photos: every step, no shipped file touched
-	@$(BIN)/python -m pip install -q -e '.[training]'
+train-smoke: setup ## the whole training on a few photos: every step, no shipped file touched, its result checked (ARGS=--miniature: without photos and models)
+	@TRAINING_VENV='$(TRAINING_VENV)' VENV='$(VENV)' scripts/training-venv
 	@rm -rf build/train/smoke
-	@time PYTHONPATH=training $(BIN)/python -m moteye_training all --smoke $(ARGS)
+	@time PYTHONPATH=training $(TRAINING_VENV)/bin/python -m moteye_training all --smoke $(ARGS)
 
-test-training: $(STAMP) ## what needs PyTorch and open_clip: students, int8 imitated, other teachers
-	@$(BIN)/python -m pip install -q -e '.[training,training-open-clip]'
-	@$(BIN)/python -m pytest training/tests $(ARGS)
+test-training: setup ## what needs PyTorch and open_clip: students, int8 imitated, other teachers
+	@TRAINING_VENV='$(TRAINING_VENV)' VENV='$(VENV)' scripts/training-venv
+	@$(TRAINING_VENV)/bin/python -m pytest training/tests $(ARGS)
 
 evaluate-captions: $(STAMP) arm-tools ## the captioner on coco-eval, from the committed weights, and what it costs; needs Java; writes build/bench/captioner.json
 	@PYTHONPATH=training $(BIN)/python -m moteye_training.captions evaluate $(ARGS)

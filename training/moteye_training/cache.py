@@ -40,13 +40,17 @@ def run_parts(
 ) -> None:
     """work(*arguments, part, workers) in `workers` processes, where something is not `done`.
 
-    Raises RuntimeError where one of them failed; it has said why.
+    One worker is this process. Raises RuntimeError where one of several failed; it has said why.
     """
     if not (np.asarray(done) == 0).any():
         return
+    if workers == 1:
+        work(*arguments, 0, 1)
+        return
     context = mp.get_context("spawn")
     running = [
-        context.Process(target=work, args=(*arguments, part, workers)) for part in range(workers)
+        context.Process(target=_aside, args=(work, arguments, part, workers))
+        for part in range(workers)
     ]
     for process in running:
         process.start()
@@ -54,6 +58,17 @@ def run_parts(
         process.join()
     if any(process.exitcode for process in running):
         raise RuntimeError(f"a worker failed on {what}: see its message above")
+
+
+def one_thread() -> None:
+    """Of each process one thread, also of what is imported later: for processes side by side."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def _aside(work: Callable[..., None], arguments: tuple[Any, ...], part: int, workers: int) -> None:
+    os.nice(5)
+    one_thread()
+    work(*arguments, part, workers)
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:

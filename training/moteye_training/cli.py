@@ -1,13 +1,15 @@
 """Command line: `python -m moteye_training all --out build/train`.
 
 Steps, each also alone and each resumable: teach, distil, export, boxes, evaluate. `--smoke` runs
-them on a small part of the data into `OUT/smoke`, in minutes, and touches no delivered file.
+them on a small part of the data into `OUT/smoke`, in minutes, and touches no delivered file;
+`--miniature` does so where there are neither photos nor models (see `miniature`).
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 
 # Threads that wait by spinning starve each other on a machine that does other work as well
@@ -15,15 +17,15 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from . import pipeline
-from .data import data_root, models_root
+from .data import data_root, has_photos, models_root
 from .operating import POINTS, SHIPPED
 from .pipeline import Paths, Plan, Run
 from .teachers import DEFAULT, choose_teacher
 
 REPO = Path(__file__).resolve().parents[2]
 STEPS = (
-    "teach", "distil", "blend", "export", "background", "boxes", "evaluate", "evaluate-text",
-    "evaluate-float", "points",
+    "teach", "distil", "blend", "export", "background", "boxes", "evaluate", "check",
+    "evaluate-text", "evaluate-float", "points",
 )  # fmt: skip
 
 
@@ -77,7 +79,45 @@ def parser() -> argparse.ArgumentParser:
         "--card", action="store_true", help="after evaluate, write CARD.md, metrics.json"
     )
     p.add_argument("--smoke", action="store_true", help="a small part of everything")
+    p.add_argument(
+        "--miniature", action="store_true",
+        help="--smoke on photos of scikit-image and scikit-learn, towards a tiny random teacher",
+    )  # fmt: skip
     return p
+
+
+def make_run(a: argparse.Namespace) -> Run:
+    """The run that the arguments ask for; of a smoke run everything is below `OUT/smoke`."""
+    plan = Plan(
+        a.views, a.align_epochs, a.minutes, a.dense_minutes, a.workers, init=a.init,
+        crops=not a.no_crops, detector=not a.no_detector, share=a.share, sources=tuple(a.source),
+        steps=a.steps, frozen=a.frozen, fixed=a.fixed_views, quantised=a.quantisation_aware,
+    )  # fmt: skip
+    paths = Paths(
+        data_root(a.data), models_root(a.models), a.out, a.repo, a.bench, a.model, a.teacher
+    )
+    if a.smoke and not a.data and not has_photos(paths.data):
+        print(f"no photos in {paths.data.resolve()}: --miniature")
+        a.miniature = True
+    if not (a.smoke or a.miniature):
+        return Run(paths, plan, a.device)
+    out = a.out / "smoke"
+    paths, plan = (
+        replace(paths, out=out, repo=out / "repo", bench=out / "encoder.json"),
+        (plan.smaller()),
+    )
+    if a.miniature:
+        from . import miniature
+
+        data = miniature.write_data(out / "photos")
+        encoder = REPO / "device" / "models" / a.model / "encoder.tflite"
+        models = miniature.write_models(out / "models", encoder)
+        teacher = miniature.write_teacher(out / "teacher") if a.teacher == DEFAULT else a.teacher
+        paths = replace(paths, data=data, models=models, teacher=teacher)
+        plan = replace(plan.miniature(encoder), sources=(*plan.sources, f"cc3m={data / 'cc3m'}"))
+    run = Run(paths, plan, a.device)
+    pipeline.copy_for_smoke(run)
+    return run
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -88,48 +128,50 @@ def main(arguments: list[str] | None = None) -> None:
         choose_teacher(a.teacher, models_root(a.models))
     except ValueError as error:
         p.error(str(error))
-    plan = Plan(
-        a.views, a.align_epochs, a.minutes, a.dense_minutes, a.workers, init=a.init,
-        crops=not a.no_crops, detector=not a.no_detector, share=a.share, sources=tuple(a.source),
-        steps=a.steps, frozen=a.frozen, fixed=a.fixed_views, quantised=a.quantisation_aware,
-    )  # fmt: skip
-    out, repo, bench = a.out, a.repo, a.bench
-    if a.smoke:
-        plan, out = plan.smaller(), a.out / "smoke"
-        repo, bench = out / "repo", out / "encoder.json"
-    paths = Paths(data_root(a.data), models_root(a.models), out, repo, bench, a.model, a.teacher)
-    run = Run(paths, plan, a.device)
-    if a.smoke:
-        pipeline.copy_for_smoke(run)
-    checkpoint = a.checkpoint[0] if a.checkpoint else None
-    steps = ("teach", "distil", "export", "boxes", "evaluate") if a.step == "all" else (a.step,)
+    run = make_run(a)
+    steps = (a.step,)
+    if a.step == "all":
+        steps = ("teach", "distil", "export", "boxes", "evaluate")
+        steps += ("check",) if run.plan.smoke else ()
     for step in steps:
         print(f"== {step}", flush=True)
-        if step == "teach":
-            pipeline.teach(run)
-        elif step == "distil":
-            pipeline.distil_student(run)
-        elif step == "blend":
-            pipeline.blend(run, a.checkpoint)
-        elif step == "export":
-            pipeline.export(run, checkpoint)
-        elif step == "background":
-            pipeline.background(run)
-        elif step == "boxes":
-            pipeline.boxes(run)
-        elif step == "evaluate":
-            evaluate_step(paths, plan, not (a.no_teacher or a.smoke), a.card)
-        elif step == "points":
-            from .points import points
+        take(step, run, a)
 
-            points(paths, SHIPPED)
+
+def take(step: str, run: Run, a: argparse.Namespace) -> None:
+    """One step."""
+    checkpoint = a.checkpoint[0] if a.checkpoint else None
+    if step == "teach":
+        pipeline.teach(run)
+    elif step == "distil":
+        pipeline.distil_student(run)
+    elif step == "blend":
+        pipeline.blend(run, a.checkpoint)
+    elif step == "export":
+        pipeline.export(run, checkpoint)
+    elif step == "background":
+        pipeline.background(run)
+    elif step == "boxes":
+        pipeline.boxes(run)
+    elif step == "evaluate":
+        # With thousands of photos the teacher takes longer than all other steps of a smoke run.
+        with_teacher = a.miniature or not (a.no_teacher or a.smoke)
+        evaluate_step(run.paths, run.plan, with_teacher, a.card or a.miniature)
+    elif step == "check":
+        from .check import check
+
+        check(run.paths, run.photos)
+    elif step == "points":
+        from .points import points
+
+        points(run.paths, SHIPPED)
+    else:
+        from . import evaluate_torch
+
+        if step == "evaluate-text":
+            evaluate_torch.text_agreement(run)
         else:
-            from . import evaluate_torch
-
-            if step == "evaluate-text":
-                evaluate_torch.text_agreement(run)
-            else:
-                evaluate_torch.float_loss(run, checkpoint)
+            evaluate_torch.float_loss(run, checkpoint)
 
 
 def evaluate_step(paths: Paths, plan: Plan, with_teacher: bool, card: bool) -> None:

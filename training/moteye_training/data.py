@@ -145,6 +145,11 @@ def load_index(root: Path, patterns: Sequence[str]) -> list[Photo]:
     return [photo for shard in shards for photo in read_shard(shard)]
 
 
+def has_photos(root: Path) -> bool:
+    """Whether a shard of training photos is there."""
+    return any(next(root.glob(pattern), None) for pattern in TRAIN_SHARDS)
+
+
 def open_photo(photo: Photo) -> Image.Image:
     """The photo as RGB. Raises ShardError when its bytes are no whole picture."""
     with Path(photo.shard).open("rb") as file:

@@ -13,6 +13,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
 from .augment import area_shrink
+from .cache import one_thread
 from .space import EMBEDDING
 
 U8 = NDArray[np.uint8]
@@ -56,7 +57,7 @@ def split_work(
     parts = [items[slice(*bounds)] for bounds in _bounds(len(items), workers)]
     if workers < 2 or len(items) < 2 * workers:
         return np.asarray(function(items, *arguments))
-    with mp.get_context("spawn").Pool(workers) as pool:
+    with mp.get_context("spawn").Pool(workers, one_thread) as pool:
         results = pool.starmap(function, [(part, *arguments) for part in parts])
     return np.concatenate(results)
 

@@ -7,6 +7,7 @@ handed in, so that training meets layers of the usual kind.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .imagenet import IMAGENET_CLASSES
 from .rows import to_input
 from .student import Block, ConvBn, Student, renumbered
 
@@ -43,6 +45,42 @@ def file_layers(path: Path) -> dict[str, tuple[Tensor, Tensor]]:
                 weight = weight.transpose((3, 0, 1, 2) if one else (0, 3, 1, 2))
             found[name] = torch.from_numpy(np.ascontiguousarray(weight)), torch.from_numpy(bias)
     return found
+
+
+def file_structure(path: Path) -> dict[str, Any]:
+    """What MCUNet's JSON says of its layers, as far as `make_student` reads it, from a file."""
+    graph = schema.ModelT.InitFromPackedBuf(bytearray(path.read_bytes()), 0).subgraphs[0]
+    layers: dict[str, tuple[list[int], int]] = {}
+    sums = set()
+    for op in graph.operators:
+        name = graph.tensors[op.outputs[0]].name.decode()
+        if name.endswith("/add"):
+            sums.add(name)
+        elif len(op.inputs) == 3:
+            shape = [int(side) for side in graph.tensors[op.inputs[1]].shape]
+            layers[name] = shape, int(getattr(op.builtinOptions, "strideH", 1))
+    (channels, kernel, *_), stride = layers["stem"]
+    blocks, given = [], channels
+    while f"block{len(blocks)}/depth" in layers:
+        name = f"block{len(blocks)}"
+        (_, side, _, middle), step = layers[f"{name}/depth"]
+        (out, *_), _ = layers[f"{name}/project"]
+        spec = {
+            "in_channels": given,
+            "out_channels": out,
+            "kernel_size": side,
+            "stride": step,
+            "mid_channels": middle,
+            "expand_ratio": middle / given if f"{name}/expand" in layers else 1,
+        }
+        shortcut = {} if f"{name}/add" in sums else None
+        blocks.append({"mobile_inverted_conv": spec, "shortcut": shortcut})
+        given = out
+    return {
+        "first_conv": {"out_channels": channels, "kernel_size": kernel, "stride": stride},
+        "blocks": blocks,
+        "classifier": {"in_features": given, "out_features": IMAGENET_CLASSES},
+    }
 
 
 def named_layers(student: Student) -> dict[str, ConvBn]:

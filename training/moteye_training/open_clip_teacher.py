@@ -84,7 +84,6 @@ class OpenClip:
     def __init__(self, model: str, models: Path) -> None:
         library = load_library()
         name, _, weights = model.partition(",")
-        torch.set_num_threads(1)
         if not weights and not name.startswith(LOCAL):
             raise ValueError(
                 f"open_clip:{name} says no weights: one of "

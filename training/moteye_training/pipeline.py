@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 
 SMOKE_SHARE = 60
+MINIATURE_STEPS = 8
 SCRATCH = "scratch"
 """The `init` of a student with random weights."""
 
@@ -106,6 +107,8 @@ class Plan:
     workers: int = 2
     calibration_photos: int = 512
     smoke: bool = False
+    every: int = 1
+    """Take one of so many photos."""
     init: str = ""
     """Weights that the student begins with: SCRATCH, a `.pt` or `.tflite` file, else ImageNet's."""
     crops: bool = True
@@ -129,7 +132,14 @@ class Plan:
         """The same steps in a minute or two."""
         return replace(
             self, views=2, align_epochs=4, minutes=0.2, dense_minutes=0.1, calibration_photos=64,
-            smoke=True,
+            smoke=True, every=SMOKE_SHARE,
+        )  # fmt: skip
+
+    def miniature(self, encoder: Path) -> Plan:
+        """The same steps on the few small photos of `miniature`, on from a shipped encoder."""
+        return replace(
+            self.smaller(), every=1, init=str(encoder), steps=MINIATURE_STEPS, detector=False,
+            workers=1,
         )  # fmt: skip
 
 
@@ -158,10 +168,10 @@ class Run:
 
     @cached_property
     def photos(self) -> list[Photo]:
-        """Training photos, those of further sources last; in a smoke run every SMOKE_SHARE-th."""
+        """Training photos, those of further sources last; in a smoke run a part of them."""
         shipped = training_photos(self.paths.data)
         more = read_sources(self.plan.sources, self.paths.data, self.paths.out / "sources")
-        return (shipped + more)[:: SMOKE_SHARE if self.plan.smoke else 1]
+        return (shipped + more)[:: self.plan.every]
 
     @cached_property
     def text_cache(self) -> TextCache:

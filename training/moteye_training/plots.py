@@ -31,9 +31,12 @@ def by_dimension(rows: dict[str, float], model: str, measure: str) -> list[float
 
 
 def kept(rows: dict[str, float], model: str) -> list[float]:
-    """Share of what 256 dimensions give that each dimension keeps, mean over PANELS."""
-    each = [by_dimension(rows, model, measure) for measure, _ in PANELS]
-    return [sum(one[at] / one[-1] for one in each) / len(each) for at in range(len(DIMS))]
+    """Share of what 256 dimensions give that each dimension keeps, mean over PANELS.
+
+    A measure of which 256 dimensions give nothing has no share.
+    """
+    each = [one for measure, _ in PANELS if (one := by_dimension(rows, model, measure))[-1]]
+    return [sum(one[at] / one[-1] for one in each) / max(1, len(each)) for at in range(len(DIMS))]
 
 
 def draw(metrics: Path, folder: Path, student: str) -> list[Path]:

@@ -6,7 +6,6 @@ present above SURE, absent below NOT_THERE, between them not known. Boxes teach 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,7 +156,6 @@ def open_detected(folder: Path, count: int) -> Detected:
 
 def _detect(folder: Path, photos: Sequence[Photo], models: Path, part: int, of: int) -> None:
     """Worker: rows part, part + of, ... that are not done yet."""
-    os.nice(5)
     cache, detector = open_detected(folder, len(photos)), Detector(models)
     for row in range(part, len(photos), of):
         if not cache.done[row]:

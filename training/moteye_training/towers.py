@@ -7,7 +7,6 @@ logits, so that XNNPACK still runs the whole graph and pooling happens in float.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -187,7 +186,6 @@ def _fill(
     folder: Path, group: Group, photos: Sequence[Photo], teacher: Teacher, part: int, of: int
 ) -> None:
     """Worker: rows part, part + of, ... that are not done yet."""
-    os.nice(5)
     cache = open_cache(folder, group, teacher.layout.row)
     eyes = teacher.load()
     for row in range(part, len(group.rows), of):
