@@ -129,7 +129,7 @@ def main(arguments: list[str] | None = None) -> None:
     except ValueError as error:
         p.error(str(error))
     run = make_run(a)
-    steps = (a.step,)
+    steps: tuple[str, ...] = (a.step,)
     if a.step == "all":
         steps = ("teach", "distil", "export", "boxes", "evaluate")
         steps += ("check",) if run.plan.smoke else ()

@@ -60,7 +60,8 @@ def file_structure(path: Path) -> dict[str, Any]:
             shape = [int(side) for side in graph.tensors[op.inputs[1]].shape]
             layers[name] = shape, int(getattr(op.builtinOptions, "strideH", 1))
     (channels, kernel, *_), stride = layers["stem"]
-    blocks, given = [], channels
+    blocks: list[dict[str, Any]] = []
+    given = channels
     while f"block{len(blocks)}/depth" in layers:
         name = f"block{len(blocks)}"
         (_, side, _, middle), step = layers[f"{name}/depth"]
@@ -73,8 +74,8 @@ def file_structure(path: Path) -> dict[str, Any]:
             "mid_channels": middle,
             "expand_ratio": middle / given if f"{name}/expand" in layers else 1,
         }
-        shortcut = {} if f"{name}/add" in sums else None
-        blocks.append({"mobile_inverted_conv": spec, "shortcut": shortcut})
+        added: dict[str, Any] | None = {} if f"{name}/add" in sums else None
+        blocks.append({"mobile_inverted_conv": spec, "shortcut": added})
         given = out
     return {
         "first_conv": {"out_channels": channels, "kernel_size": kernel, "stride": stride},

@@ -130,8 +130,10 @@ def evaluation_records() -> Iterator[Record]:
     for picture in SCENES:
         yield from crops(picture, "coco", EVAL_CROPS, source="coco-val2017", eval_set="coco-eval")
     for picture in (PLANT, LABELLED[-1]):
-        more = {"source": "plants", "eval_set": "plants", "plant": picture is PLANT}
-        yield from crops(picture, "plants", EVAL_CROPS, **more)
+        yield from crops(
+            picture, "plants", EVAL_CROPS, source="plants", eval_set="plants",
+            plant=picture is PLANT,
+        )  # fmt: skip
 
 
 def crops(picture: Picture, use: str, many: int, **meta: Any) -> Iterator[Record]:
