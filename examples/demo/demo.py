@@ -25,7 +25,8 @@ from moteye.errors import MoteyeError
 from moteye.link.connection import BrokerUrl, Connection
 from moteye.topics import AGENT_TOPIC
 from moteye_protocol import models, wire
-from PIL import Image
+from moteye_protocol.boxes import WireBox, unpack_boxes
+from PIL import Image, ImageDraw
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
@@ -46,6 +47,7 @@ class Show:
         self._started = started
         self._names: list[str] = []
         self._last_line = ""
+        self._boxes: list[WireBox] = []
 
     async def receive(self, topic: str, payload: bytes, retain: bool) -> None:
         """Take one message."""
@@ -67,9 +69,11 @@ class Show:
             self.line(f"device [bold]{DEVICE}[/] is there: encoder {encoder}, {message.dim}-d")
         elif isinstance(message, models.SetState) and message.state == "confirmed":
             self.line(f"prototype set [bold]{message.version}[/] swapped onto it")
-        elif isinstance(message, models.Embedding) and message.why in ("first", "change"):
-            self._last_line = ""
-            self.line(f"the picture changes (frame {message.frame})")
+        elif isinstance(message, models.Embedding):
+            self._boxes = unpack_boxes(message.boxes or b"")
+            if message.why in ("first", "change"):
+                self._last_line = ""
+                self.line(f"the picture changes (frame {message.frame})")
         elif isinstance(message, models.Detections):
             self._scores(message)
         elif isinstance(message, models.Caption):
@@ -92,22 +96,42 @@ class Show:
         table = Table.grid(padding=(0, 2))
         for key in ("policy", "camera", "phrase", "probability", "time"):
             table.add_row(f"[dim]{key}[/]", str(alert[key]))
-        picture = alert["picture"]
+        picture, box = alert["picture"], self._box_of(str(alert["phrase"]))
+        if box is not None:
+            table.add_row("[dim]where[/]", where(box))
         self.console.print()
         if isinstance(picture, str) and self.console.is_terminal:
-            self.console.print(thumbnail(Path(picture)))
+            self.console.print(thumbnail(Path(picture), box))
         self.console.print(
             Panel(table, title="[bold red]ALERT[/]", border_style="red", expand=False)
         )
         self.console.print(f"the picture that decided: {picture or 'none'}", soft_wrap=True)
         self.alerted.set()
 
+    def _box_of(self, phrase: str) -> WireBox | None:
+        """The best box of a phrase in the newest frame that came."""
+        if phrase not in self._names:
+            return None
+        row = self._names.index(phrase)
+        return next((box for box in self._boxes if box.row == row), None)
 
-def thumbnail(path: Path, columns: int = 48) -> Text:
-    """The picture in half blocks, two pixels a character cell."""
+
+def where(box: WireBox) -> str:
+    """The edges of a box in percent of the picture."""
+    left, top, right, bottom = (round(100 * edge / wire.BOX_GRID) for edge in box[2:])
+    return f"{left}-{right} % from the left, {top}-{bottom} % from the top"
+
+
+def thumbnail(path: Path, box: WireBox | None = None, columns: int = 48) -> Text:
+    """The picture in half blocks, two pixels a character cell, and a frame around the thing."""
     with Image.open(path) as image:
         rows = round(columns * image.height / image.width / 2) * 2
-        pixels = np.asarray(image.convert("RGB").resize((columns, rows)))
+        small = image.convert("RGB").resize((columns, rows))
+    if box is not None:
+        size = np.array([columns - 1, rows - 1] * 2)
+        edges = np.rint(np.array(box[2:]) * size / wire.BOX_GRID).astype(int)
+        ImageDraw.Draw(small).rectangle(tuple(edges.tolist()), outline=(255, 64, 64))
+    pixels = np.asarray(small)
     text = Text()
     for y in range(0, rows, 2):
         for top, bottom in zip(pixels[y], pixels[y + 1], strict=True):

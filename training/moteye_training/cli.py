@@ -24,7 +24,7 @@ from .teachers import DEFAULT, choose_teacher
 
 REPO = Path(__file__).resolve().parents[2]
 STEPS = (
-    "teach", "distil", "blend", "export", "background", "boxes", "evaluate", "check",
+    "teach", "distil", "blend", "export", "refine", "background", "boxes", "evaluate", "check",
     "evaluate-text", "evaluate-float", "points",
 )  # fmt: skip
 
@@ -48,6 +48,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--align-epochs", type=float, default=18)
     p.add_argument("--minutes", type=float, default=60, help="time for the student's training")
     p.add_argument("--dense-minutes", type=float, default=10, help="time for the dense head's")
+    p.add_argument("--refine-steps", type=int, default=3000, help="of what is behind the map")
+    p.add_argument("--dense-steps", type=int, default=0, help="so many, not --dense-minutes")
     p.add_argument("--model", default="accurate", help=f"operating point: {', '.join(POINTS)}")
     p.add_argument(
         "--init", default="",
@@ -91,7 +93,8 @@ def make_run(a: argparse.Namespace) -> Run:
     plan = Plan(
         a.views, a.align_epochs, a.minutes, a.dense_minutes, a.workers, init=a.init,
         crops=not a.no_crops, detector=not a.no_detector, share=a.share, sources=tuple(a.source),
-        steps=a.steps, frozen=a.frozen, fixed=a.fixed_views, quantised=a.quantisation_aware,
+        steps=a.steps, refine_steps=a.refine_steps, dense_steps=a.dense_steps, frozen=a.frozen,
+        fixed=a.fixed_views, quantised=a.quantisation_aware,
     )  # fmt: skip
     paths = Paths(
         data_root(a.data), models_root(a.models), a.out, a.repo, a.bench, a.model, a.teacher
@@ -149,6 +152,8 @@ def take(step: str, run: Run, a: argparse.Namespace) -> None:
         pipeline.blend(run, a.checkpoint)
     elif step == "export":
         pipeline.export(run, checkpoint)
+    elif step == "refine":
+        pipeline.refine_head(run)
     elif step == "background":
         pipeline.background(run)
     elif step == "boxes":

@@ -135,6 +135,8 @@ class DenseOptions:
     """Settings of one run."""
 
     minutes: float = 10
+    steps: int = 0
+    """Ends after so many steps instead, so that a run can be made again."""
     batch: int = 128
     rate: float = 4e-3
     weight_decay: float = 0.02
@@ -182,9 +184,13 @@ def train_dense(
     # A word that means what a name means is no unrelated one there.
     alike = unrelated @ known.T > 0.45
     started, last = time.monotonic() - spent, spent
-    while (now := time.monotonic() - started) < budget:
+    while True:
+        now = time.monotonic() - started
+        progress = step / options.steps if options.steps else now / budget
+        if progress >= 1:
+            break
         for group in optimiser.param_groups:
-            group["lr"] = options.rate * rate_factor(now / budget)
+            group["lr"] = options.rate * rate_factor(progress)
         rows = rng.choice(len(weight), options.batch, p=probability)
         values = head(*inputs(cells, rows)).flatten(2).transpose(1, 2).float()
         wanted = torch.from_numpy(truth.classes[rows])
@@ -208,7 +214,7 @@ def train_dense(
         nn.utils.clip_grad_norm_(head.parameters(), 5.0)
         optimiser.step()
         step += 1
-        if now - last > min(60.0, budget / 4):
+        if now - last > (60.0 if options.steps else min(60.0, budget / 4)):
             last = now
             note = " ".join(f"{n} {v:.3f}" for n, v in check(head).items())
             print(

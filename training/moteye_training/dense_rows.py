@@ -71,26 +71,27 @@ class Cells:
 
 
 class FeatureTower:
-    """The shipped encoder up to NEAR and FAR; `steps` are their scales and zero points."""
+    """The shipped encoder up to tensors of it; `steps` are their scales and zero points."""
 
-    def __init__(self, encoder: Path) -> None:
+    def __init__(self, encoder: Path, wanted: Sequence[str] = (NEAR, FAR)) -> None:
         content = encoder.read_bytes()
         graph = schema.ModelT.InitFromPackedBuf(bytearray(content), 0).subgraphs[0]
         names = [tensor.name.decode() for tensor in graph.tensors]
-        missing = [name for name in (NEAR, FAR) if name not in names]
+        missing = [name for name in wanted if name not in names]
         if missing:
             raise ValueError(f"{encoder}: no tensor {missing[0]}: another backbone")
-        at = [names.index(name) for name in (NEAR, FAR)]
+        at = [names.index(name) for name in wanted]
         self._runner = Interpreter(model_content=retarget(content, at), num_threads=1)
         self._runner.allocate_tensors()
-        self._input = self._runner.get_input_details()[0]["index"]
+        given = self._runner.get_input_details()[0]
+        self._input, self.side = given["index"], int(given["shape"][1])
         details = self._runner.get_output_details()
         self._outputs = [detail["index"] for detail in details]
         self.shapes = [tuple(int(n) for n in detail["shape"][1:]) for detail in details]
         self.steps = [(float(d["quantization"][0]), int(d["quantization"][1])) for d in details]
 
     def __call__(self, pixels: NDArray[np.uint8]) -> list[NDArray[np.int8]]:
-        """Features of one picture uint8[96, 96, 3]."""
+        """Features of one picture uint8[side, side, 3]."""
         self._runner.set_tensor(self._input, (pixels.astype(np.int16) - 128).astype(np.int8)[None])
         self._runner.invoke()
         return [np.array(self._runner.get_tensor(out)[0], np.int8) for out in self._outputs]

@@ -157,7 +157,7 @@ def train(run: Run) -> tuple[DenseHead, DenseData, Cells]:
         logits, edges = cell_logits(values, names[: len(COCO_NAMES)]), cell_edges(values)
         return box_measures(logits, edges, [data.boxes[n] for n in held_photos], known)
 
-    options = DenseOptions(minutes=run.plan.dense_minutes)
+    options = DenseOptions(minutes=run.plan.dense_minutes, steps=run.plan.dense_steps)
     words = prefixes(run, run.paths.tags[::4])
     head = train_dense(cells, truth, data.weight, names, words, options, run.paths.out, check)
     return head, data, cells

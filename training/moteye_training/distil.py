@@ -238,11 +238,12 @@ def embed(student: Student, pixels: Any, device: torch.device, batch: int = 256)
 
 @torch.no_grad()
 def refresh_statistics(
-    student: Student, rows: Rows, device: torch.device, count: int = 6144
+    student: Student, rows: Rows, device: torch.device, count: int = 6144, maps: Any = None
 ) -> None:
-    """Set BN statistics of (averaged) weights from drawn training rows, jittered as in training.
+    """Set BN statistics of (averaged) weights from drawn training rows.
 
-    From `count` of them, or as many as there are.
+    From `count` of them, or as many as there are; from `maps` of the rows instead of pictures
+    where the frozen blocks are all.
     """
     count = max(1, min(count, len(rows.weight)) // 256) * 256
     rng = np.random.default_rng(0)
@@ -254,7 +255,10 @@ def refresh_statistics(
         layer.momentum = None
     probability = rows.weight / rows.weight.sum()
     for some in rng.choice(len(probability), count, p=probability).reshape(-1, 256):
-        student(to_input(rows.load(some), device).contiguous(memory_format=CHANNELS_LAST))
+        if maps is None:
+            student(to_input(rows.load(some), device).contiguous(memory_format=CHANNELS_LAST))
+        else:
+            student.late(maps[torch.from_numpy(some)].float())
     for layer in layers:
         layer.momentum = 0.1
     student.eval()
@@ -274,10 +278,13 @@ def distil(
     device: torch.device,
     check: Any = None,
     every_s: float = 240,
+    maps: Any = None,
 ) -> Student:
     """Train until the time budget is spent; returns the averaged student with fresh BN statistics.
 
-    `check(student) -> dict[str, float]` is run about every `every_s` seconds and logged.
+    `check(student) -> dict[str, float]` is run about every `every_s` seconds and logged. `maps`
+    of rows are [B, C, H, W], what stands before the part that is trained, where another than the
+    student made them; `options` says `fixed`, then.
     """
     from torch.utils.tensorboard import SummaryWriter
     from tqdm import tqdm
@@ -285,8 +292,10 @@ def distil(
     torch.manual_seed(options.seed)
     path, spent, step = folder / "checkpoint.pt", 0.0, 0
     student = student.to(device, memory_format=CHANNELS_LAST)  # type: ignore[call-overload]
+    if maps is not None:
+        student.freeze(options.frozen_blocks)
     if not (path.exists() or options.quantised):
-        refresh_statistics(student, rows, device, 2048)
+        refresh_statistics(student, rows, device, 2048, maps)
     student.freeze(options.frozen_blocks)
     student.train()
     average = copy.deepcopy(student)
@@ -305,9 +314,10 @@ def distil(
         from .quantised import AsInt8
 
         taught = AsInt8(student, rows.load(np.flatnonzero(rows.whole)[:CALIBRATED_ON]))
-    maps = None
+    of_file = maps
     if options.fixed:
-        taught, maps = Late(student), frozen_maps(student, rows, device)
+        taught = Late(student)
+        maps = frozen_maps(student, rows, device) if of_file is None else of_file
     rng = np.random.default_rng(options.seed + step)
     source = batches(rows, options.batch, options.seed + step, pixels=maps is None)
     writer = SummaryWriter(str(folder / "tensorboard"))
@@ -352,7 +362,7 @@ def distil(
                 spent=now, step=step,
             )  # fmt: skip
     if not options.quantised:
-        refresh_statistics(average, rows, device)
+        refresh_statistics(average, rows, device, maps=of_file)
     save_checkpoint(folder / "student.pt", average=average.state_dict())
     note = check(average) if check else {}
     print(f"distil: done, {step} steps: " + " ".join(f"{n} {v:.3f}" for n, v in note.items()))

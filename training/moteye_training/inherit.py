@@ -102,7 +102,8 @@ def inherit(
 ) -> Student:
     """Take a file's weights, those of the blocks `without` left out; pixels uint8[N, S, S, 3].
 
-    Raises ValueError where the file is of another structure.
+    A file that has as many blocks as the student lacks those already. Raises ValueError where the
+    file is of another structure.
     """
     layers, stored = named_layers(student), file_layers(path)
     blocks = {
@@ -110,6 +111,8 @@ def inherit(
         for name, both in stored.items()
         if name.startswith("block")
     }
+    if len({name.split(".")[1] for name in blocks}) == len(student.blocks):
+        without = ()
     for name, both in renumbered(blocks, without).items():  # type: ignore[arg-type, type-var]
         _, number, part = name.split(".")
         stored[f"block{number}/{part}"] = both  # type: ignore[assignment]

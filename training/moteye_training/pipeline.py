@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,7 @@ from .truth import (
 if TYPE_CHECKING:
     import torch
 
+    from .distil import Words
     from .rows import Rows
     from .student import Student
     from .validate import Validation
@@ -62,6 +63,12 @@ class Paths:
     def taught_by(self) -> Teacher:
         """The teacher."""
         return choose_teacher(self.teacher, self.models)
+
+    @property
+    def views(self) -> Path:
+        """Folder of what the teacher sees in each view, and of the views' pixels."""
+        teacher = self.taught_by
+        return self.out / ("cache" if teacher.is_composed else f"cache-{teacher.slug}")
 
     @property
     def words(self) -> Path:
@@ -119,6 +126,10 @@ class Plan:
     """How much of the photos is trained on, for learning curves; the hold-out stays."""
     steps: int = 0
     """Train the student so many steps, not `minutes` long: for runs that are compared."""
+    refine_steps: int = 3000
+    """Steps of the layers behind the last map on the int8 file's maps."""
+    dense_steps: int = 0
+    """Train the dense head so many steps, not `dense_minutes` long."""
     frozen: int = -1
     """So many blocks keep the weights that they begin with; -1: as many as the point says."""
     fixed: bool = False
@@ -187,9 +198,7 @@ class Run:
     def caches(self) -> list[tuple[Group, Cache]]:
         """The views' caches, filled."""
         groups = view_groups(self.photos, self.plan.views, self.plan.crops)
-        teacher = self.paths.taught_by
-        name = "cache" if teacher.is_composed else f"cache-{teacher.slug}"
-        folder = self.paths.out / name
+        teacher, folder = self.paths.taught_by, self.paths.views
         fill_caches(folder, groups, self.photos, teacher, self.plan.workers)
         return [(group, open_cache(folder, group, teacher.layout.row)) for group in groups]
 
@@ -295,13 +304,13 @@ def share_mask(photos: Sequence[Photo], share: float) -> NDArray[np.bool_]:
     return np.array([key_bucket(f"share {p.key}", of) < of * share for p in photos], np.bool_)
 
 
-def first_student(run: Run) -> Student:
-    """The student with the weights that it begins with."""
+def first_student(run: Run, file: Path | None = None) -> Student:
+    """The student with the weights that it begins with; those of an exported `file`."""
     from .distil import load_student
     from .inherit import inherit
     from .student import make_student
 
-    init, point = run.plan.init, run.point
+    init, point = str(file or run.plan.init), run.point
     student = make_student(run.paths.models, point, pretrained=not init)
     if init.endswith(".tflite"):
         train = np.flatnonzero(training_mask(run.photos))
@@ -326,16 +335,35 @@ def training_rows(run: Run) -> Rows:
     return rows
 
 
-def hold_out_check(run: Run) -> Callable[[Student], dict[str, float]]:
-    """What is measured of a student on the hold-out."""
+def training_words(run: Run) -> Words:
+    """What the student's text losses compare with."""
+    from .distil import make_words
+    from .rows import box_text_rows
+
+    return make_words(
+        run.bank,
+        box_text_rows(run.photos, run.bank),
+        run.presence,
+        run.text_cache.get(COCO_NAMES, prompted=True),
+        vocabulary(run),
+        run.space,
+    )
+
+
+def hold_out_check(
+    run: Run, embedded: Callable[[Student], F32] | None = None
+) -> Callable[[Student], dict[str, float]]:
+    """What is measured of a student on the hold-out; `embedded` gives its embeddings there."""
     from .distil import embed
 
     held = run.validation.photos
-    pixels = np.array(run.caches[0][1].pixels[held])
     wanted = run.space.pictures(run.targets[held])
+    if embedded is None:
+        pixels = np.array(run.caches[0][1].pixels[held])
+        embedded = partial(embed, pixels=pixels, device=run.device)
 
     def check(student: Student) -> dict[str, float]:
-        given = embed(student, pixels, run.device)
+        given = embedded(student)
         short = run.validation.measures(given, 64)
         return {
             "cos": float((normalise(given) * wanted)[: len(run.validation.known)].sum(1).mean()),
@@ -349,22 +377,12 @@ def hold_out_check(run: Run) -> Callable[[Student], dict[str, float]]:
 
 def distil_student(run: Run) -> None:
     """Train the student; `student.pt` in the run's folder."""
-    from .distil import DistilOptions, distil, make_words
-    from .rows import box_text_rows
+    from .distil import DistilOptions, distil
 
     if (run.paths.out / "student.pt").exists():
         print("distil: student.pt is there, nothing to do")
         return
-    rows = training_rows(run)
-    words = make_words(
-        run.bank,
-        box_text_rows(run.photos, run.bank),
-        run.presence,
-        run.text_cache.get(COCO_NAMES, prompted=True),
-        vocabulary(run),
-        run.space,
-    )
-    student = first_student(run)
+    rows, words, student = training_rows(run), training_words(run), first_student(run)
     options = DistilOptions(
         minutes=run.plan.minutes, steps=run.plan.steps, quantised=run.plan.quantised,
         fixed=run.plan.fixed, frozen_blocks=frozen_blocks(run.plan, run.point),
@@ -409,6 +427,17 @@ def export(run: Run, checkpoint: Path | None = None) -> None:
     size = run.paths.encoder.stat().st_size
     print(f"export: {size} bytes; cosine to float on 256 hold-out photos {cosine[0]:.4f}, "
           f"least {cosine[1]:.4f}")  # fmt: skip
+    background(run)
+
+
+def refine_head(run: Run) -> None:
+    """The layers behind the last map, trained on the file's own int8 maps; then all that follows.
+
+    The cells go with the old head: `boxes` puts them back.
+    """
+    from .refine import refine
+
+    refine(run)
     background(run)
 
 

@@ -160,8 +160,12 @@ class Student(nn.Module):
     def walk(self, steps: Steps[T], x: T) -> tuple[T, T]:
         """Embedding and last cells of pictures of `side`, step by step."""
         cells = self._trunk(steps, x, len(self.blocks))
+        return self.crown(steps, cells), cells
+
+    def crown(self, steps: Steps[T], cells: T) -> T:
+        """What stands behind the last cells: the embedding, step by step."""
         pooled = steps.mean("mean", steps.conv("wide", self.wide, cells))
-        return steps.linear("embedding", self.head, pooled), cells
+        return steps.linear("embedding", self.head, pooled)
 
     def forward(self, x: Tensor) -> Encoded:
         """Embedding and auxiliary logits of a batch."""

@@ -10,6 +10,7 @@ from moteye_training.export import calibrate, compare, export_encoder
 from moteye_training.operating import POINTS
 from moteye_training.plain import plain_student
 from moteye_training.quantised import AsInt8, rounded_weight
+from moteye_training.refine import Maps, embed_maps, map_tower, write_head
 from moteye_training.rows import Rows, to_input
 from moteye_training.steps import Folded
 from moteye_training.student import Block, ConvBn, Student
@@ -65,6 +66,26 @@ def test_exported_file_agrees_with_the_student(student, tmp_path):
     export_encoder(student, some, tmp_path / "encoder.tflite")
     mean, _ = compare(student, tmp_path / "encoder.tflite", some)
     assert mean > 0.97
+
+
+def test_a_head_behind_the_files_maps_agrees_and_leaves_the_maps_alone(tmp_path):
+    torch.manual_seed(1)
+    student, some = settled(small_student()), pixels(16, 64)
+    path = tmp_path / "encoder.tflite"
+    export_encoder(student, some, path)
+    tower = map_tower(path)
+    stored = np.stack([tower(one)[0] for one in some])
+    maps, before = Maps(stored, *tower.steps[0]), Encoder(path).many(some)
+    student.freeze(len(student.blocks))
+    with torch.no_grad():
+        student.head.weight += torch.randn(student.head.weight.shape) * 0.05
+    write_head(path, student, maps, some)
+    np.testing.assert_array_equal(np.stack([map_tower(path)(one)[0] for one in some]), stored)
+    after = Encoder(path).many(some).astype(np.float32)
+    assert not np.array_equal(after, before)
+    floats = embed_maps(student, maps)
+    cosine = (after * floats).sum(1) / np.linalg.norm(after, axis=1)
+    assert (cosine / np.linalg.norm(floats, axis=1)).min() > 0.97
 
 
 def test_imitated_int8_is_as_far_from_the_floats_as_the_file(student, tmp_path):
