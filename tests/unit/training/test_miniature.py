@@ -75,7 +75,14 @@ def shipped(tmp_path: Path) -> Paths:
         target.parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if (REPO / name).is_dir() else shutil.copyfile)(REPO / name, target)
     bench = tmp_path / "encoder.json"
-    bench.write_text(json.dumps([{"id": "accurate.household24.map", "value": 0.3}]))
+    bench.write_text(
+        json.dumps(
+            [
+                {"id": "accurate.household24.map", "value": 0.3, "unit": "share"},
+                {"id": "accurate.d16_over_d256", "value": float("nan"), "unit": "ratio"},
+            ]
+        )
+    )
     return Paths(tmp_path, tmp_path, tmp_path, tmp_path / "repo", bench)
 
 
@@ -86,7 +93,7 @@ def test_shipped_files_pass(shipped: Paths, data: Path, capsys: pytest.CaptureFi
 
 def test_what_is_wrong_is_named(shipped: Paths, data: Path) -> None:
     photos = training_photos(data)
-    shipped.bench.write_text('[{"id": "accurate.ece", "value": NaN}]')
+    shipped.bench.write_text('[{"id": "accurate.ece", "value": NaN, "unit": "share"}]')
     with pytest.raises(CheckError, match=r"encoder\.json: no number for accurate\.ece"):
         check(shipped, photos)
     content = bytearray(shipped.encoder.read_bytes())
