@@ -97,7 +97,7 @@ train-smoke: setup ## the whole training on a few photos: every step, no shipped
 
 test-training: setup ## what needs PyTorch and open_clip: students, int8 imitated, other teachers
 	@TRAINING_VENV='$(TRAINING_VENV)' VENV='$(VENV)' scripts/training-venv
-	@$(TRAINING_VENV)/bin/python -m pytest training/tests $(ARGS)
+	@OMP_NUM_THREADS=1 $(TRAINING_VENV)/bin/python -m pytest training/tests $(ARGS)  # threads on small tensors: five times the time
 
 evaluate-captions: $(STAMP) arm-tools ## the captioner on coco-eval, from the committed weights, and what it costs; needs Java; writes build/bench/captioner.json
 	@PYTHONPATH=training $(BIN)/python -m moteye_training.captions evaluate $(ARGS)
