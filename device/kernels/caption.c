@@ -44,10 +44,17 @@ void caption_init(const caption_pack_t *pack, uint32_t beams, void *work, captio
     lay_out(&pack->header, beams, work, out);
 }
 
-static void copy_state(
-    const caption_pack_t *pack, const caption_state_t *from, caption_state_t *to) {
-    memcpy(to->hidden, from->hidden, pack->header.width);
-    memcpy(to->scan, from->scan, sizeof(int16_t) * pack->header.width * pack->header.states);
+// The state of `from`, which is left as it is where it is needed `again`.
+static void hand_on(
+    const caption_pack_t *pack, caption_state_t *from, caption_state_t *to, bool again) {
+    if (again) {
+        memcpy(to->hidden, from->hidden, pack->header.width);
+        memcpy(to->scan, from->scan, sizeof(int16_t) * pack->header.width * pack->header.states);
+        return;
+    }
+    caption_state_t swapped = *from;
+    *from = *to;
+    *to = swapped;
 }
 
 // ---- A sentence
@@ -102,12 +109,17 @@ static uint32_t extend(caption_t *c, uint32_t most, candidate_t *found) {
         caption_sentence_t *sentence = &c->open[beam];
         uint16_t last = sentence->count > 0 ? sentence->words[sentence->count - 1] : CAPTION_END;
         caption_advance(c, last, &c->states[0][beam]);
-        caption_scores(c->pack, c->states[0][beam].hidden, c->scores);
-        int64_t before = sentence->logp_q10 - caption_log_sum(c->pack, c->scores);
+        const int32_t best = caption_scores(c->pack, c->states[0][beam].hidden, c->scores);
+        int64_t before = sentence->logp_q10 - caption_log_sum(c->pack, c->scores, best);
         const uint32_t words = c->pack->header.words;
+        // Where one is kept, no other than the best comes in.
+        const int64_t least = most == 1 ? (int64_t)best - 1 : INT64_MIN;
         for (uint32_t word = 0; word < words; word++) {
-            int64_t above = count < most ? INT64_MIN : found[most - 1].logp_q10 - before;
-            word = caption_next(c->scores, words, word, above);
+            int64_t above = count < most ? least : found[most - 1].logp_q10 - before;
+            if (above >= best) {
+                break;
+            }
+            word = caption_next(c->scores, words, word, above < least ? least : above);
             if (word < words) {
                 candidate_t one = {before + c->scores[word], (uint16_t)word, (uint8_t)beam};
                 count = insert(found, count, most, one);
@@ -115,6 +127,16 @@ static uint32_t extend(caption_t *c, uint32_t most, candidate_t *found) {
         }
     }
     return count;
+}
+
+// Whether one of the candidates from `from` on goes on with a beam.
+static bool follows(const candidate_t *found, uint32_t from, uint32_t count, uint8_t beam) {
+    for (; from < count; from++) {
+        if (found[from].beam == beam) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bool caption_step(caption_t *c) {
@@ -132,7 +154,8 @@ bool caption_step(caption_t *c) {
             continue;
         }
         sentence->words[sentence->count++] = found[i].word;
-        copy_state(c->pack, &c->states[0][found[i].beam], &c->states[1][opened]);
+        bool again = follows(found, i + 1, count, found[i].beam);
+        hand_on(c->pack, &c->states[0][found[i].beam], &c->states[1][opened], again);
         opened++;
     }
     for (uint32_t i = 0; i < opened; i++) {

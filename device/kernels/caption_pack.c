@@ -5,10 +5,14 @@
 #include "crc32_ieee.h"
 #include "requantize.h"
 #include "status.h"
+#include "utf8.h"
 
 #define PRODUCTS 6
 #define BIAS_LIMIT (1 << 30)
 #define ONE_Q15 32768
+// Of what is scaled, so that it fits 32 bits (scale_of): halves within 2^18, a word's bytes.
+#define MOST_SHIFT 11
+#define MOST_WORD_SHIFT 14
 
 _Static_assert(sizeof(caption_header_t) == 104, "header layout");
 
@@ -35,9 +39,10 @@ static bool factor_ok(caption_factor_t factor, int32_t most_shift) {
 }
 
 static bool quantisation_ok(const caption_header_t *h) {
-    return h->state_bits >= 1 && h->state_bits <= 14 && factor_ok(h->word, 14) &&
-           factor_ok(h->picked, 30) && factor_ok(h->context, 30) && factor_ok(h->scan_in, 30) &&
-           factor_ok(h->scan_out, 30) && factor_ok(h->out, 30) && factor_ok(h->logit, 0);
+    return h->state_bits >= 1 && h->state_bits <= 14 && factor_ok(h->word, MOST_WORD_SHIFT) &&
+           factor_ok(h->picked, MOST_SHIFT) && factor_ok(h->context, MOST_SHIFT) &&
+           factor_ok(h->scan_in, MOST_SHIFT) && factor_ok(h->scan_out, MOST_SHIFT) &&
+           factor_ok(h->out, MOST_SHIFT) && factor_ok(h->logit, 0);
 }
 
 static bool biases_ok(const int32_t *bias, uint32_t count) {
@@ -63,6 +68,7 @@ static bool at_most(const uint16_t *values, uint32_t count, uint16_t most) {
     return true;
 }
 
+// Whether the words fill the text, one behind the other.
 static bool texts_ok(const caption_pack_t *pack) {
     const uint16_t *at = pack->text_at;
     for (uint32_t word = 0; word < pack->header.words; word++) {
@@ -71,6 +77,17 @@ static bool texts_ok(const caption_pack_t *pack) {
         }
     }
     return at[0] == 0 && at[pack->header.words] == pack->header.text_bytes;
+}
+
+// Each word by itself, so that a caption cut behind a word never ends inside a character.
+static bool words_ok(const caption_pack_t *pack) {
+    const uint16_t *at = pack->text_at;
+    for (uint32_t word = 0; word < pack->header.words; word++) {
+        if (!utf8_ok(pack->text + at[word], at[word + 1] - at[word])) {
+            return false;
+        }
+    }
+    return true;
 }
 
 // Sets every array's place; returns the bytes of a pack of these sizes.
@@ -155,11 +172,15 @@ int caption_pack_open(const void *bytes, size_t size, caption_pack_t *out) {
     if (!product_ok(&pack.view) || !product_ok(&pack.spatial) || !product_ok(&pack.channel) ||
         !product_ok(&pack.enter) || !product_ok(&pack.select) || !product_ok(&pack.leave) ||
         !biases_ok(pack.word_bias, pack.header.words) ||
-        !at_most(pack.gain, pack.header.words, ONE_Q15) || !at_most(pack.sigmoid, 1024, ONE_Q15)) {
+        !at_most(pack.gain, pack.header.words, ONE_Q15) || !at_most(pack.sigmoid, 1024, ONE_Q15) ||
+        !at_most(pack.exp2, 256, ONE_Q15)) {
         return MOTEYE_ERR_QUANT;
     }
     if (!texts_ok(&pack)) {
         return MOTEYE_ERR_NAMES;
+    }
+    if (!words_ok(&pack)) {
+        return MOTEYE_ERR_WORDS;
     }
     *out = pack;
     return MOTEYE_OK;

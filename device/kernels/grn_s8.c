@@ -4,8 +4,10 @@
 #include "grn_s8.h"
 #include "isqrt.h"
 #include "m55/grn_s8_m55.h"
+#include "m7/grn_s8_m7.h"
 #include "model_operator.h"
 #include "status.h"
+#include "x86/grn_s8_x86.h"
 
 #define MAX_PIXELS 65536u
 #define MAX_RATIO (1 << 22)
@@ -35,14 +37,27 @@ int grn_s8_check(const grn_t *s, const int32_t *gamma, const int32_t *bias) {
     return ok ? MOTEYE_OK : MOTEYE_ERR_QUANT;
 }
 
+// What this processor's own kernels do of the first channels; they tell how many.
+#if MOTEYE_M7
+#define own_square_sums grn_square_sums_m7
+#define own_apply grn_apply_m7
+#elif MOTEYE_X86
+#define own_square_sums grn_square_sums_x86
+#define own_apply grn_apply_x86
+#elif !MOTEYE_M55
+#define own_square_sums(s, input, sums) 0
+#define own_apply(s, input, factors, bias, output) 0
+#endif
+
 // Sums of squares, at most 65,536 * 255^2 < 2^32.
 static void square_sums(const grn_t *s, const int8_t *input, uint32_t *sums) {
 #if MOTEYE_M55
     grn_square_sums_m55(input, s->pixels, s->channels, s->in_zero_point, sums);
 #else
-    memset(sums, 0, s->channels * sizeof(*sums));
+    const uint32_t done = own_square_sums(s, input, sums);
+    memset(sums + done, 0, (s->channels - done) * sizeof(*sums));
     for (uint32_t pixel = 0; pixel < s->pixels; pixel++, input += s->channels) {
-        for (uint32_t c = 0; c < s->channels; c++) {
+        for (uint32_t c = done; c < s->channels; c++) {
             int32_t x = input[c] - s->in_zero_point;
             sums[c] += (uint32_t)(x * x);
         }
@@ -73,8 +88,9 @@ static void apply(const grn_t *s, const int8_t *input, const int32_t *factors, c
 #if MOTEYE_M55
     grn_apply_m55(s, input, factors, bias, output);
 #else
+    const uint32_t done = own_apply(s, input, factors, bias, output);
     for (uint32_t pixel = 0; pixel < s->pixels; pixel++) {
-        for (uint32_t c = 0; c < s->channels; c++) {
+        for (uint32_t c = done; c < s->channels; c++) {
             int32_t y = half_up(factors[c] * (input[c] - s->in_zero_point) + bias[c], 16);
             output[c] = (int8_t)clamp(y + s->out_zero_point, -128, 127);
         }

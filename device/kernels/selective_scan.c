@@ -1,12 +1,20 @@
 #include "selective_scan.h"
 #include "fixed_q10.h"
 #include "m55/selective_scan_m55.h"
+#include "m7/selective_scan_m7.h"
+#include "x86/selective_scan_x86.h"
 
 // softplus of the step that a channel's low-rank vector asks for, Q12.
 static uint32_t step_of(const caption_pack_t *pack, const int16_t *low, uint32_t channel) {
     const int16_t *weight = pack->step_weight + channel * pack->header.rank;
     int64_t acc = 0;
-    for (uint32_t i = 0; i < pack->header.rank; i++) {
+    uint32_t i = 0;
+#if MOTEYE_M7
+    for (; i + 2 <= pack->header.rank; i += 2) {
+        acc = m7_smlald(m7_load(weight + i), m7_load(low + i), acc);
+    }
+#endif
+    for (; i < pack->header.rank; i++) {
         acc += (int32_t)weight[i] * low[i];
     }
     return pack->softplus[table_at((int32_t)half_up_wide(acc, 12) + pack->step_bias[channel])];
@@ -15,12 +23,16 @@ static uint32_t step_of(const caption_pack_t *pack, const int16_t *low, uint32_t
 // A channel's states, renewed; returns state · c.
 static int64_t scan_states(const caption_pack_t *pack, const uint16_t *decay, uint32_t dt,
     int32_t entered, const int16_t *b, const int16_t *c, int16_t *state) {
-#if MOTEYE_M55
-    return scan_states_m55(pack, decay, dt, entered, b, c, state);
+#if MOTEYE_M7
+    return scan_states_m7(pack, decay, dt, entered, b, c, state);
 #else
     int32_t bits = pack->header.state_bits;
     int64_t acc = 0;
-    for (uint32_t n = 0; n < pack->header.states; n++) {
+    uint32_t n = 0;
+#if MOTEYE_X86
+    n = scan_states_x86(pack, decay, dt, entered, b, c, state, &acc);
+#endif
+    for (; n < pack->header.states; n++) {
         uint32_t exponent = (dt * decay[n] + 2048) >> 12;
         uint32_t whole = exponent >> 8;
         int32_t kept = pack->exp2[exponent & 255] >> (whole < 31 ? whole : 31);
@@ -34,6 +46,11 @@ static int64_t scan_states(const caption_pack_t *pack, const uint16_t *decay, ui
 
 void selective_scan(const caption_pack_t *pack, const int16_t *low, const int16_t *b,
     const int16_t *c, const int16_t *u, int16_t *state, int16_t *y) {
+#if MOTEYE_M55
+    if (selective_scan_m55(pack, low, b, c, u, state, y)) {
+        return;
+    }
+#endif
     uint32_t states = pack->header.states;
     int32_t bits = pack->header.state_bits;
     const uint16_t *decay = pack->decay;

@@ -19,9 +19,10 @@ enum {
     MOTEYE_ERR_OVERLAP = -12, // an operator would overwrite its own input
     MOTEYE_ERR_MACS = -13,    // the operators do not add up to the header's count of products
     MOTEYE_ERR_ENCODER = -14, // a sound model, but not an image encoder (see encode.h)
-    MOTEYE_ERR_NAMES = -15,   // the names of a prototype set do not fill their section
+    MOTEYE_ERR_NAMES = -15,   // names, or a caption pack's words, do not fill their section
     MOTEYE_ERR_SPACE = -16,   // a prototype set of another embedding space (encoder hash)
     MOTEYE_ERR_DIM = -17,     // not a dimension that the set holds
+    MOTEYE_ERR_WORDS = -18,   // a word of a caption pack is not UTF-8
 };
 
 /* status_text: the reason in words, for a message; never NULL, whatever the number. */

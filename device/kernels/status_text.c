@@ -20,6 +20,7 @@ const char *status_text(int status) {
         case MOTEYE_ERR_NAMES: return "bad names";
         case MOTEYE_ERR_SPACE: return "other encoder";
         case MOTEYE_ERR_DIM: return "no such dim";
+        case MOTEYE_ERR_WORDS: return "words not in UTF-8";
         default: return "unknown error";
     }
 }

@@ -1,4 +1,4 @@
-"""Fuzz what reads bytes from outside in C: model packs and prototype sets, by libFuzzer.
+"""Fuzz what reads bytes from outside in C: model packs, prototype sets, caption packs; libFuzzer.
 
     make fuzz SECONDS=600        each target so long; prints the table below
 
@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from moteye import policies
 from moteye.compiler import compile_model
 from moteye.schedule import WhileSchedule
@@ -28,9 +29,10 @@ from moteye_protocol import wire
 from moteye_protocol.prototype_set import decode
 
 ROOT = Path(__file__).resolve().parents[2]
-for folder in ("tests", "tests/unit/device"):
+for folder in ("tests", "tests/unit/device", "training"):
     sys.path.append(str(ROOT / folder))
 
+from caption_library import random_pack  # noqa: E402
 from random_nets import random_net, tiny_encoder  # noqa: E402
 from support.sets import random_codebook, random_set  # noqa: E402
 
@@ -82,7 +84,13 @@ def set_seeds() -> list[bytes]:
     return [replace(found, encoder_hash=ENCODER).encode() for found in [*sets, *coded]]
 
 
-TARGETS = {"pack": pack_seeds, "set": set_seeds}
+@functools.cache
+def caption_seeds() -> list[bytes]:
+    """Caption packs of random numbers in random shapes."""
+    return [random_pack(np.random.default_rng(seed)).to_bytes() for seed in range(20)]
+
+
+TARGETS = {"pack": pack_seeds, "set": set_seeds, "captions": caption_seeds}
 
 
 def build(target: str) -> Path:
@@ -157,12 +165,12 @@ def main() -> int:
     parser.add_argument("--target", choices=sorted(TARGETS), action="append")
     options = parser.parse_args()
     failed = False
-    print(f"{'target':8}{'inputs tried':>14}{'a second':>10}{'edges':>8}{'corpus':>8}  found")
+    print(f"{'target':10}{'inputs tried':>14}{'a second':>10}{'edges':>8}{'corpus':>8}  found")
     for target in options.target or sorted(TARGETS):
         report = run(target, seconds=options.seconds, corpus=OUT / "corpus" / target)
         found = "nothing" if report.crash is None else str(report.crash)
         figures = f"{report.executions:>14,}{report.per_second:>10,}{report.edges:>8,}"
-        print(f"{target:8}{figures}{report.corpus:>8,}  {found}", flush=True)
+        print(f"{target:10}{figures}{report.corpus:>8,}  {found}", flush=True)
         if report.crash is not None:
             failed = True
             print(report.log[-4000:])

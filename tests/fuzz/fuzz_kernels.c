@@ -1,4 +1,5 @@
-// The libFuzzer target for model packs (-DFUZZ_PACK) or prototype sets (-DFUZZ_SET).
+// The libFuzzer target for model packs (-DFUZZ_PACK), prototype sets (-DFUZZ_SET) or caption packs
+// (-DFUZZ_CAPTIONS).
 //
 // A checksum would stop nearly every mutation, so the mutator writes size and CRC anew, as an
 // attacker would; one mutation in 16 stays as it is, so that the checks before are tried, too.
@@ -7,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "caption_pack.h"
 #include "crc32_ieee.h"
 #include "model.h"
 #include "prototype_set.h"
@@ -17,6 +19,9 @@
 
 #ifdef FUZZ_PACK
 typedef model_header_t header_t;
+#define CRC_FROM 12
+#elif defined(FUZZ_CAPTIONS)
+typedef caption_header_t header_t;
 #define CRC_FROM 12
 #else
 typedef prototype_set_header_t header_t;
@@ -33,6 +38,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     memcpy(copy, data, size);
 #ifdef FUZZ_PACK
     try_pack(copy, size, MAX_ARENA, MAX_MACS);
+#elif defined(FUZZ_CAPTIONS)
+    try_captions(copy, size, MAX_MACS);
 #else
     try_set(copy, size);
 #endif

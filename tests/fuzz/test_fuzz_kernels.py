@@ -6,7 +6,7 @@ import pytest
 from fuzz import fuzz
 
 pytestmark = pytest.mark.timeout(300)  # the kernels are compiled once, with sanitizers
-RUNS = {"pack": 1500, "set": 8000}
+RUNS = {"pack": 1500, "set": 8000, "captions": 4000}
 
 
 @pytest.mark.parametrize("target", sorted(fuzz.TARGETS))

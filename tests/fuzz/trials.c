@@ -3,11 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "caption.h"
 #include "encode.h"
 #include "find_boxes.h"
 #include "match_codebook.h"
 #include "match_prototypes.h"
 #include "status.h"
+#include "utf8.h"
 
 int try_pack(const uint8_t *data, size_t size, uint32_t max_arena, uint32_t max_macs) {
     model_t model;
@@ -65,4 +67,36 @@ int try_set(const uint8_t *data, size_t size) {
         result = total == (size_t)-1 ? MOTEYE_ERR_NAMES : MOTEYE_OK;
     }
     return result;
+}
+
+int try_captions(const uint8_t *data, size_t size, uint32_t max_macs) {
+    static caption_t caption;
+    caption_pack_t pack;
+    int status = caption_pack_open(data, size, &pack);
+    if (status != MOTEYE_OK) {
+        return status;
+    }
+    const caption_header_t *h = &pack.header;
+    const uint64_t map_bytes = (uint64_t)h->positions * h->channels;
+    uint64_t word = (uint64_t)h->width * (h->words + 8u * h->width + h->positions + h->states);
+    if (map_bytes * h->width + word * h->longest * CAPTION_MAX_BEAMS > max_macs) {
+        return status;
+    }
+    int8_t *map = malloc(map_bytes);
+    for (size_t i = 0; i < map_bytes; i++) {
+        map[i] = (int8_t)(37 * i);
+    }
+    for (uint32_t beams = 1; beams <= CAPTION_MAX_BEAMS; beams += CAPTION_MAX_BEAMS - 1) {
+        void *work = malloc(caption_work_bytes(&pack, beams));
+        caption_init(&pack, beams, work, &caption);
+        caption_begin(&caption, map);
+        while (caption_step(&caption)) {
+        }
+        char text[256];
+        size_t bytes = caption_text(&caption, text, sizeof(text));
+        status = utf8_ok((const uint8_t *)text, bytes) ? status : MOTEYE_ERR_WORDS;
+        free(work);
+    }
+    free(map);
+    return status;
 }

@@ -14,4 +14,8 @@ int try_pack(const uint8_t *data, size_t size, uint32_t max_arena, uint32_t max_
  * status. */
 int try_set(const uint8_t *data, size_t size);
 
+/* try_captions: a caption pack. One whose captions would take more than `max_macs` products is opened but
+ * says nothing. Returns a status. */
+int try_captions(const uint8_t *data, size_t size, uint32_t max_macs);
+
 #endif

@@ -1,5 +1,5 @@
 /* caption_scores_m55: caption_scores.h on Helium. caption_scores_m55 is false where the pack does not fit
- * it (fewer than four words, or a factor of 1/4 and more). Private to the runtime. */
+ * it (fewer than eight words, or a factor of 1/4 and more). Private to the runtime. */
 #ifndef MOTEYE_CAPTION_SCORES_M55_H
 #define MOTEYE_CAPTION_SCORES_M55_H
 
@@ -7,12 +7,10 @@
 #include "target_m55.h"
 
 #if MOTEYE_M55
-bool caption_scores_m55(const caption_pack_t *pack, const int8_t *hidden, int32_t *scores);
+bool caption_scores_m55(
+    const caption_pack_t *pack, const int8_t *hidden, int32_t *scores, int32_t *best);
 
-/* caption_best_m55: the highest score. */
-int32_t caption_best_m55(const int32_t *scores, uint32_t n);
-
-/* caption_skip_m55: past words from `from` on whose scores are at most `least`, four by four. */
+/* caption_skip_m55: past words from `from` on whose scores are at most `least`, sixteen by sixteen. */
 uint32_t caption_skip_m55(const int32_t *scores, uint32_t n, uint32_t from, int32_t least);
 
 /* caption_exp_sum_m55: the sum of exp(score - best) as caption_log_sum adds it up, Q15. */

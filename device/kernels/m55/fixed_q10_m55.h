@@ -8,12 +8,20 @@
 
 #include <arm_mve.h>
 
+#include "../fixed_q10.h"
+
 // The highest shift for which m55_scaled is exact.
 #define M55_SCALED_SHIFT (-2)
 
 // scaled(x, multiplier, shift) where `down` is shift + 1: what vmulh drops decides no half.
 static inline int32x4_t m55_scaled(int32x4_t x, int32x4_t multiplier, int32x4_t down) {
     return vrshlq_s32(vmulhq_s32(x, multiplier), down);
+}
+
+// scale.
+static inline int32x4_t m55_scale(int32x4_t x, const scale_t *by) {
+    x = vmulhq_s32(vshlq_r_s32(x, by->up), vdupq_n_s32(by->multiplier));
+    return vrshlq_n_s32(x, -by->down);
 }
 
 // Saturated, for a store of halves (vstrh.32).

@@ -28,6 +28,16 @@ void modulate_sum_q10_m55(
     }
 }
 
+void modulate_channels_q10_m55(int16_t *x, const int16_t *at, uint32_t n, const uint16_t *sigmoid) {
+    for (uint32_t i = 0; i < n; i += 4) {
+        mve_pred16_t active = vctp32q(n - i);
+        uint32x4_t entry = m55_table_at(vldrhq_z_s32(at + i, active));
+        uint32x4_t share = vldrhq_gather_shifted_offset_z_u32(sigmoid, entry, active);
+        int32x4_t value = vmulq_s32(vldrhq_z_s32(x + i, active), vreinterpretq_s32_u32(share));
+        vstrhq_p_s32(x + i, vrshrq_n_s32(value, 15), active);
+    }
+}
+
 void hardswish_all_q10_m55(int16_t *x, uint32_t n) {
     for (uint32_t i = 0; i < n; i += 4) {
         mve_pred16_t active = vctp32q(n - i);

@@ -30,19 +30,14 @@ bool product_q10_m55(const caption_product_t *product, const int8_t *x, int16_t 
     return true;
 }
 
-bool quantise_q10_m55(const int16_t *x, uint32_t n, caption_factor_t factor, int8_t *out) {
-    if (factor.shift > M55_SCALED_SHIFT) {
-        return false;
-    }
-    const int32x4_t multiplier = vdupq_n_s32(factor.multiplier);
-    const int32x4_t down = vdupq_n_s32(factor.shift + 1);
+void quantise_q10_m55(const int16_t *x, uint32_t n, caption_factor_t factor, int8_t *out) {
+    const scale_t by = scale_of(factor.multiplier, factor.shift);
     for (uint32_t i = 0; i < n; i += 4) {
         mve_pred16_t active = vctp32q(n - i);
-        int32x4_t value = m55_scaled(vldrhq_z_s32(x + i, active), multiplier, down);
+        int32x4_t value = m55_scale(vldrhq_z_s32(x + i, active), &by);
         value = vminq_s32(vmaxq_s32(value, vdupq_n_s32(-127)), vdupq_n_s32(127));
         vstrbq_p_s32(out + i, value, active);
     }
-    return true;
 }
 
 #endif

@@ -19,32 +19,53 @@ static inline int32_t add_four(uint32_t even, uint32_t odd, const int8_t *row, i
     return m7_smlad(odd, m7_sxtb16_odd(four), acc);
 }
 
+// Eight terms of a row.
+#define ROW(row, sum)                                                                              \
+    "ldrd %[w0], %[w1], [%[" row "]], #8\n"                                                        \
+    "sxtb16 %[t], %[w0]\n"                                                                         \
+    "sxtb16 %[w0], %[w0], ror #8\n"                                                                \
+    "smlad %[" sum "], %[e0], %[t], %[" sum "]\n"                                                  \
+    "smlad %[" sum "], %[o0], %[w0], %[" sum "]\n"                                                 \
+    "sxtb16 %[t], %[w1]\n"                                                                         \
+    "sxtb16 %[w1], %[w1], ror #8\n"                                                                \
+    "smlad %[" sum "], %[e1], %[t], %[" sum "]\n"                                                  \
+    "smlad %[" sum "], %[o1], %[w1], %[" sum "]\n"
+// Eight terms of two rows, which share the loads of the vector.
+#define EIGHT                                                                                      \
+    "ldrd %[e0], %[o0], [%[x]], #8\n"                                                              \
+    "ldrd %[e1], %[o1], [%[x]], #8\n" ROW("row0", "sum0") ROW("row1", "sum1")
+
+// Two rows over n terms, a multiple of four.
+static void two_rows(
+    const uint32_t *x, const int8_t *row0, const int8_t *row1, uint32_t n, int32_t *acc) {
+    int32_t sum0 = 0, sum1 = 0;
+    uint32_t steps = n / 32, e0, o0, e1, o1, w0, w1, t;
+    if (steps > 0) {
+        __asm__("1:\n" EIGHT EIGHT EIGHT EIGHT "subs %[steps], #1\nbne 1b\n"
+            : [x] "+r"(x), [row0] "+r"(row0), [row1] "+r"(row1), [sum0] "+r"(sum0),
+            [sum1] "+r"(sum1), [steps] "+r"(steps), [e0] "=&r"(e0), [o0] "=&r"(o0), [e1] "=&r"(e1),
+            [o1] "=&r"(o1), [w0] "=&r"(w0), [w1] "=&r"(w1), [t] "=&r"(t)
+            :
+            : "cc", "memory");
+    }
+    for (uint32_t left = n % 32; left > 0; left -= 4, x += 2, row0 += 4, row1 += 4) {
+        sum0 = add_four(x[0], x[1], row0, sum0);
+        sum1 = add_four(x[0], x[1], row1, sum1);
+    }
+    acc[0] = sum0;
+    acc[1] = sum1;
+}
+
 bool dot_rows_m7(const int8_t *x, const int8_t *rows, uint32_t n, uint32_t count, int32_t *acc) {
-    if (n % 4 != 0 || n > MAX_TERMS) {
+    if (n % 4 != 0 || n > MAX_TERMS || count < 2 || (uintptr_t)rows % 4 != 0) {
         return false;
     }
-    uint32_t wide[MAX_TERMS / 2];
+    _Alignas(8) uint32_t wide[MAX_TERMS / 2];
     widen(x, n, wide);
-    // Three rows share the loads of the vector; the last ones are done again where they are not a multiple.
-    for (uint32_t i = 0; i < count; i += 3) {
-        const int8_t *row0 = rows + i * n;
-        const int8_t *row1 = i + 1 < count ? row0 + n : row0,
-                     *row2 = i + 2 < count ? row1 + n : row1;
-        const uint32_t *at = wide, *end = wide + n / 2;
-        int32_t sum0 = 0, sum1 = 0, sum2 = 0;
-        for (; at != end; at += 2, row0 += 4, row1 += 4, row2 += 4) {
-            uint32_t even = at[0], odd = at[1];
-            sum0 = add_four(even, odd, row0, sum0);
-            sum1 = add_four(even, odd, row1, sum1);
-            sum2 = add_four(even, odd, row2, sum2);
-        }
-        acc[i] = sum0;
-        if (i + 1 < count) {
-            acc[i + 1] = sum1;
-        }
-        if (i + 2 < count) {
-            acc[i + 2] = sum2;
-        }
+    for (uint32_t i = 0; i < count; i += 2) {
+        // The last two do a row again where they are not a multiple.
+        uint32_t row = count - i < 2 ? count - 2 : i;
+        two_rows(wide, rows + row * n, rows + (row + 1) * n, n, acc + row);
     }
     return true;
 }

@@ -29,6 +29,51 @@ static inline int32_t m7_smlad(uint32_t a, uint32_t b, int32_t acc) {
     return out;
 }
 
+// Both halves of a times those of b, added to 64 bits.
+static inline int64_t m7_smlald(uint32_t a, uint32_t b, int64_t acc) {
+    __asm__("smlald %Q0, %R0, %1, %2" : "+r"(acc) : "r"(a), "r"(b));
+    return acc;
+}
+
+// The lower half of a times a half of b, plus acc: the lower one, the upper one.
+static inline int32_t m7_smlabb(int32_t a, uint32_t b, int32_t acc) {
+    int32_t out;
+    __asm__("smlabb %0, %1, %2, %3" : "=r"(out) : "r"(a), "r"(b), "r"(acc));
+    return out;
+}
+
+static inline int32_t m7_smlabt(int32_t a, uint32_t b, int32_t acc) {
+    int32_t out;
+    __asm__("smlabt %0, %1, %2, %3" : "=r"(out) : "r"(a), "r"(b), "r"(acc));
+    return out;
+}
+
+// The upper halves.
+static inline int32_t m7_smlatt(uint32_t a, uint32_t b, int32_t acc) {
+    int32_t out;
+    __asm__("smlatt %0, %1, %2, %3" : "=r"(out) : "r"(a), "r"(b), "r"(acc));
+    return out;
+}
+
+// (a times a half of b) >> 16, plus acc: the lower one, the upper one.
+static inline int32_t m7_smlawb(int32_t a, uint32_t b, int32_t acc) {
+    int32_t out;
+    __asm__("smlawb %0, %1, %2, %3" : "=r"(out) : "r"(a), "r"(b), "r"(acc));
+    return out;
+}
+
+static inline int32_t m7_smlawt(int32_t a, uint32_t b, int32_t acc) {
+    int32_t out;
+    __asm__("smlawt %0, %1, %2, %3" : "=r"(out) : "r"(a), "r"(b), "r"(acc));
+    return out;
+}
+
+static inline int32_t m7_ssat16(int32_t x) {
+    int32_t out;
+    __asm__("ssat %0, #16, %1" : "=r"(out) : "r"(x));
+    return out;
+}
+
 // Bytes 0 and 2 of `bytes`, sign-extended to halves, added to the halves of `to`.
 static inline uint32_t m7_sxtab16(uint32_t to, uint32_t bytes) {
     uint32_t out;
@@ -74,6 +119,25 @@ static inline uint32_t m7_pack_high(uint32_t a, uint32_t b) {
 static inline int32_t m7_ssat8(int32_t x) {
     int32_t out;
     __asm__("ssat %0, #8, %1" : "=r"(out) : "r"(x));
+    return out;
+}
+
+// Within [0, 2^5), [0, 2^11), and [0, 2^13).
+static inline uint32_t m7_usat5(uint32_t x) {
+    uint32_t out;
+    __asm__("usat %0, #5, %1" : "=r"(out) : "r"(x));
+    return out;
+}
+
+static inline int32_t m7_usat11(int32_t x) {
+    int32_t out;
+    __asm__("usat %0, #11, %1" : "=r"(out) : "r"(x));
+    return out;
+}
+
+static inline int32_t m7_usat13(int32_t x) {
+    int32_t out;
+    __asm__("usat %0, #13, %1" : "=r"(out) : "r"(x));
     return out;
 }
 

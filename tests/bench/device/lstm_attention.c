@@ -38,14 +38,6 @@ void lstm_cells(const int16_t *gates, const uint16_t *sigmoid, const int16_t *ta
     }
 }
 
-uint32_t lstm_likeliest(const int32_t *scores, uint32_t n) {
-    uint32_t best = 0;
-    for (uint32_t i = 1; i < n; i++) {
-        best = scores[i] > scores[best] ? i : best;
-    }
-    return best;
-}
-
 #endif
 
 // Energies to shares that add up to 1 or a little less, Q15.
@@ -93,7 +85,7 @@ uint16_t lstm_attention_word(const lstm_attention_t *l, const int16_t *seen, uin
     lstm_cells(l->wide, pack->sigmoid, l->tanh, width, l->cell, l->given + 2 * width);
     product_q10(&l->leave, l->given + 2 * width, l->wide);
     quantise_q10(l->wide, width, l->out, l->given);
-    caption_scores(pack, l->given, l->scores);
-    caption_log_sum(pack, l->scores);
-    return (uint16_t)lstm_likeliest(l->scores, words);
+    int32_t best = caption_scores(pack, l->given, l->scores);
+    caption_log_sum(pack, l->scores, best);
+    return (uint16_t)caption_next(l->scores, words, 0, (int64_t)best - 1);
 }

@@ -42,7 +42,4 @@ void lstm_mix(
 void lstm_cells(const int16_t *gates, const uint16_t *sigmoid, const int16_t *tanh, uint32_t width,
     int16_t *cell, int8_t *hidden);
 
-/* lstm_likeliest: the first of the highest scores. */
-uint32_t lstm_likeliest(const int32_t *scores, uint32_t n);
-
 #endif

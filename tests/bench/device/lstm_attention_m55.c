@@ -1,7 +1,5 @@
 #include "lstm_attention.h"
-#include "caption_scores.h"
 #include "fixed_q10.h"
-#include "m55/caption_scores_m55.h"
 #include "m55/target_m55.h"
 
 #if MOTEYE_M55
@@ -57,18 +55,6 @@ void lstm_cells(const int16_t *gates, const uint16_t *sigmoid, const int16_t *ta
         shown = vmaxq_s32(vrshrq_n_s32(shown, 23), vdupq_n_s32(-127));
         vstrbq_p_s32(hidden + i, vminq_s32(shown, vdupq_n_s32(127)), active);
     }
-}
-
-uint32_t lstm_likeliest(const int32_t *scores, uint32_t n) {
-    int32_t best = caption_best_m55(scores, n);
-    uint32_t i = 0;
-    while (i + 4 <= n && vcmpeqq_n_s32(vldrwq_s32(scores + i), best) == 0) {
-        i += 4;
-    }
-    while (scores[i] != best) {
-        i++;
-    }
-    return i;
 }
 
 #endif

@@ -3,15 +3,18 @@
 import hashlib
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from moteye.camera.sources import Frame
 from moteye.resources import model_dir
+from moteye_protocol import wire
 from moteye_training.augment import box_resize
 from moteye_training.captions.integer import IntDecoder, caption
 from moteye_training.captions.pack import CaptionPack
 from moteye_training.captions.tap import MapReader
+from support.caption_packs import with_words
 from system.ports.board_bench import photos
 
 PACK = model_dir() / "captions.cpk"
@@ -30,9 +33,9 @@ class Still:
         """Nothing is held."""
 
 
-def reference(picture: np.ndarray) -> tuple[str, list[int], int]:
+def reference(picture: np.ndarray, path: Path = PACK) -> tuple[str, list[int], int]:
     """Text, words and log-probability by LiteRT and the integer reference."""
-    pack = CaptionPack.from_bytes(PACK.read_bytes())
+    pack = CaptionPack.from_bytes(path.read_bytes())
     maps = MapReader(model_dir() / "encoder.tflite")(box_resize(picture))
     said = caption(IntDecoder(pack), maps, 3)
     return " ".join(pack.text(word) for word in said.words), said.words, said.logp_q10
@@ -99,6 +102,45 @@ async def test_pack_of_another_encoder_is_refused_and_the_device_looks_all_the_s
     wrong.write_bytes(replace(pack, encoder=b"12345678").to_bytes())
     async with make_device(settings=captions(pack=str(wrong))) as device:
         await device.wait_for_line(f"captions: {wrong} does not go with this encoder")
+        await host.next("embedding")
+        assert (await host.next("birth")).captions is None
+
+
+def in_other_scripts(word: str) -> str:
+    """The word in characters of two, three and four bytes; few of them fill a caption."""
+    return "".join(chr(base + ord(letter)) for letter in word for base in (0x400, 0x4E00, 0x1F300))
+
+
+async def test_caption_in_other_scripts_arrives_whole_and_is_cut_between_words(
+    host, make_device, tmp_path
+):
+    shipped = CaptionPack.from_bytes(PACK.read_bytes())
+    words = [
+        in_other_scripts(shipped.text(number))[:10].encode()
+        for number in range(2, shipped.sizes.words)
+    ]
+    path = tmp_path / "scripts.cpk"
+    path.write_bytes(with_words(shipped, words).to_bytes())
+    picture = photos(1)[0]
+    text, tokens, logp = reference(picture, path)
+    assert len(text.encode()) > wire.MAX_CAPTION_BYTES > len(text)
+    settings = captions(pack=str(path))
+    async with make_device(camera_spec=Still(picture), settings=settings):
+        told = await host.next("caption")
+    assert (told.tokens, told.logp) == (tokens, logp)
+    assert text.startswith(told.text + " ")
+    following = text[len(told.text) + 1 :].split(" ")[0]
+    whole = f"{told.text} {following}".encode()
+    assert len(told.text.encode()) <= wire.MAX_CAPTION_BYTES < len(whole)
+
+
+async def test_pack_with_words_not_in_utf_8_is_refused(host, make_device, tmp_path):
+    shipped = CaptionPack.from_bytes(PACK.read_bytes())
+    words = [shipped.text(number).encode() for number in range(2, shipped.sizes.words)]
+    wrong = tmp_path / "latin.cpk"
+    wrong.write_bytes(with_words(shipped, [*words[:-1], "café".encode("latin-1")]).to_bytes())
+    async with make_device(settings=captions(pack=str(wrong))) as device:
+        await device.wait_for_line(f"{wrong} does not go with this encoder and firmware: words not")
         await host.next("embedding")
         assert (await host.next("birth")).captions is None
 

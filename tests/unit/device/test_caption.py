@@ -9,6 +9,7 @@ from caption_library import CCaptioner, random_pack, random_sizes
 from kernel_library import KernelError, Kernels, pointer
 from moteye_training.captions.integer import IntDecoder, caption, isqrt, layer_norm
 from moteye_training.captions.pack import CaptionPack, CaptionPackError
+from support.caption_packs import with_words
 
 SHAPES = 200
 
@@ -57,10 +58,12 @@ def test_states_and_scores_equal_the_reference(each_kernels: Kernels) -> None:
             np.testing.assert_array_equal(hidden, state.hidden)
             np.testing.assert_array_equal(scan, state.scan)
         scores = np.zeros(s.words, np.int32)
-        c.c.caption_scores(pointer(c.pack), pointer(hidden), pointer(scores))
+        best = c.c.caption_scores(pointer(c.pack), pointer(hidden), pointer(scores))
         expected = decoder.logits(state.hidden)
         np.testing.assert_array_equal(scores, expected)
-        assert c.c.caption_log_sum(pointer(c.pack), pointer(scores)) == decoder.log_sum(expected)
+        assert best == expected.max()
+        log_sum = c.c.caption_log_sum(pointer(c.pack), pointer(scores), best)
+        assert log_sum == decoder.log_sum(expected)
 
 
 def test_layer_norm_equals_the_reference(kernels: Kernels) -> None:
@@ -109,6 +112,50 @@ def test_text_is_cut_between_words(kernels: Kernels) -> None:
         assert whole.startswith(said)
         assert len(said) <= size
         assert len(said) == len(whole) or whole[len(said)] == " " or said == ""
+
+
+def _words_pack(words: list[bytes], seed: int = 14) -> CaptionPack:
+    rng = np.random.default_rng(seed)
+    sizes = replace(random_sizes(rng), words=len(words) + 2, longest=7)
+    return with_words(random_pack(rng, sizes), words)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        b"\x80",  # continues nothing
+        b"caf\xc3",  # ends inside a character, which the next word would end
+        b"\xc0\xaf",  # overlong
+        b"\xe0\x80\xaf",
+        b"\xf0\x80\x80\xaf",
+        b"\xed\xa0\x80",  # surrogates, alone and as a pair
+        b"\xed\xa0\xbd\xed\xb8\x80",
+        b"\xf4\x90\x80\x80",  # above U+10FFFF
+        b"\xff",
+    ],
+)
+def test_words_not_in_utf_8_are_refused(kernels: Kernels, word: bytes) -> None:
+    raw = _words_pack([b"a", word, b"\xa9t", b"b"]).to_bytes()
+    with pytest.raises(KernelError, match="words not in UTF-8"):
+        CCaptioner(kernels, raw, 1)
+    with pytest.raises(CaptionPackError, match=r"word [34], b'.*', is not UTF-8"):
+        CaptionPack.from_bytes(raw)
+
+
+def test_captions_in_any_script_end_behind_a_character(each_kernels: Kernels) -> None:
+    words = ["é", "ñandú", "猫", "кошка", "🐈", "\u0800", "\uffff", "\U0010ffff"]
+    seen = set()
+    for seed in range(20):
+        pack = _words_pack([word.encode() for word in words], seed)
+        assert [CaptionPack.from_bytes(pack.to_bytes()).text(2 + i) for i in range(8)] == words
+        maps = _map(np.random.default_rng(seed), pack)
+        c = CCaptioner(each_kernels, pack.to_bytes(), seed % 4 + 1)
+        whole = c.say(maps)
+        for size in range(1, len(whole.encode()) + 1):
+            said = c.text(size)  # decoded strictly
+            assert whole.split(" ")[: len(said.split(" "))] == said.split(" ") or said == ""
+        seen |= set(whole.split(" "))
+    assert len(seen) > 2
 
 
 def test_pack_round_trip_and_damage(kernels: Kernels) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,19 @@ def _aligned(name: str, at: int) -> int:
     return -(-at // step) * step
 
 
+def _check_words(text_at: NDArray[Any], text: bytes) -> None:
+    """Raises CaptionPackError where words do not fill the text, or one is not UTF-8."""
+    at = [int(one) for one in text_at]
+    if at[0] != 0 or at[-1] != len(text) or at != sorted(at):
+        raise CaptionPackError(f"the words do not fill the text's {len(text)} bytes")
+    for number, (first, end) in enumerate(pairwise(at)):
+        try:
+            text[first:end].decode()
+        except UnicodeDecodeError as error:
+            told = f"word {number}, {text[first:end]!r}, is not UTF-8: {error.reason}"
+            raise CaptionPackError(told) from None
+
+
 @dataclass(frozen=True)
 class CaptionPack:
     """A pack's numbers: sizes, the state's fraction bits, factors and arrays by name."""
@@ -127,7 +141,7 @@ class CaptionPack:
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> CaptionPack:
-        """Read a file. Raises CaptionPackError for what is none, or damaged."""
+        """Read a file. Raises CaptionPackError for what is none, or damaged, or not in UTF-8."""
         if len(raw) < HEADER.size or raw[:4] != MAGIC:
             raise CaptionPackError("not a caption pack")
         fields = HEADER.unpack_from(raw)
@@ -145,6 +159,7 @@ class CaptionPack:
             count = int(np.prod(shape))
             arrays[name] = np.frombuffer(raw, dtype, count, at).reshape(shape)
             at += count * np.dtype(dtype).itemsize
+        _check_words(arrays["text_at"], arrays["text"].tobytes())
         flat = fields[18:]
         factors = {name: (flat[2 * i], flat[2 * i + 1]) for i, name in enumerate(FACTORS)}
         zero -= 256 if zero > 127 else 0
