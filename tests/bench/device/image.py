@@ -15,6 +15,7 @@ KERNEL_FLAGS = ["-O2"]
 FEW_PACKS = ("adaptive_pool", "grn")
 # What the captioner alone calls.
 CAPTIONER = (
+    "advance_q10",
     "caption",
     "dot_rows",
     "layer_norm_q10",
