@@ -116,7 +116,7 @@ async def test_caption_in_other_scripts_arrives_whole_and_is_cut_between_words(
 ):
     shipped = CaptionPack.from_bytes(PACK.read_bytes())
     words = [
-        in_other_scripts(shipped.text(number))[:10].encode()
+        in_other_scripts(3 * shipped.text(number))[:12].encode()
         for number in range(2, shipped.sizes.words)
     ]
     path = tmp_path / "scripts.cpk"
