@@ -6,7 +6,6 @@ is the whole photo, the whole one mirrored, or a mirrored or plain crop.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,7 +123,6 @@ def _fill(
     part: int, of: int,
 ) -> None:  # fmt: skip
     """Worker: rows part, part + of, ... that are not done yet."""
-    os.nice(5)
     tower = FeatureTower(encoder)
     cells = open_cells(folder, len(rows), tower)
     for row in range(part, len(rows), of):

@@ -6,7 +6,7 @@ and whatever else reads the map (cells, captions) finds it as it was, byte for b
 
 from __future__ import annotations
 
-import os
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +82,6 @@ def _fill(
     folder: Path, encoder: Path, views: Path, row: int, group: Group, part: int, of: int
 ) -> None:
     """Worker: rows part, part + of, ... of a group of views that are not done yet."""
-    os.nice(5)
     tower = map_tower(encoder)
     pixels = open_cache(views, group, row).pixels
     maps, done = _open(folder, group, tower)
@@ -100,10 +99,20 @@ def _open(folder: Path, group: Group, tower: FeatureTower) -> tuple[Any, Any]:
     return maps, open_memmap(folder / f"{name}.done.u8", np.uint8, (count,))
 
 
+def working_folder(run: Run) -> Path:
+    """Where maps and checkpoint of an encoder are kept, by what it gives for a picture of noise.
+
+    An encoder with other weights before its map must not go on with them.
+    """
+    tower = map_tower(run.paths.encoder)
+    noise = np.random.default_rng(0).integers(0, 256, (tower.side, tower.side, 3), np.uint8)
+    digest = hashlib.sha256(tower(noise)[0].tobytes()).hexdigest()
+    return run.paths.out / f"refine-{run.paths.model}-{digest[:8]}"
+
+
 def maps_of_views(run: Run) -> list[Maps]:
     """The file's maps of all cached views, group by group; what an earlier run has done is kept."""
-    tower, folder = map_tower(run.paths.encoder), run.paths.out / "maps"
-    found = []
+    tower, folder, found = map_tower(run.paths.encoder), working_folder(run), []
     for group, _ in run.caches:
         maps, done = _open(folder, group, tower)
         print(f"refine: maps of {int((done == 0).sum())} of {len(done)} views to do", flush=True)
@@ -140,10 +149,9 @@ def refine(run: Run) -> None:
     options = DistilOptions(
         steps=run.plan.refine_steps, head_rate=1e-3, frozen_blocks=blocks, fixed=True
     )
-    folder = run.paths.out / "refine"
     student = distil(
-        student, rows, training_words(run), options, folder, torch.device("cpu"), check,
-        every_s=60, maps=maps,
+        student, rows, training_words(run), options, working_folder(run), torch.device("cpu"),
+        check, every_s=60, maps=maps,
     )  # fmt: skip
     chosen = np.flatnonzero(rows.whole)
     chosen = chosen[:: max(1, len(chosen) // run.plan.calibration_photos)]
