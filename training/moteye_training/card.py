@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .evaluate_boxes import BOX_MEANS
 
 if TYPE_CHECKING:
-    from .pipeline import Paths
+    from .run import Paths
 
 MEASURES = (
     ("caltech_unseen100.top1", "caltech-unseen among 100 names"),

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from .augment import box_resize
 from .data import Photo, open_photo
 from .encoder import Encoder
-from .pipeline import Paths
+from .run import Paths
 
 MICROPYTHON = Path(__file__).parents[2] / "build" / "firmware" / "unix" / "micropython"
 PICTURES = 8

@@ -19,7 +19,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from . import pipeline
 from .data import data_root, has_photos, models_root
 from .operating import POINTS, SHIPPED
-from .pipeline import Paths, Plan, Run
+from .run import Paths, Plan, Run
 from .teachers import DEFAULT, choose_teacher
 
 REPO = Path(__file__).resolve().parents[2]

@@ -30,7 +30,7 @@ from .truth import COCO_NAMES, HOUSEHOLD, PLANT_SOURCES
 
 if TYPE_CHECKING:
     from .dense import DenseHead
-    from .pipeline import Run
+    from .run import Run
 
 VIEWS = (0, 2, 1, 3)
 """Whole, a crop, whole and mirrored, another crop; the first two of photos without own boxes."""

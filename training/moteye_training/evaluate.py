@@ -23,9 +23,9 @@ from .encoder import split_work
 from .evaluate_boxes import BOX_MEANS, cell_figures
 from .figures import RATIO_OF, Row, mean_ratio, row
 from .operating import SHIPPED
-from .pipeline import Paths
 from .plots import CUT
 from .protocol import Measured, Protocol, make_protocol, measure_embeddings
+from .run import Paths
 from .space import DIMS, EMBEDDING, Space, load_space
 from .teacher import TeacherHead
 from .teachers import Teacher

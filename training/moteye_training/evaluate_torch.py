@@ -15,8 +15,8 @@ from .augment import box_resize
 from .data import evaluation_photos, is_validation, open_photo
 from .figures import RATIO_OF, mean_loss, row
 from .paired import loss_interval
-from .pipeline import Paths, Run
 from .protocol import make_protocol, measure_embeddings
+from .run import Paths, Run
 from .text import PROMPTS, TextTower
 
 COMMAND = "python -m moteye_training"

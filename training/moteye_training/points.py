@@ -17,7 +17,7 @@ from typing import Any
 from .card import parts
 from .evaluate_torch import keep_rows
 from .figures import row
-from .pipeline import Paths
+from .run import Paths
 
 SET_BYTES = 6_554
 """A prototype set of 100 classes at 64 dimensions."""

@@ -22,13 +22,14 @@ from .dense_rows import FeatureTower
 from .distil import DistilOptions, distil
 from .encoder import Encoder
 from .export import Noting, Ranges, Writing
+from .lessons import first_student, hold_out_check, shown, training_rows, training_words
 from .student import Student
 from .text import F32, normalise
 from .tflite_writer import GraphWriter
 from .towers import Group, open_cache
 
 if TYPE_CHECKING:
-    from .pipeline import Run
+    from .run import Run
 
 I8 = NDArray[np.int8]
 HEAD = "wide"
@@ -136,8 +137,6 @@ def embed_maps(student: Student, maps: Maps) -> F32:
 
 def refine(run: Run) -> None:
     """Train the layers behind the map and write them into the encoder file."""
-    from .pipeline import first_student, hold_out_check, training_rows, training_words
-
     rows, student = training_rows(run), first_student(run, run.paths.encoder)
     groups, blocks = maps_of_views(run), len(student.blocks)
     whole, first = groups[0], np.cumsum([0, *map(len, groups)])
@@ -145,7 +144,7 @@ def refine(run: Run) -> None:
     held = whole.part(run.validation.photos)
     check = hold_out_check(run, lambda student: embed_maps(student, held))
     student.freeze(blocks)
-    print("refine: as it was, " + " ".join(f"{n} {v:.3f}" for n, v in check(student).items()))
+    print(f"refine: as it was, {shown(check(student))}")
     options = DistilOptions(
         steps=run.plan.refine_steps, head_rate=1e-3, frozen_blocks=blocks, fixed=True
     )

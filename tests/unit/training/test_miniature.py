@@ -18,7 +18,7 @@ from moteye_training.data import (
     training_photos,
 )
 from moteye_training.evaluate_boxes import frequent_names
-from moteye_training.pipeline import Paths
+from moteye_training.run import Paths
 from moteye_training.sources import read_sources
 from moteye_training.truth import COCO_NAMES, HOUSEHOLD, is_held_out_name
 
