@@ -130,7 +130,7 @@ class Plan:
         """The same steps in a minute or two."""
         return replace(
             self, views=2, align_epochs=4, minutes=0.2, dense_minutes=0.1, calibration_photos=64,
-            smoke=True, every=SMOKE_SHARE,
+            refine_steps=8, smoke=True, every=SMOKE_SHARE,
         )  # fmt: skip
 
     def miniature(self, encoder: Path) -> Plan:
