@@ -12,7 +12,7 @@ ports=$(cd "$(dirname "$0")/.." && pwd)
 common=$ports/qemu
 board=$ports/$name
 pack=${PACK:-$device/models/accurate/encoder.mpk}
-captions=${CAPTIONS:-$device/models/accurate/captions.cpk}
+captions=${CAPTION_PACK:-$device/models/accurate/captions.cpk}
 kernel_flags="-O3"
 
 hash_of_tools() {
@@ -39,7 +39,7 @@ fetch_source
 say "building MicroPython for $name, about a minute"
 fresh_objects
 build_or_show_log port_make -C "$common" MPY_DIR="$source" BUILD="$objects/port" \
-    BOARD_FOLDER="$board" PACK="$pack" CAPTIONS="$captions" VISION_KERNEL_FLAGS="$kernel_flags"
+    BOARD_FOLDER="$board" PACK="$pack" CAPTION_PACK="$captions" VISION_KERNEL_FLAGS="$kernel_flags"
 arm-none-eabi-objcopy --strip-debug "$objects/port/firmware.elf" "$out/firmware.elf.new"
 mv "$out/firmware.elf.new" "$out/firmware.elf"
 built "$out/firmware.elf"

@@ -1,4 +1,4 @@
-    // Model pack and caption pack in flash, each between its two names (the Makefile's PACK, CAPTIONS).
+    // Model pack and caption pack in flash, each between its two names (the Makefile's PACK, CAPTION_PACK).
     .section .pack, "a"
     .balign 16
     .global pack_start, pack_end
