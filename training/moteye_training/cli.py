@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--align-epochs", type=float, default=18)
     p.add_argument("--minutes", type=float, default=60, help="time for the student's training")
     p.add_argument("--dense-minutes", type=float, default=10, help="time for the dense head's")
-    p.add_argument("--refine-steps", type=int, default=3000, help="of what is behind the map")
+    p.add_argument("--refine-steps", type=int, default=3000, help="of what is behind the blocks")
     p.add_argument("--dense-steps", type=int, default=0, help="so many, not --dense-minutes")
     p.add_argument("--model", default="accurate", help=f"operating point: {', '.join(POINTS)}")
     p.add_argument(
@@ -105,10 +105,8 @@ def make_run(a: argparse.Namespace) -> Run:
     if not (a.smoke or a.miniature):
         return Run(paths, plan, a.device)
     out = a.out / "smoke"
-    paths, plan = (
-        replace(paths, out=out, repo=out / "repo", bench=out / "encoder.json"),
-        (plan.smaller()),
-    )
+    paths = replace(paths, out=out, repo=out / "repo", bench=out / "encoder.json")
+    plan = plan.smaller()
     if a.miniature:
         from . import miniature
 

@@ -22,7 +22,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from .dense_measure import DIM, middles
 from .dense_rows import Cells, Named, Vocabulary
-from .distil import rate_factor, save_checkpoint
+from .distil import progress, rate_factor, save_checkpoint
 from .student import ConvBn
 from .text import F32
 
@@ -179,18 +179,15 @@ def train_dense(
         spent, step = stored["spent"], stored["step"]
         print(f"dense: resumed at step {step}, {spent:.0f} s", flush=True)
     rng = np.random.default_rng(options.seed + step)
-    probability, budget = weight / weight.sum(), options.minutes * 60
+    probability = weight / weight.sum()
+    every_s = 60.0 if options.steps else min(60.0, options.minutes * 60 / 4)
     known, unrelated = torch.from_numpy(names), torch.from_numpy(words)
     # A word that means what a name means is no unrelated one there.
     alike = unrelated @ known.T > 0.45
     started, last = time.monotonic() - spent, spent
-    while True:
-        now = time.monotonic() - started
-        progress = step / options.steps if options.steps else now / budget
-        if progress >= 1:
-            break
+    while (done := progress(options, step, now := time.monotonic() - started)) < 1:
         for group in optimiser.param_groups:
-            group["lr"] = options.rate * rate_factor(progress)
+            group["lr"] = options.rate * rate_factor(done)
         rows = rng.choice(len(weight), options.batch, p=probability)
         values = head(*inputs(cells, rows)).flatten(2).transpose(1, 2).float()
         wanted = torch.from_numpy(truth.classes[rows])
@@ -214,7 +211,7 @@ def train_dense(
         nn.utils.clip_grad_norm_(head.parameters(), 5.0)
         optimiser.step()
         step += 1
-        if now - last > (60.0 if options.steps else min(60.0, budget / 4)):
+        if now - last > every_s:
             last = now
             note = " ".join(f"{n} {v:.3f}" for n, v in check(head).items())
             print(

@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -199,7 +199,21 @@ def parameter_groups(
     ]
 
 
-def progress(options: DistilOptions, step: int, seconds: float) -> float:
+class Length(Protocol):
+    """How long a run is: so many steps, or where these are 0 so many minutes."""
+
+    @property
+    def minutes(self) -> float:
+        """Counted from the start, interruptions left out."""
+        ...
+
+    @property
+    def steps(self) -> int:
+        """0: `minutes` count."""
+        ...
+
+
+def progress(options: Length, step: int, seconds: float) -> float:
     """Share of the run that is done."""
     return step / options.steps if options.steps else seconds / (options.minutes * 60)
 

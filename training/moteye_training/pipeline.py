@@ -115,9 +115,9 @@ def export(run: Run, checkpoint: Path | None = None) -> None:
 
 
 def refine_head(run: Run) -> None:
-    """The layers behind the last map, trained on the file's own int8 maps; then all that follows.
+    """The layers behind the last block, trained on the file's own int8 maps; bank, calibration.
 
-    The cells go with the old head: `boxes` puts them back.
+    The cells go with the old head: `boxes` puts them back. Captions read the first of these layers.
     """
     from .refine import refine
 

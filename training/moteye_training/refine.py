@@ -1,7 +1,8 @@
-"""What stands behind the encoder's last map, trained on the int8 values that its file gives there.
+"""What stands behind the encoder's last block, trained on the int8 map that its file gives there.
 
-Rounding on the way to the map is then part of what those layers learn from, a step costs a tenth,
-and whatever else reads the map (cells, captions) finds it as it was, byte for byte.
+Rounding on the way to the map is then part of what those layers learn from, and a step costs a
+tenth. Cells read the map and what is before it, and find both as they were, byte for byte; captions
+read HEAD's output, and have to be taught anew.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def last_map(content: bytes) -> str:
 
 
 def map_tower(encoder: Path) -> FeatureTower:
-    """The encoder up to its last map."""
+    """The encoder up to the map of its last block."""
     return FeatureTower(encoder, (last_map(encoder.read_bytes()),))
 
 
@@ -111,9 +112,9 @@ def working_folder(run: Run) -> Path:
     return run.paths.out / f"refine-{run.paths.model}-{digest[:8]}"
 
 
-def maps_of_views(run: Run) -> list[Maps]:
+def maps_of_views(run: Run, folder: Path) -> list[Maps]:
     """The file's maps of all cached views, group by group; what an earlier run has done is kept."""
-    tower, folder, found = map_tower(run.paths.encoder), working_folder(run), []
+    tower, found = map_tower(run.paths.encoder), []
     for group, _ in run.caches:
         maps, done = _open(folder, group, tower)
         print(f"refine: maps of {int((done == 0).sum())} of {len(done)} views to do", flush=True)
@@ -138,7 +139,8 @@ def embed_maps(student: Student, maps: Maps) -> F32:
 def refine(run: Run) -> None:
     """Train the layers behind the map and write them into the encoder file."""
     rows, student = training_rows(run), first_student(run, run.paths.encoder)
-    groups, blocks = maps_of_views(run), len(student.blocks)
+    folder = working_folder(run)
+    groups, blocks = maps_of_views(run, folder), len(student.blocks)
     whole, first = groups[0], np.cumsum([0, *map(len, groups)])
     maps = Maps.joined(groups).part(first[rows.part] + rows.place)
     held = whole.part(run.validation.photos)
@@ -149,8 +151,8 @@ def refine(run: Run) -> None:
         steps=run.plan.refine_steps, head_rate=1e-3, frozen_blocks=blocks, fixed=True
     )
     student = distil(
-        student, rows, training_words(run), options, working_folder(run), torch.device("cpu"),
-        check, every_s=60, maps=maps,
+        student, rows, training_words(run), options, folder, torch.device("cpu"), check,
+        every_s=60, maps=maps,
     )  # fmt: skip
     chosen = np.flatnonzero(rows.whole)
     chosen = chosen[:: max(1, len(chosen) // run.plan.calibration_photos)]

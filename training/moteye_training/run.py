@@ -114,7 +114,7 @@ class Plan:
     steps: int = 0
     """Train the student so many steps, not `minutes` long: for runs that are compared."""
     refine_steps: int = 3000
-    """Steps of the layers behind the last map on the int8 file's maps."""
+    """Steps of the layers behind the last block on the int8 file's maps."""
     dense_steps: int = 0
     """Train the dense head so many steps, not `dense_minutes` long."""
     frozen: int = -1
