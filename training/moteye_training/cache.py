@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing as mp
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -58,6 +58,17 @@ def run_parts(
         process.join()
     if any(process.exitcode for process in running):
         raise RuntimeError(f"a worker failed on {what}: see its message above")
+
+
+def rows_to_do(done: Any, part: int, of: int) -> Iterator[int]:
+    """A worker's rows, part, part + of, ..., not `done` yet; marked when the next is asked for.
+
+    So a row in the midst of which a worker ended is done anew.
+    """
+    for row in range(part, len(done), of):
+        if not done[row]:
+            yield row
+            done[row] = 1
 
 
 def one_thread() -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .augment import photometric, random_crop_box, squash, view_rng
-from .cache import open_memmap, run_parts
+from .cache import open_memmap, rows_to_do, run_parts
 from .data import Photo, open_photo
 from .pseudo import SURE
 from .text import F32
@@ -125,12 +125,10 @@ def _fill(
     """Worker: rows part, part + of, ... that are not done yet."""
     tower = FeatureTower(encoder)
     cells = open_cells(folder, len(rows), tower)
-    for row in range(part, len(rows), of):
-        if not cells.done[row]:
-            index, view = rows[row]
-            pixels = squash(dense_view(photos[index], view), STUDENT_SIDE)
-            cells.near[row], cells.far[row] = tower(pixels)
-            cells.done[row] = 1
+    for row in rows_to_do(cells.done, part, of):
+        index, view = rows[row]
+        pixels = squash(dense_view(photos[index], view), STUDENT_SIDE)
+        cells.near[row], cells.far[row] = tower(pixels)
 
 
 def open_cells(folder: Path, count: int, tower: FeatureTower) -> Cells:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .cache import open_memmap, run_parts
+from .cache import open_memmap, rows_to_do, run_parts
 from .data import Photo, open_photo
 from .truth import COCO_NAMES
 
@@ -157,10 +157,8 @@ def open_detected(folder: Path, count: int) -> Detected:
 def _detect(folder: Path, photos: Sequence[Photo], models: Path, part: int, of: int) -> None:
     """Worker: rows part, part + of, ... that are not done yet."""
     cache, detector = open_detected(folder, len(photos)), Detector(models)
-    for row in range(part, len(photos), of):
-        if not cache.done[row]:
-            cache.scores[row], cache.boxes[row] = detector(open_photo(photos[row]))
-            cache.done[row] = 1
+    for row in rows_to_do(cache.done, part, of):
+        cache.scores[row], cache.boxes[row] = detector(open_photo(photos[row]))
 
 
 def detect(folder: Path, photos: Sequence[Photo], models: Path, workers: int = 2) -> Detected:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .augment import area_shrink
-from .cache import open_memmap, run_parts
+from .cache import open_memmap, rows_to_do, run_parts
 from .dense_rows import FeatureTower
 from .distil import DistilOptions, distil
 from .encoder import Encoder
@@ -87,11 +87,9 @@ def _fill(
     tower = map_tower(encoder)
     pixels = open_cache(views, group, row).pixels
     maps, done = _open(folder, group, tower)
-    for at in range(part, len(group.rows), of):
-        if not done[at]:
-            small = area_shrink(np.array(pixels[at : at + 1]), tower.side)
-            (maps[at],) = tower(small[0])
-            done[at] = 1
+    for at in rows_to_do(done, part, of):
+        small = area_shrink(np.array(pixels[at : at + 1]), tower.side)
+        (maps[at],) = tower(small[0])
 
 
 def _open(folder: Path, group: Group, tower: FeatureTower) -> tuple[Any, Any]:

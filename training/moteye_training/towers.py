@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .augment import box_crops, make_view, photometric, squash, view_rng
-from .cache import open_memmap, run_parts
+from .cache import open_memmap, rows_to_do, run_parts
 from .data import Photo, open_photo
 
 if TYPE_CHECKING:
@@ -188,14 +188,11 @@ def _fill(
     """Worker: rows part, part + of, ... that are not done yet."""
     cache = open_cache(folder, group, teacher.layout.row)
     eyes = teacher.load()
-    for row in range(part, len(group.rows), of):
-        if cache.done[row]:
-            continue
+    for row in rows_to_do(cache.done, part, of):
         index, view = group.rows[row]
         image = render(photos[index], view)
         cache.features[row] = eyes.see(squash(image, eyes.side))
         cache.pixels[row] = squash(image, STUDENT_SIDE)
-        cache.done[row] = 1
 
 
 def fill_caches(
