@@ -32,15 +32,19 @@ from .losses import (
 from .rows import Rows, batches, choose_texts, jitter, to_input
 from .space import Space
 from .student import Encoded, Student, shrink
+from .team import Team
 from .text import F32
 from .truth import COCO_NAMES, TextBank
+from .zoom import other_light, zoom
 
 CHANNELS_LAST = torch.channels_last
 TEXT_SCALE = 20.0
 CALIBRATED_ON = 512
 """Whole photos by whose ranges a quantised run rounds."""
-CHECKED_DIMS = (64, 256)
+CHECKED_DIMS = (16, 64, 256)
 """Prefixes on which text losses are taken; the cosine is taken on all."""
+PRESENCE = 1.2
+"""Weight of what boxes and the detector know; the teacher knows less of household things."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,8 @@ class DistilOptions:
     """What the frozen blocks make of each view is computed once: views stay as they are."""
     frozen_blocks: int = 5
     """Blocks that keep the weights that they begin with (their BN statistics are set anew)."""
+    zoom: bool = False
+    """Rows have more pixels than the student sees: each step shows another part of them."""
 
 
 @dataclass
@@ -123,9 +129,12 @@ def has_bfloat16(device: torch.device) -> bool:
 
 def batch_loss(
     student: nn.Module, presence: Presence, x: Tensor, chosen: Any, rows: Rows, words: Words,
-    rng: np.random.Generator,
+    rng: np.random.Generator, there: Any = None,
 ) -> dict[str, Tensor]:  # fmt: skip
-    """The weighted terms of the loss for one batch; their sum is minimised."""
+    """The weighted terms of the loss for one batch; their sum is minimised.
+
+    there bool[B]: whether all that is known of the photo is still on the view; None: on all.
+    """
     device = x.device
     with torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device)):
         out = student(x)
@@ -154,7 +163,9 @@ def batch_loss(
         )
     known = words.presence[torch.from_numpy(rows.photo[chosen])].clone()
     known[torch.from_numpy(rows.box[chosen] >= 0)] = -1
-    terms["presence"] = 0.7 * presence(given, coco, known.to(device))
+    if there is not None:
+        known[torch.from_numpy(~there)] = -1
+    terms["presence"] = PRESENCE * presence(given, coco, known.to(device))
     return terms
 
 
@@ -293,16 +304,19 @@ def distil(
     check: Any = None,
     every_s: float = 240,
     maps: Any = None,
+    team: Team | None = None,
 ) -> Student:
     """Train until the time budget is spent; returns the averaged student with fresh BN statistics.
 
     `check(student) -> dict[str, float]` is run about every `every_s` seconds and logged. `maps`
     of rows are [B, C, H, W], what stands before the part that is trained, where another than the
-    student made them; `options` says `fixed`, then.
+    student made them; `options` says `fixed`, then. Of a `team` each process takes `options.batch`
+    pictures a step, at rates that grow with the root of their number; its leader writes.
     """
     from torch.utils.tensorboard import SummaryWriter
     from tqdm import tqdm
 
+    team = team or Team()
     torch.manual_seed(options.seed)
     path, spent, step = folder / "checkpoint.pt", 0.0, 0
     student = student.to(device, memory_format=CHANNELS_LAST)  # type: ignore[call-overload]
@@ -312,6 +326,7 @@ def distil(
         refresh_statistics(student, rows, device, 2048, maps)
     student.freeze(options.frozen_blocks)
     student.train()
+    team.share_weights(student)
     average = copy.deepcopy(student)
     presence = Presence().to(device)
     optimiser = torch.optim.AdamW(parameter_groups(student, presence, options))
@@ -332,37 +347,47 @@ def distil(
     if options.fixed:
         taught = Late(student)
         maps = frozen_maps(student, rows, device) if of_file is None else of_file
-    rng = np.random.default_rng(options.seed + step)
-    source = batches(rows, options.batch, options.seed + step, pixels=maps is None)
-    writer = SummaryWriter(str(folder / "tensorboard"))
-    bar = tqdm(total=100, unit="%", mininterval=20)
+    seed = options.seed + step + 1_000_003 * team.rank
+    rng = np.random.default_rng(seed)
+    source = batches(rows, options.batch, seed, pixels=maps is None)
+    writer = SummaryWriter(str(folder / "tensorboard")) if team.leads else None
+    bar = tqdm(total=100, unit="%", mininterval=20, disable=not team.leads)
+    trained = [p for group in optimiser.param_groups for p in group["params"]]
     started, last_check = time.monotonic() - spent, spent
-    while (done := progress(options, step, now := time.monotonic() - started)) < 1:
-        factor = rate_factor(done)
+    while (
+        done := progress(options, step, now := team.leader_says(time.monotonic() - started))
+    ) < 1:
+        factor = rate_factor(done) * math.sqrt(team.size)
         for group in optimiser.param_groups:
             group["lr"] = group["peak"] * factor
         chosen, pixels = next(source)
+        there = None
         if maps is None:
-            x = jitter(to_input(pixels, device), rng)
+            x = to_input(pixels, device)
+            if options.zoom:
+                x, there = zoom(x, rng, student.side)
+                x = other_light(x, rng)
+            x = jitter(x, rng)
         else:
             x = maps[torch.from_numpy(chosen)].float().contiguous(memory_format=CHANNELS_LAST)
-        terms = batch_loss(taught, presence, x, chosen, rows, words, rng)
+        terms = batch_loss(taught, presence, x, chosen, rows, words, rng, there)
         loss = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(loss):
             raise FloatingPointError(f"loss is {loss.item()} at step {step}: {terms}")
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
+        team.mean_gradients(trained)
         nn.utils.clip_grad_norm_(student.parameters(), 5.0)
         optimiser.step()
         # A young average must not remember the untrained head.
         average_into(average, student, min(options.ema, (step + 1) / (step + 20)))
         step += 1
         bar.update(int(100 * done) - bar.n)
-        if step % 50 == 0:
+        if writer and step % 50 == 0:
             writer.add_scalar("loss", loss.item(), step)
             for name, term in terms.items():
                 writer.add_scalar(f"loss/{name}", term.item(), step)
-        if now - last_check > every_s:
+        if writer and now - last_check > every_s:
             last_check = now
             note = check(average) if check else {}
             for name, value in note.items():
@@ -375,6 +400,8 @@ def distil(
                 presence=presence.state_dict(), optimiser=optimiser.state_dict(),
                 spent=now, step=step,
             )  # fmt: skip
+    if writer is None:
+        return average
     if not options.quantised:
         refresh_statistics(average, rows, device, maps=of_file)
     save_checkpoint(folder / "student.pt", average=average.state_dict())

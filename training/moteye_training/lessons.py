@@ -73,6 +73,13 @@ def training_rows(run: Run) -> Rows:
     head = TeacherHead(run.paths.alignment, run.paths.taught_by.layout)
     keep = training_mask(run.photos) & share_mask(run.photos, run.plan.share)
     rows = gather(run.photos, run.caches, head, run.space, keep)
+    if run.plan.zoom:
+        from .zoom import larger_pixels
+
+        rows.pixels = [
+            larger_pixels(run.paths.views, group, run.photos, run.plan.zoom, run.plan.workers)
+            for group, _ in run.caches
+        ]
     coco = run.space.texts(run.text_cache.get(COCO_NAMES, prompted=True))
     raise_to_floor(rows, prominent(run.photos, *run.detected[:2]), coco)
     return rows

@@ -9,8 +9,8 @@ from torch.nn import functional as F  # noqa: N812
 from .align import SOFT_POSITIVE
 from .space import DIMS
 
-SLICE_WEIGHTS = dict(zip(DIMS, (0.5, 0.5, 1.0, 1.0, 2.0), strict=True))
-"""How much each prefix counts; the whole embedding most."""
+SLICE_WEIGHTS = dict(zip(DIMS, (1.0, 0.75, 1.5, 1.0, 2.0), strict=True))
+"""How much each prefix counts: the whole embedding most, then the 64 that a device takes first."""
 
 
 def slices(x: Tensor) -> dict[int, Tensor]:

@@ -62,19 +62,23 @@ def teach(run: Run) -> None:
 def distil_student(run: Run) -> None:
     """Train the student; `student.pt` in the run's folder."""
     from .distil import DistilOptions, distil
+    from .team import join_team
 
     if (run.paths.out / "student.pt").exists():
         print("distil: student.pt is there, nothing to do")
         return
-    rows, words, student = training_rows(run), training_words(run), first_student(run)
+    team = join_team()
+    with team.first_leader():
+        rows, words, student = training_rows(run), training_words(run), first_student(run)
     options = DistilOptions(
         minutes=run.plan.minutes, steps=run.plan.steps, quantised=run.plan.quantised,
         fixed=run.plan.fixed, frozen_blocks=frozen_blocks(run.plan, run.point),
+        zoom=bool(run.plan.zoom),
     )  # fmt: skip
     if options.quantised:
         options = replace(options, rate=options.rate / 8, head_rate=options.head_rate / 8)
     distil(student, rows, words, options, run.paths.out, run.device, hold_out_check(run),
-           every_s=min(240.0, run.plan.minutes * 60 / 6))  # fmt: skip
+           every_s=min(240.0, run.plan.minutes * 60 / 6), team=team)  # fmt: skip
 
 
 def blend(run: Run, checkpoints: Sequence[Path]) -> None:

@@ -123,6 +123,8 @@ class Plan:
     """Compute what the frozen blocks make of each view once."""
     quantised: bool = False
     """Train the student through the rounding of the int8 file."""
+    zoom: int = 0
+    """Keep views at so many pixels a side, and show the student another part of one each step."""
     sources: tuple[str, ...] = ()
     """Further photos, each NAME=FOLDER (see `sources`)."""
 

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-LARGEST_SIDE = 4
-"""Cells a side up to which this is faster (8 x 8 was not)."""
+LARGEST_SIDE = 6
+"""Cells a side up to which this is faster (8 x 8 was not; 6 x 6 cells take a quarter of a step less
+at 96 pixels)."""
 
 
 @lru_cache

@@ -7,7 +7,7 @@ from moteye_training.student import same_padding
 from torch.nn import functional as F
 
 
-@pytest.mark.parametrize("side", [2, 4])
+@pytest.mark.parametrize("side", [2, 4, 6])
 @pytest.mark.parametrize("kernel", [3, 5, 7])
 @pytest.mark.parametrize("stride", [1, 2])
 def test_values_and_gradients_are_the_convolutions(side, kernel, stride):
