@@ -61,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
         "--fixed-views", action="store_true",
         help="compute what the frozen blocks make of each view once: fast steps, no jitter",
     )  # fmt: skip
+    p.add_argument("--side", type=int, default=0, help="pixels of the student, not its point's")
     p.add_argument(
         "--zoom", type=int, default=0, metavar="PIXELS",
         help="distil from views of so many pixels a side, each step another part of them (128)",
@@ -98,7 +99,7 @@ def make_run(a: argparse.Namespace) -> Run:
         a.views, a.align_epochs, a.minutes, a.dense_minutes, a.workers, init=a.init,
         crops=not a.no_crops, detector=not a.no_detector, share=a.share, sources=tuple(a.source),
         steps=a.steps, refine_steps=a.refine_steps, dense_steps=a.dense_steps, frozen=a.frozen,
-        fixed=a.fixed_views, quantised=a.quantisation_aware, zoom=a.zoom,
+        fixed=a.fixed_views, quantised=a.quantisation_aware, zoom=a.zoom, side=a.side,
     )  # fmt: skip
     paths = Paths(
         data_root(a.data), models_root(a.models), a.out, a.repo, a.bench, a.model, a.teacher

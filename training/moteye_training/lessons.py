@@ -14,6 +14,7 @@ from .data import Photo, key_bucket
 from .operating import Point
 from .run import SCRATCH, Plan, Run
 from .text import F32, normalise
+from .towers import STUDENT_SIDE
 from .truth import COCO_NAMES, training_mask
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def frozen_blocks(plan: Plan, point: Point) -> int:
     """Blocks that are not trained; of random weights none is worth keeping."""
     if plan.frozen >= 0:
         return plan.frozen
-    return 0 if plan.init == SCRATCH or point.plain else point.frozen
+    return 0 if plan.init == SCRATCH or not point.pretrained else point.frozen
 
 
 def share_mask(photos: Sequence[Photo], share: float) -> NDArray[np.bool_]:
@@ -74,15 +75,20 @@ def training_rows(run: Run) -> Rows:
     keep = training_mask(run.photos) & share_mask(run.photos, run.plan.share)
     rows = gather(run.photos, run.caches, head, run.space, keep)
     if run.plan.zoom:
-        from .zoom import larger_pixels
-
-        rows.pixels = [
-            larger_pixels(run.paths.views, group, run.photos, run.plan.zoom, run.plan.workers)
-            for group, _ in run.caches
-        ]
+        rows.pixels = larger(run)
     coco = run.space.texts(run.text_cache.get(COCO_NAMES, prompted=True))
     raise_to_floor(rows, prominent(run.photos, *run.detected[:2]), coco)
     return rows
+
+
+def larger(run: Run) -> list[NDArray[np.uint8]]:
+    """Each group's views at the plan's number of pixels."""
+    from .zoom import larger_pixels
+
+    return [
+        larger_pixels(run.paths.views, group, run.photos, run.plan.zoom, run.plan.workers)
+        for group, _ in run.caches
+    ]
 
 
 def training_words(run: Run) -> Words:
@@ -107,10 +113,10 @@ def hold_out_check(
     from .distil import embed
 
     held = run.validation.photos
+    cached = run.caches[0][1].pixels if run.point.side <= STUDENT_SIDE else larger(run)[0]
     wanted = run.space.pictures(run.targets[held])
     if embedded is None:
-        pixels = np.array(run.caches[0][1].pixels[held])
-        embedded = partial(embed, pixels=pixels, device=run.device)
+        embedded = partial(embed, pixels=np.array(cached[held]), device=run.device)
 
     def check(student: Student) -> dict[str, float]:
         given = embedded(student)

@@ -16,14 +16,20 @@ class Point:
     side: int
     without: tuple[int, ...] = ()
     frozen: int = 5
-    plain: bool = False
-    """Plain convolutions alone, in place of MCUNet, beginning at random (see `plain`)."""
+    network: str = "mcunet"
+    """Of the others, `plain` (plain convolutions alone) and `mobilenet`, all begins at random."""
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether there are ImageNet weights of the network."""
+        return self.network == "mcunet"
 
 
 POINTS = {
     "accurate": Point(96),
     "fast": Point(64, (3, 4), frozen=2),
-    "max78000": Point(64, frozen=0, plain=True),
+    "max78000": Point(64, frozen=0, network="plain"),
+    "mobilenetv2": Point(96, frozen=0, network="mobilenet"),
 }
 SHIPPED = ("accurate", "fast")
 """Those whose files are committed."""

@@ -17,7 +17,7 @@ from .sources import read_sources
 from .space import Space, load_space
 from .teachers import DEFAULT, Teacher, choose_teacher
 from .text import F32, WORDS, TextCache, TextTower
-from .towers import Cache, Group, fill_caches, open_cache, view_groups
+from .towers import STUDENT_SIDE, Cache, Group, fill_caches, open_cache, view_groups
 from .truth import COCO_NAMES, TextBank, build_text_bank, presence_matrix
 
 if TYPE_CHECKING:
@@ -123,6 +123,8 @@ class Plan:
     """Compute what the frozen blocks make of each view once."""
     quantised: bool = False
     """Train the student through the rounding of the int8 file."""
+    side: int = 0
+    """Pixels a side of the student, where not its point's: for runs that are compared."""
     zoom: int = 0
     """Keep views at so many pixels a side, and show the student another part of one each step."""
     sources: tuple[str, ...] = ()
@@ -161,10 +163,19 @@ class Run:
 
     @property
     def point(self) -> Point:
-        """The operating point that is made. Raises ValueError for an unknown one."""
+        """The operating point that is made.
+
+        Raises ValueError for an unknown one, and for more pixels than the views are kept at.
+        """
         if self.paths.model not in POINTS:
             raise ValueError(f"no model {self.paths.model!r}; there are: {', '.join(POINTS)}")
-        return POINTS[self.paths.model]
+        point = POINTS[self.paths.model]
+        if self.plan.side > max(STUDENT_SIDE, self.plan.zoom):
+            raise ValueError(
+                f"--side {self.plan.side}: views are kept at {STUDENT_SIDE} pixels a side; say "
+                f"--zoom {self.plan.side}, or more, too"
+            )
+        return replace(point, side=self.plan.side) if self.plan.side else point
 
     @cached_property
     def photos(self) -> list[Photo]:

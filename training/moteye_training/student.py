@@ -1,7 +1,7 @@
 """The student encoder: MCUNet's backbone with its ImageNet weights and an embedding head.
 
 `accurate` sees 96 x 96 pixels with the whole backbone, `fast` 64 x 64 with fewer blocks; `plain`
-has another backbone.
+and `mobilenet` have another backbone.
 
 Padding is TFLite's SAME (a stride-2 layer pads more at the far side), so that the exported graph
 needs no PAD operator. BN = batch normalisation; B = batch, C = channels.
@@ -224,10 +224,11 @@ def make_student(models: Path, point: Point, pretrained: bool = True) -> Student
 
     Raises ValueError for a block that cannot be left out, and for weights that do not fit.
     """
-    if point.plain:
+    if not point.pretrained:
+        from .mobilenet import mobilenet_student
         from .plain import plain_student
 
-        return plain_student(point.side)
+        return {"plain": plain_student, "mobilenet": mobilenet_student}[point.network](point.side)
     structure = json.loads((models / f"{MCUNET}.json").read_text())
     needed = [n for n in point.without if structure["blocks"][n]["shortcut"] is None]
     if needed:

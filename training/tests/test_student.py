@@ -1,5 +1,8 @@
 """Students with random weights: what is exported is what was trained."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,11 +10,13 @@ from moteye.compiler.boards import boards, check_model
 from moteye_training.distil import DistilOptions, Late, frozen_maps, progress
 from moteye_training.encoder import Encoder
 from moteye_training.export import calibrate, compare, export_encoder
+from moteye_training.mobilenet import mobilenet_student
 from moteye_training.operating import POINTS
 from moteye_training.plain import plain_student
 from moteye_training.quantised import AsInt8, rounded_weight
 from moteye_training.refine import Maps, embed_maps, map_tower, write_head
 from moteye_training.rows import Rows, to_input
+from moteye_training.run import Paths, Plan, Run
 from moteye_training.steps import Folded
 from moteye_training.student import Block, ConvBn, Student
 
@@ -166,3 +171,21 @@ def test_student_goes_on_from_the_maps_of_its_frozen_blocks(student):
         given = Late(student)(maps.float()).embedding
         wanted = student(to_input(some, torch.device("cpu"))).embedding
     torch.testing.assert_close(given, wanted, atol=0.02, rtol=0.02)
+
+
+def test_mobilenet_is_the_published_one_at_its_width():
+    student = mobilenet_student(96)
+    trunk = sum(p.numel() for m in (student.stem, student.blocks) for p in m.parameters())
+    # Published: 1.68 M parameters at .35, with 1x1 to 1,280 channels, its BN, and 1,000 classes.
+    assert round((trunk + 112 * 1280 + 2 * 1280 + 1281 * 1000) / 1e6, 2) == 1.68
+    given = [block.project.conv.out_channels for block in student.blocks]
+    assert given == [8] + [8] * 2 + [16] * 3 + [24] * 4 + [32] * 3 + [56] * 3 + [112]
+    assert sum(block.residual for block in student.blocks) == 10
+
+
+def test_more_pixels_than_the_views_have_are_refused():
+    plan = Plan(side=128)
+    paths = Paths(Path(), Path(), Path(), Path(), Path())
+    with pytest.raises(ValueError, match="--side 128: views are kept at 96 pixels a side; say"):
+        _ = Run(paths, plan, "cpu").point
+    assert Run(paths, replace(plan, zoom=128), "cpu").point.side == 128
