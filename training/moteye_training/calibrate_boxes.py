@@ -15,14 +15,14 @@ import numpy as np
 
 from .bank import Bank, Exclusion, prefix_cosine
 from .calibrate import see_photos
-from .data import Photo, is_validation
+from .data import BOXED_SOURCES, Photo, is_validation
 from .dense_measure import boxes_of_name, cell_edges, cell_logits, f1_at, matched, values_of
 from .encoder import split_work
 from .evaluate_boxes import frequent_names, together, true_boxes
 from .measure import presence_map
 from .space import EMBEDDING, Space
 from .text import F32, TextCache, normalise
-from .truth import BOXED_SOURCES, COCO_NAMES, HOUSEHOLD, presence_matrix
+from .truth import COCO_NAMES, HOUSEHOLD, presence_matrix
 
 THRESHOLDS = np.arange(-2.0, 1.01, 0.25)
 WEIGHTS = np.arange(0.0, 2.01, 0.1)

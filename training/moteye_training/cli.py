@@ -49,6 +49,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--minutes", type=float, default=60, help="time for the student's training")
     p.add_argument("--dense-minutes", type=float, default=10, help="time for the dense head's")
     p.add_argument("--refine-steps", type=int, default=3000, help="of what is behind the blocks")
+    p.add_argument(
+        "--embedding-only", action="store_true",
+        help="refine the embedding layer alone, which neither cells nor captions read",
+    )  # fmt: skip
     p.add_argument("--dense-steps", type=int, default=0, help="so many, not --dense-minutes")
     p.add_argument("--model", default="accurate", help=f"operating point: {', '.join(POINTS)}")
     p.add_argument(
@@ -98,7 +102,8 @@ def make_run(a: argparse.Namespace) -> Run:
     plan = Plan(
         a.views, a.align_epochs, a.minutes, a.dense_minutes, a.workers, init=a.init,
         crops=not a.no_crops, detector=not a.no_detector, share=a.share, sources=tuple(a.source),
-        steps=a.steps, refine_steps=a.refine_steps, dense_steps=a.dense_steps, frozen=a.frozen,
+        steps=a.steps, refine_steps=a.refine_steps, keep_wide=a.embedding_only,
+        dense_steps=a.dense_steps, frozen=a.frozen,
         fixed=a.fixed_views, quantised=a.quantisation_aware, zoom=a.zoom, side=a.side,
     )  # fmt: skip
     paths = Paths(

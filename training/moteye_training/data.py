@@ -32,6 +32,12 @@ class ShardError(ValueError):
         self.record = record
 
 
+BOXED_SOURCES = ("coco-val2017", "coco-train2017")
+"""Sources whose boxes name every thing of the COCO classes, so that absence is known too."""
+POTTED_SOURCES = ("houseplant-photos", "plant-shop")
+PLANT_SOURCES = ("garden-plants", "ornamental-plants", *POTTED_SOURCES)
+
+
 @dataclass(frozen=True)
 class Photo:
     """One photo's metadata and where its JPEG bytes lie."""

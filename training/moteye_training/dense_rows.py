@@ -19,11 +19,11 @@ from PIL import Image
 
 from .augment import photometric, random_crop_box, squash, view_rng
 from .cache import open_memmap, rows_to_do, run_parts
-from .data import Photo, open_photo
+from .data import POTTED_SOURCES, Photo, open_photo
 from .pseudo import SURE
 from .text import F32
 from .towers import STUDENT_SIDE, retarget
-from .truth import COCO_NAMES, POTTED_SOURCES
+from .truth import COCO_NAMES
 
 NEAR, FAR = "block14/expand", "block17/project"
 """Tensors of the encoder: 6x6 cells at stride 16, and 3x3 at stride 32 with the wider view."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .data import Photo, is_validation
+from .data import PLANT_SOURCES, Photo, is_validation
 from .dense_measure import DIM, cell_edges, cell_logits
 from .dense_rows import (
     Cells,
@@ -26,7 +26,7 @@ from .evaluate_boxes import MOST_FREQUENT, box_figures
 from .measure import presence_map
 from .rows import photo_weight
 from .text import F32, normalise
-from .truth import COCO_NAMES, HOUSEHOLD, PLANT_SOURCES
+from .truth import COCO_NAMES, HOUSEHOLD
 
 if TYPE_CHECKING:
     from .dense import DenseHead
@@ -114,13 +114,19 @@ def box_measures(
 
 def add_cells(run: Run) -> None:
     """Train the head, put it behind the encoder's graph, and choose what is chosen for it."""
-    from .calibrate_boxes import calibrate_boxes
     from .dense_export import graft
 
     head, data, cells = train(run)
     train_rows = np.flatnonzero(data.weight)
     ranges = train_rows[:: max(1, len(train_rows) // run.plan.calibration_photos)]
     graft(run.paths.encoder, head, cells, ranges)
+    choose_for_cells(run)
+
+
+def choose_for_cells(run: Run) -> None:
+    """What is chosen on the hold-out for the present encoder's cells, in `calibration.json`."""
+    from .calibrate_boxes import calibrate_boxes
+
     chosen = calibrate_boxes(
         run.photos, run.paths.encoder, run.space, run.text_cache, run.paths.space,
         run.plan.workers,

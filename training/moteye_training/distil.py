@@ -34,7 +34,7 @@ from .space import Space
 from .student import Encoded, Student, shrink
 from .team import Team
 from .text import F32
-from .truth import COCO_NAMES, TextBank
+from .truth import TextBank
 from .zoom import other_light, zoom
 
 CHANNELS_LAST = torch.channels_last
@@ -78,7 +78,7 @@ class Words:
     bank_space: Tensor
     box_rows: dict[tuple[int, int], int]
     presence: Tensor
-    coco: Tensor
+    things: Tensor
     vocabulary: Tensor
 
 
@@ -86,28 +86,31 @@ def make_words(
     bank: TextBank,
     box_rows: dict[tuple[int, int], int],
     presence: Any,
-    coco: F32,
+    things: F32,
     vocabulary: F32,
     space: Space,
 ) -> Words:
-    """Project MiniLM embeddings [*, 384] of the bank, the COCO names and a vocabulary."""
+    """Project MiniLM embeddings [*, 384] of the bank, of things and of a vocabulary.
+
+    `presence` int8[photos, K] says which of the K things are on a photo.
+    """
     return Words(
         bank,
         torch.from_numpy(space.texts(bank.vectors)),
         box_rows,
         torch.from_numpy(presence),
-        torch.from_numpy(space.texts(coco)),
+        torch.from_numpy(space.texts(things)),
         torch.from_numpy(space.texts(vocabulary)),
     )
 
 
 class Presence(nn.Module):
-    """A scale and a bias per COCO name, for each checked prefix; used in training only."""
+    """A scale, and a bias for each of K things, for each checked prefix; used in training only."""
 
-    def __init__(self) -> None:
+    def __init__(self, things: int) -> None:
         super().__init__()
         self.log_scale = nn.Parameter(torch.full((len(CHECKED_DIMS),), 2.3))
-        self.bias = nn.Parameter(torch.full((len(CHECKED_DIMS), len(COCO_NAMES)), -4.0))
+        self.bias = nn.Parameter(torch.full((len(CHECKED_DIMS), things), -4.0))
 
     def forward(
         self, student: dict[int, Tensor], names: dict[int, Tensor], known: Tensor
@@ -140,7 +143,7 @@ def batch_loss(
         out = student(x)
     given = slices(out.embedding.float())
     wanted = slices(torch.from_numpy(rows.target[chosen]).float().to(device))
-    coco, vocabulary = slices(words.coco.to(device)), slices(words.vocabulary.to(device))
+    things, vocabulary = slices(words.things.to(device)), slices(words.vocabulary.to(device))
     classes = torch.from_numpy(rows.classes[chosen]).float().to(device)
     terms = {
         "cosine": 3.0 * cosine_loss(given, wanted),
@@ -165,7 +168,7 @@ def batch_loss(
     known[torch.from_numpy(rows.box[chosen] >= 0)] = -1
     if there is not None:
         known[torch.from_numpy(~there)] = -1
-    terms["presence"] = PRESENCE * presence(given, coco, known.to(device))
+    terms["presence"] = PRESENCE * presence(given, things, known.to(device))
     return terms
 
 
@@ -328,7 +331,7 @@ def distil(
     student.train()
     team.share_weights(student)
     average = copy.deepcopy(student)
-    presence = Presence().to(device)
+    presence = Presence(len(words.things)).to(device)
     optimiser = torch.optim.AdamW(parameter_groups(student, presence, options))
     if path.exists():
         stored = torch.load(path, map_location=device, weights_only=True)

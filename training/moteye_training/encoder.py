@@ -37,6 +37,8 @@ class Encoder:
         self._input, self._output = given["index"], out["index"]
         self.side = int(given["shape"][1])
         """S, the pixels a side."""
+        self.width = int(out["shape"][-1])
+        """N, the values that a picture gives."""
 
     def __call__(self, pixels: U8) -> I8:
         """All that one picture gives."""

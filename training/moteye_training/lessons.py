@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .data import Photo, key_bucket
+from .general import GENERAL_NAMES, general_presence, general_subjects
 from .operating import Point
 from .run import SCRATCH, Plan, Run
 from .text import F32, normalise
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from .distil import Words
     from .rows import Rows
     from .student import Student
+
+THINGS = (*COCO_NAMES, *GENERAL_NAMES)
+"""Names of which it is known whether they are on a photo."""
 
 
 def vocabulary(run: Run) -> F32:
@@ -76,8 +80,9 @@ def training_rows(run: Run) -> Rows:
     rows = gather(run.photos, run.caches, head, run.space, keep)
     if run.plan.zoom:
         rows.pixels = larger(run)
-    coco = run.space.texts(run.text_cache.get(COCO_NAMES, prompted=True))
-    raise_to_floor(rows, prominent(run.photos, *run.detected[:2]), coco)
+    surely = [prominent(run.photos, *run.detected[:2]), general_subjects(run.photos)]
+    names = run.space.texts(run.text_cache.get(THINGS, prompted=True))
+    raise_to_floor(rows, np.concatenate(surely, 1), names)
     return rows
 
 
@@ -99,8 +104,8 @@ def training_words(run: Run) -> Words:
     return make_words(
         run.bank,
         box_text_rows(run.photos, run.bank),
-        run.presence,
-        run.text_cache.get(COCO_NAMES, prompted=True),
+        np.concatenate([run.presence, general_presence(run.photos)], 1),
+        run.text_cache.get(THINGS, prompted=True),
         vocabulary(run),
         run.space,
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from .cache import write_whole
+from .encoder import Encoder
 from .lessons import (
     first_student,
     frozen_blocks,
@@ -20,7 +21,7 @@ from .lessons import (
     training_words,
 )
 from .run import Run
-from .space import fit_space, save_space
+from .space import EMBEDDING, fit_space, save_space
 from .text import WORDS
 from .truth import training_mask
 
@@ -122,11 +123,16 @@ def refine_head(run: Run) -> None:
     """The layers behind the last block, trained on the file's own int8 maps; bank, calibration.
 
     The cells go with the old head: `boxes` puts them back. Captions read the first of these layers.
+    Of the embedding layer alone neither holds.
     """
     from .refine import refine
 
     refine(run)
     background(run)
+    if run.plan.keep_wide and Encoder(run.paths.encoder).width > EMBEDDING:
+        from .dense_steps import choose_for_cells
+
+        choose_for_cells(run)
 
 
 def boxes(run: Run) -> None:

@@ -107,7 +107,8 @@ def working_folder(run: Run) -> Path:
     tower = map_tower(run.paths.encoder)
     noise = np.random.default_rng(0).integers(0, 256, (tower.side, tower.side, 3), np.uint8)
     digest = hashlib.sha256(tower(noise)[0].tobytes()).hexdigest()
-    return run.paths.out / f"refine-{run.paths.model}-{digest[:8]}"
+    part = "embedding" if run.plan.keep_wide else "refine"
+    return run.paths.out / f"{part}-{run.paths.model}-{digest[:8]}"
 
 
 def maps_of_views(run: Run, folder: Path) -> list[Maps]:
@@ -138,15 +139,16 @@ def refine(run: Run) -> None:
     """Train the layers behind the map and write them into the encoder file."""
     rows, student = training_rows(run), first_student(run, run.paths.encoder)
     folder = working_folder(run)
-    groups, blocks = maps_of_views(run, folder), len(student.blocks)
+    groups = maps_of_views(run, folder)
+    kept = len(student.blocks) + run.plan.keep_wide
     whole, first = groups[0], np.cumsum([0, *map(len, groups)])
     maps = Maps.joined(groups).part(first[rows.part] + rows.place)
     held = whole.part(run.validation.photos)
     check = hold_out_check(run, lambda student: embed_maps(student, held))
-    student.freeze(blocks)
+    student.freeze(kept)
     print(f"refine: as it was, {shown(check(student))}")
     options = DistilOptions(
-        steps=run.plan.refine_steps, head_rate=1e-3, frozen_blocks=blocks, fixed=True
+        steps=run.plan.refine_steps, head_rate=1e-3, frozen_blocks=kept, fixed=True
     )
     student = distil(
         student, rows, training_words(run), options, folder, torch.device("cpu"), check,
@@ -154,7 +156,10 @@ def refine(run: Run) -> None:
     )  # fmt: skip
     chosen = np.flatnonzero(rows.whole)
     chosen = chosen[:: max(1, len(chosen) // run.plan.calibration_photos)]
-    write_head(run.paths.encoder, student, maps.part(chosen), rows.load(chosen))
+    write = write_head
+    if run.plan.keep_wide:
+        from .embedding_only import write_embedding as write
+    write(run.paths.encoder, student, maps.part(chosen), rows.load(chosen))
     given = normalise(embed_maps(student, held))
     integers = Encoder(run.paths.encoder).many(run.caches[0][1].pixels[run.validation.photos])
     cosine = (given * normalise(integers.astype(np.float32))).sum(1)

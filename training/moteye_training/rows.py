@@ -15,13 +15,13 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from .augment import box_crops
-from .data import Photo
+from .data import PLANT_SOURCES, POTTED_SOURCES, Photo
 from .imagenet import class_probabilities
 from .space import Space
 from .teacher import TeacherHead
 from .text import F32, normalise
 from .towers import BOX_VIEW, Cache, Group
-from .truth import PLANT_SOURCES, POTTED_SOURCES, TextBank, photo_texts
+from .truth import TextBank, photo_texts
 
 SOURCE_WEIGHT = {
     "vn-caption-images": 0.7,

@@ -115,6 +115,8 @@ class Plan:
     """Train the student so many steps, not `minutes` long: for runs that are compared."""
     refine_steps: int = 3000
     """Steps of the layers behind the last block on the int8 file's maps."""
+    keep_wide: bool = False
+    """Refine the embedding layer alone: cells and captions find what they read as it was."""
     dense_steps: int = 0
     """Train the dense head so many steps, not `dense_minutes` long."""
     frozen: int = -1

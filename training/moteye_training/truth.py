@@ -8,13 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .data import Photo, is_validation, key_bucket
+from .data import BOXED_SOURCES, PLANT_SOURCES, POTTED_SOURCES, Photo, is_validation, key_bucket
+from .general import general_names
 from .text import F32, TextCache
 
-BOXED_SOURCES = ("coco-val2017", "coco-train2017")
-"""Sources whose boxes name every thing of the COCO classes, so that absence is known too."""
-POTTED_SOURCES = ("houseplant-photos", "plant-shop")
-PLANT_SOURCES = ("garden-plants", "ornamental-plants", *POTTED_SOURCES)
 ROOMS = ("bathroom", "bedroom", "kitchen", "living room")
 
 HOUSEHOLD = (
@@ -51,8 +48,7 @@ def photo_texts(photo: Photo) -> list[tuple[str, bool]]:
         texts.append((label, True))
     if label == "face":
         texts.append(("person", True))
-    if photo.source in PLANT_SOURCES:
-        texts.append(("plant", True))
+    texts += [(name, True) for name in general_names(photo)]
     if photo.source in POTTED_SOURCES:
         texts += [("potted plant", True), ("house plant", True)]
     names = photo.box_names

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 from moteye.compiler.boards import boards, check_model
+from moteye_training.dense_rows import FeatureTower
 from moteye_training.distil import DistilOptions, Late, frozen_maps, progress
+from moteye_training.embedding_only import output_scale, with_layer, write_embedding
 from moteye_training.encoder import Encoder
 from moteye_training.export import calibrate, compare, export_encoder
 from moteye_training.mobilenet import mobilenet_student
@@ -91,6 +93,37 @@ def test_a_head_behind_the_files_maps_agrees_and_leaves_the_maps_alone(tmp_path)
     floats = embed_maps(student, maps)
     cosine = (after * floats).sum(1) / np.linalg.norm(after, axis=1)
     assert (cosine / np.linalg.norm(floats, axis=1)).min() > 0.97
+
+
+def test_another_embedding_leaves_all_before_it_alone(tmp_path):
+    torch.manual_seed(1)
+    student, some = settled(small_student()), pixels(16, 64)
+    path = tmp_path / "encoder.tflite"
+    export_encoder(student, some, path)
+    names = ("wide", "mean")
+    before = [FeatureTower(path, names)(one) for one in some[:8]]
+    first, scale = Encoder(path).many(some), output_scale(path.read_bytes())
+    stored = np.stack([map_tower(path)(one)[0] for one in some])
+    maps = Maps(stored, *map_tower(path).steps[0])
+    student.freeze(len(student.blocks) + 1)
+    assert not any(p.requires_grad for p in student.wide.parameters())
+    student.train()
+    assert not student.wide.bn.training
+    with torch.no_grad():
+        student.head.weight += torch.randn(student.head.weight.shape) * 0.05
+        student.head.weight *= 7  # the length of an embedding does not count
+    write_embedding(path, student, maps, some)
+    for one, was in zip(some, before, strict=False):
+        for now, old in zip(FeatureTower(path, names)(one), was, strict=True):
+            np.testing.assert_array_equal(now, old)
+    after = Encoder(path).many(some).astype(np.float32)
+    assert output_scale(path.read_bytes()) == scale
+    assert not np.array_equal(after, first)
+    floats = embed_maps(student, maps)
+    cosine = (after * floats).sum(1) / np.linalg.norm(after, axis=1)
+    assert (cosine / np.linalg.norm(floats, axis=1)).min() > 0.97
+    with pytest.raises(ValueError, match=r"embedding of the file is \(256, 32\), not \(9, 32\)"):
+        with_layer(path.read_bytes(), np.ones((9, 32), np.float32), np.ones(9, np.float32))
 
 
 def test_imitated_int8_is_as_far_from_the_floats_as_the_file(student, tmp_path):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import Photo, is_validation
-from ..truth import PLANT_SOURCES, ROOMS
+from ..data import PLANT_SOURCES, Photo, is_validation
+from ..truth import ROOMS
 from .vocabulary import LONGEST, UNKNOWN, Vocabulary
 
 I64 = NDArray[np.int64]
