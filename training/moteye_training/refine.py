@@ -2,7 +2,8 @@
 
 Rounding on the way to the map is then part of what those layers learn from, and a step costs a
 tenth. Cells read the map and what is before it, and find both as they were, byte for byte; captions
-read HEAD's output, and have to be taught anew.
+read HEAD's output, and have to be taught anew. Where HEAD is kept, the embedding alone is trained,
+which neither reads (see `embedding_only`).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from .quantise import quantise, watch
 from .rivals import DECODERS
 from .run import Options
 from .sentences import PEOPLE, gather, padded
-from .tap import I8, Tap, find_tap
+from .tap import I8, Tap, find_tap, pack_of
 from .train import (
     HoldOut,
     Maps,
@@ -233,7 +233,7 @@ def export(work: Work) -> None:
     rows = np.array([places[p.key, 0] for p in chosen])
     model = load_decoder(path)
     ranges = watch(model, real(maps[rows], work.tap), torch.from_numpy(said))
-    encoder = work.encoder.with_suffix(".mpk").read_bytes()
+    encoder = pack_of(work.encoder)
     raw = quantise(model, ranges, work.tap, encoder, work.vocabulary.texts).to_bytes()
     out = work.encoder.with_name("captions.cpk")
     out.write_bytes(raw)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from moteye.compiler import compile_model
 from numpy.typing import NDArray
 
 from ..towers import retarget
@@ -52,6 +53,18 @@ def find_tap(path: Path) -> Tap:
     _, height, width, channels = (int(n) for n in tensor.shape)
     q = tensor.quantization
     return Tap(height * width, channels, float(q.scale[0]), int(q.zeroPoint[0]))
+
+
+def pack_of(encoder: Path) -> bytes:
+    """The .mpk beside an encoder's .tflite, whose hash a caption pack names.
+
+    Raises ValueError where it is that of another encoder.
+    """
+    beside = encoder.with_suffix(".mpk")
+    pack = beside.read_bytes()
+    if compile_model(encoder.read_bytes()) != pack:
+        raise ValueError(f"{beside} is not that of {encoder}; run `make encoders`")
+    return pack
 
 
 def records_behind(pack: bytes) -> int:

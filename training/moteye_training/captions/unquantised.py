@@ -30,7 +30,7 @@ from .integer import IntDecoder
 from .pack import CaptionPack
 from .quantise import quantise, watch
 from .stages import Work, calibration, load_decoder, newest
-from .tap import I8
+from .tap import I8, pack_of
 from .train import real
 
 STATISTICS = 256
@@ -61,7 +61,7 @@ def compare(work: Work) -> None:
     inherit(student, work.encoder, (), pixels).eval()
     ranges = watch(model, float_maps(student, chosen), torch.from_numpy(said))
     print(f"independent ranges {ranges.limit}", flush=True)
-    encoder = work.encoder.with_suffix(".mpk").read_bytes()
+    encoder = pack_of(work.encoder)
     raw = quantise(model, ranges, work.tap, encoder, work.vocabulary.texts).to_bytes()
     independent = CaptionPack.from_bytes(raw)
     photos = evaluation(work.data)
