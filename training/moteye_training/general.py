@@ -5,7 +5,7 @@ Household names of COCO are known from boxes; these are known from where a photo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,17 +49,29 @@ def shows_none(photo: Photo, name: str) -> bool:
     return not any(word in caption.lower() for caption in photo.captions for word in MENTIONS)
 
 
+def known_generally(photo: Photo) -> dict[str, bool]:
+    """Those of GENERAL_NAMES that the photo surely shows or surely does not."""
+    shown = general_names(photo)
+    known = dict.fromkeys((name for name in GENERAL_NAMES if shows_none(photo, name)), False)
+    return known | dict.fromkeys(shown, True)
+
+
+def presence_table(
+    photos: Sequence[Photo], names: Sequence[str], known: Callable[[Photo], Mapping[str, bool]]
+) -> NDArray[np.int8]:
+    """int8[N, len(names)]: 1 present, 0 absent, -1 where `known` says nothing."""
+    table = np.full((len(photos), len(names)), -1, np.int8)
+    for row, photo in enumerate(photos):
+        said = known(photo)
+        for column, name in enumerate(names):
+            if name in said:
+                table[row, column] = said[name]
+    return table
+
+
 def general_presence(photos: Sequence[Photo]) -> NDArray[np.int8]:
     """int8[N, len(GENERAL_NAMES)]: 1 present, 0 absent, -1 not known."""
-    table = np.full((len(photos), len(GENERAL_NAMES)), -1, np.int8)
-    for row, photo in enumerate(photos):
-        shown = general_names(photo)
-        for column, name in enumerate(GENERAL_NAMES):
-            if name in shown:
-                table[row, column] = 1
-            elif shows_none(photo, name):
-                table[row, column] = 0
-    return table
+    return presence_table(photos, GENERAL_NAMES, known_generally)
 
 
 def general_subjects(photos: Sequence[Photo]) -> NDArray[np.bool_]:

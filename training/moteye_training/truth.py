@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .data import BOXED_SOURCES, PLANT_SOURCES, POTTED_SOURCES, Photo, is_validation, key_bucket
-from .general import general_names
+from .general import general_names, presence_table
 from .text import F32, TextCache
 
 ROOMS = ("bathroom", "bedroom", "kitchen", "living room")
@@ -99,13 +99,7 @@ def build_text_bank(photos: Sequence[Photo], cache: TextCache) -> TextBank:
 
 def presence_matrix(photos: Sequence[Photo]) -> NDArray[np.int8]:
     """int8[N, len(COCO_NAMES)]: 1 present, 0 absent, -1 not known."""
-    table = np.full((len(photos), len(COCO_NAMES)), -1, np.int8)
-    for row, photo in enumerate(photos):
-        known = known_presence(photo)
-        for column, name in enumerate(COCO_NAMES):
-            if name in known:
-                table[row, column] = known[name]
-    return table
+    return presence_table(photos, COCO_NAMES, known_presence)
 
 
 def training_mask(photos: Sequence[Photo]) -> NDArray[np.bool_]:
