@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +24,15 @@ from .bank import (
 )
 from .data import Photo, is_validation, open_photo
 from .encoder import Encoder, split_work
-from .space import DIMS, EMBEDDING, Space
+from .space import DIMS, EMBEDDING, Space, raised
 from .text import F32, PROMPTS, TextCache
 from .truth import COCO_NAMES, presence_matrix
 
+if TYPE_CHECKING:
+    from .run import Run
+
+KNOWN = 0.2
+"""Cosine to the name of a thing that is known to be on a photo; a rule is chosen after it."""
 HOME_PRIOR = 0.05
 """Assumed share of frames that show what a phrase names, as before a home camera."""
 
@@ -86,6 +91,18 @@ def pair_weights(known: NDArray[np.int8], prior: float) -> F32:
     return weight
 
 
+def known_content(run: Run) -> F32:
+    """What photos show, float32[N, 256]: the teacher's embedding, and what else is known.
+
+    Things that boxes, the detector or a photo's source tell of have at least KNOWN there, so that
+    no background is spoilt by a thing that the teacher overlooked.
+    """
+    from .lessons import THINGS, known_things
+
+    names = run.space.texts(run.text_cache.get(THINGS, prompted=True))
+    return raised(run.space.pictures(run.targets), names, known_things(run) == 1, KNOWN)
+
+
 def build_background(
     photos: Sequence[Photo],
     targets: F32,
@@ -98,8 +115,8 @@ def build_background(
 ) -> dict[str, Any]:
     """Write `bank.npz` and `calibration.json`; returns the latter's content.
 
-    `targets` float32[len(photos), 256] are the teacher's embeddings of the whole photos in the
-    space; the hold-out photos fit the logistic, the bank's own photos the exclusion rule.
+    `targets` float32[len(photos), 256] say what the whole photos show, in the space; the hold-out
+    photos fit the logistic, the bank's own photos the exclusion rule.
     """
     chosen = choose_bank(photos)
     held = [i for i, photo in enumerate(photos) if is_validation(photo)]

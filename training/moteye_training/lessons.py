@@ -27,6 +27,11 @@ THINGS = (*COCO_NAMES, *GENERAL_NAMES)
 """Names of which it is known whether they are on a photo."""
 
 
+def known_things(run: Run) -> NDArray[np.int8]:
+    """int8[N, len(THINGS)]: 1 on the photo, 0 not, -1 not known."""
+    return np.concatenate([run.presence, general_presence(run.photos)], 1)
+
+
 def vocabulary(run: Run) -> F32:
     """Names over which the student imitates the teacher's choice, float32[K, 384]."""
     from .imagenet import class_vectors
@@ -104,7 +109,7 @@ def training_words(run: Run) -> Words:
     return make_words(
         run.bank,
         box_text_rows(run.photos, run.bank),
-        np.concatenate([run.presence, general_presence(run.photos)], 1),
+        known_things(run),
         run.text_cache.get(THINGS, prompted=True),
         vocabulary(run),
         run.space,

@@ -129,10 +129,6 @@ def refine_head(run: Run) -> None:
 
     refine(run)
     background(run)
-    if run.plan.keep_wide and Encoder(run.paths.encoder).width > EMBEDDING:
-        from .dense_steps import choose_for_cells
-
-        choose_for_cells(run)
 
 
 def boxes(run: Run) -> None:
@@ -143,12 +139,12 @@ def boxes(run: Run) -> None:
 
 
 def background(run: Run) -> None:
-    """`bank.npz` and `calibration.json` for the present encoder's embedding; `boxes` goes after."""
-    from .calibrate import build_background
+    """`bank.npz` and `calibration.json` for the present encoder, its cells included."""
+    from .calibrate import build_background, known_content
 
     result = build_background(
         run.photos,
-        run.space.pictures(run.targets),
+        known_content(run),
         run.paths.encoder,
         run.space,
         run.text_cache,
@@ -157,6 +153,10 @@ def background(run: Run) -> None:
         reference=not run.plan.smoke,
     )
     print(f"background: {json.dumps(result['dims'])} {json.dumps(result['exclusion'])}")
+    if Encoder(run.paths.encoder).width > EMBEDDING:
+        from .dense_steps import choose_for_cells
+
+        choose_for_cells(run)
 
 
 def copy_for_smoke(run: Run) -> None:

@@ -17,9 +17,9 @@ from torch.nn import functional as F  # noqa: N812
 from .augment import box_crops
 from .data import PLANT_SOURCES, POTTED_SOURCES, Photo
 from .imagenet import class_probabilities
-from .space import Space
+from .space import Space, raised
 from .teacher import TeacherHead
-from .text import F32, normalise
+from .text import F32
 from .towers import BOX_VIEW, Cache, Group
 from .truth import TextBank, photo_texts
 
@@ -123,9 +123,8 @@ def raise_to_floor(
     """
     for at in np.array_split(np.flatnonzero(rows.whole), 16):
         target = rows.target[at].astype(np.float32)
-        short = (floor - target @ names.T) * prominent[rows.photo[at]]
-        target += 0.8 * short.clip(min=0) @ names
-        rows.target[at] = normalise(target).astype(np.float16)
+        target = raised(target, names, prominent[rows.photo[at]], floor, share=0.8)
+        rows.target[at] = target.astype(np.float16)
 
 
 def to_input(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .text import F32, normalise
 
@@ -34,6 +35,17 @@ class Space:
     def texts(self, text: F32) -> F32:
         """Text embeddings float32[B, 384] -> float32[B, 256] of length 1."""
         return normalise(np.asarray((text - self.text_mean) @ self.rotation, np.float32))
+
+
+def raised(
+    pictures: F32, names: F32, shown: NDArray[np.bool_], floor: float, share: float = 1.0
+) -> F32:
+    """Pictures float32[N, 256] at least `floor` close to the names [K, 256] that they show.
+
+    As far as a cosine falls short, that `share` of the name's direction is added; shown bool[N, K].
+    """
+    short = (floor - pictures @ names.T) * shown
+    return normalise(pictures + share * short.clip(min=0) @ names)
 
 
 def fit_space(pictures: F32, texts: F32) -> Space:
