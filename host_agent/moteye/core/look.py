@@ -7,6 +7,8 @@ from moteye.core.layout import NEVER, CompiledPolicy
 from moteye.core.track import BAND_Q8, EXIT_MARGIN_Q8, Track
 
 Found = tuple[str, int, int]
+REACHED = 1 << 20
+"""More than any margin: phrases that reach their threshold are named before those that do not."""
 
 
 class Look:
@@ -126,20 +128,28 @@ class Look:
 
 
 def best_of(compiled: CompiledPolicy, margins_q8: npt.NDArray[np.int16]) -> tuple[int, Found]:
-    """The phrase of `any` that stands highest above its threshold, and by how much.
+    """How far the best phrase of `any` stands above its threshold, and the phrase to name.
 
-    Without `any` the one of `all` that stands lowest.
+    Named is the most probable of those that reach theirs, for a margin is a log-odds; where none
+    does, the nearest. Without `any` both are of the phrase of `all` that stands lowest.
     """
     # Plain integers: for a handful of phrases an array costs more than it saves.
     margin_of, deciding = margins_q8.item, compiled.deciding
     best, found = deciding[0], margin_of(deciding[0][1])
     over = found - best[2]
     takes_best = compiled.takes_best
+    rank = found + REACHED if over >= 0 else over
     for one in deciding[1:]:
         margin = margin_of(one[1])
         its = margin - one[2]
-        if its > over if takes_best else its < over:
-            best, found, over = one, margin, its
+        if not takes_best:
+            if its < over:
+                best, found, over = one, margin, its
+            continue
+        over = max(over, its)
+        its = margin + REACHED if its >= 0 else its
+        if its > rank:
+            best, found, rank = one, margin, its
     return over, (best[0], found, best[2])
 
 

@@ -42,6 +42,26 @@ def test_all_at_once_is_each_alone(seed):
         assert [Look.at(policy, frame).over for policy in policies] == row.tolist()
 
 
+@pytest.mark.parametrize(
+    ("margins", "named", "over"),
+    [
+        ([300, 500], "b", 200),  # both reach: the more probable, though a stands higher above
+        ([300, 390], "a", 200),  # b does not reach
+        ([50, 350], "a", -50),  # none does: the nearest
+        ([100, 400], "b", 0),
+    ],
+)
+def test_the_most_probable_phrase_that_reaches_is_named(margins, named, over):
+    policy = parse_policy("see: [a, b]\nthen: [log]\n", "p.yaml", "p")
+    rule = CompiledPolicy(policy, np.arange(2), np.array([100, 400], np.int32), "f")
+    look = Look.at(rule, np.array(margins, np.int16))
+    assert look.over == over
+    assert look.phrase == named
+    assert (look.margin_q8, look.threshold_q8) == (
+        (margins[0], 100) if named == "a" else (margins[1], 400)
+    )
+
+
 def test_near_misses_of_long_ago_are_forgotten_and_change_nothing():
     policies = tuple(
         CompiledPolicy(
