@@ -130,9 +130,9 @@ def test_t38_a_severity_rises_once_an_episode_cooldown_or_not():
     rising = [(value, ABSENT) for value in range(300, 1000, 50)]
     decisions = house.see(*rising)
     assert [(d.fired, d.severity) for d in decisions] == [(True, ""), (True, "critical")]
-    assert decisions[1].margin_q8 == 900, "two frames in a row beyond the band, as everywhere"
+    assert decisions[1].margin_q8 == 950, "two frames in a row beyond the band, as everywhere"
     assert house.see((300, ABSENT), (950, ABSENT), (950, ABSENT)) == []
-    again = house.see(NONE, NONE, (350, ABSENT), (350, ABSENT), (950, ABSENT), (950, ABSENT))
+    again = house.see(NONE, NONE, (400, ABSENT), (400, ABSENT), (950, ABSENT), (950, ABSENT))
     assert [(d.fired, d.severity) for d in again] == [(False, ""), (True, "critical")]
 
 
