@@ -16,7 +16,7 @@ from support.live import ScriptedDevice, cat_and_coffee, listening, running_agen
 
 POLICY = """\
 see: a cup of coffee
-certainty: p >= 0.3
+certainty: p >= 0.4
 cooldown: 0s
 while: {mqtt: {topic: home/alarm, is: armed}}
 escalate: {after: 1s, every: 1s, most: 60, then: [{mqtt: home/siren}]}
