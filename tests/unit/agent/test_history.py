@@ -67,7 +67,7 @@ def recording(space, views):
     return events
 
 
-CUP = "see: a cup of coffee\ncertainty: p >= 0.3\n"
+CUP = "see: a cup of coffee\ncertainty: p >= 0.4\n"
 
 
 def test_an_edited_policy_is_compared_with_the_decisions_on_record(
