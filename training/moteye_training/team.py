@@ -44,9 +44,10 @@ class Team:
 
     def share_weights(self, module: nn.Module) -> None:
         """The leader's weights and statistics for all."""
+        if self.size == 1:
+            return
         for value in module.state_dict().values():
-            if self.size > 1:
-                dist.broadcast(value, 0)
+            dist.broadcast(value, 0)
 
     def leader_says(self, value: float) -> float:
         """The leader's value."""
