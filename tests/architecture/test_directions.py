@@ -78,6 +78,12 @@ def test_t63_no_deadline_of_the_firmware_ends_a_read_that_goes_on():
         assert deadlines(text) == [1], "it would be noticed"
 
 
+def test_no_deadline_of_the_agent_forgets_that_a_task_was_told_to_end():
+    """Before Python 3.12 wait_for does, where the answer comes at the same moment."""
+    for path in sorted(AGENT.rglob("*.py")):
+        assert deadlines(path.read_text()) == [], f"{path.name}: use asyncio.timeout"
+
+
 def deadlines(text: str) -> list[int]:
     """The lines that name asyncio's wait_for or wait_for_ms."""
     names = ("wait_for", "wait_for_ms")

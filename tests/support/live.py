@@ -21,6 +21,7 @@ from moteye.agent import Agent
 from moteye.camera.simulate import SimulatedDevice
 from moteye.config import load_settings
 from moteye.imaging import ImageEncoder, load_rgb
+from moteye.link.cancellable import CancellableClient
 from moteye.resources import model_dir
 from moteye.topics import AGENT_TOPIC
 from moteye_protocol import models
@@ -115,7 +116,7 @@ async def listening(port: int) -> AsyncIterator[Listener]:
     async def listen() -> None:
         while True:
             with contextlib.suppress(aiomqtt.MqttError):
-                async with aiomqtt.Client("127.0.0.1", port) as client:
+                async with CancellableClient("127.0.0.1", port) as client:
                     await client.subscribe("#", 1)
                     ready.set()
                     async for message in client.messages:

@@ -140,7 +140,8 @@ class DeviceProcess(ABC):
                 await process.stdin.drain()
             process.stdin.close()
         try:
-            await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await process.wait()
         except TimeoutError:
             log.warning("device does not stop, killed", device=self.id)
             process.kill()

@@ -221,7 +221,8 @@ async def _ask_or_act(settings: Settings, op: str, args: dict[str, Any]) -> dict
     subscriptions = [*line.subscriptions, *of_devices]
     async with running(settings.broker_url, "sets", subscriptions, receive) as connection:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(line.agent_online.wait(), SETTLE_S)
+            async with asyncio.timeout(SETTLE_S):
+                await line.agent_online.wait()
         if line.agent_online.is_set():
             return await line.ask(connection, op, args)
         if line.other_online:

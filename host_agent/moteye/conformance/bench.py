@@ -16,6 +16,7 @@ from moteye_protocol import models, wire
 from moteye_protocol.codec import WireError, pack, unpack
 from moteye_protocol.signing import sign_command
 
+from moteye.link.cancellable import CancellableClient
 from moteye.link.connection import BrokerUrl
 
 Fields = dict[str, Any]
@@ -329,7 +330,7 @@ class Bench:
     # --- the connection
 
     def _new_client(self) -> aiomqtt.Client:
-        return aiomqtt.Client(
+        return CancellableClient(
             self.url.host,
             self.url.port,
             username=self.url.user,

@@ -20,6 +20,7 @@ from paho.mqtt.enums import MessageType
 
 from moteye.errors import ConfigError, LinkError
 from moteye.link.acks import AckQueue
+from moteye.link.cancellable import CancellableClient
 from moteye.link.incoming import Incoming, ReadAhead
 from moteye.link.outgoing import write_soon
 from moteye.link.tls import NO_FILES, TlsFiles, probe, tls_context
@@ -62,7 +63,7 @@ class BrokerUrl:
 
     def client(self, client_id: str, **options: Any) -> aiomqtt.Client:
         """A client that is not connected yet. Raises ConfigError for files that do not do."""
-        return aiomqtt.Client(
+        return CancellableClient(
             self.host,
             self.port,
             username=self.user,

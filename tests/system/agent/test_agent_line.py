@@ -6,6 +6,7 @@ import json
 import time
 
 import aiomqtt
+import pytest
 from moteye.conformance.rig import Line
 from moteye.errors import LinkError
 from moteye.link import connection as connection_module
@@ -133,3 +134,36 @@ async def test_a_greeting_that_fails_is_tried_at_the_next_connection(mosquitto):
     async with connected(mosquitto.port, "agent", on_connect=greet) as connection:
         await until(lambda: len(greeted) == 2, "a second greeting", 10)
         await until(connection.connected.is_set, "the connection", 10)
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_wish_to_end_that_meets_an_answer_of_the_broker_is_heard(
+    mosquitto, monkeypatch, turns
+):
+    """So many turns of the loop after PUBACK: one of them wakes who waits for it."""
+    loop = asyncio.get_running_loop()
+    on_publish = aiomqtt.Client._on_publish
+
+    def wish(turns: int) -> None:
+        if turns:
+            loop.call_soon(wish, turns - 1)
+        else:
+            task.cancel()
+
+    def answered(client, *rest) -> None:
+        on_publish(client, *rest)
+        wish(turns)
+
+    async def tell(topic, payload, retain) -> None:
+        await line.publish("told", payload)
+
+    monkeypatch.setattr(aiomqtt.Client, "_on_publish", answered)
+    url = BrokerUrl("127.0.0.1", mosquitto.port, tls=False)
+    line = Connection(url, client_id="ends", subscriptions=[("news", 1)], on_message=tell)
+    task = asyncio.create_task(line.run())
+    await line.connected.wait()
+    monkeypatch.setattr(aiomqtt.Client, "_on_publish", on_publish)
+    async with aiomqtt.Client("127.0.0.1", mosquitto.port) as other:
+        await other.publish("news", b"now", 1)
+        await asyncio.wait({task}, timeout=5)
+    assert task.cancelled(), "it would live on for ever"
