@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, ItemsView, Iterator
 from contextlib import asynccontextmanager
 
 import structlog
 from amqtt.broker import Broker
 from amqtt.errors import BrokerError
+from amqtt.session import Session
 
 from moteye.errors import LinkError
 
@@ -16,6 +17,39 @@ log = structlog.get_logger("moteye.link")
 SETTLE_S = 5.0
 LOOK_S = 0.02
 LOOKS = 3  # without anything under way, one after the other
+
+
+class Filters(dict[str, list[tuple[Session, int]]]):
+    """Who subscribed to what. Loops over it are over what it held when they began.
+
+    amqtt 0.12 waits in such loops, and where a subscription comes meanwhile, the loop ends in
+    RuntimeError: who connects then is left connected and deaf.
+    """
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.copy())
+
+    def items(self) -> ItemsView[str, list[tuple[Session, int]]]:  # type: ignore[override]
+        """As they are now."""
+        return self.copy().items()
+
+
+class DiscreetBroker(Broker):  # type: ignore[misc]  # amqtt has no types
+    """amqtt's, which tells a new client what is retained where that client itself listens.
+
+    amqtt 0.12 tells it what is retained wherever anybody listens.
+    """
+
+    def __init__(self, config: dict[str, object]) -> None:
+        super().__init__(config, loop=asyncio.get_running_loop())
+        self._subscriptions = Filters()
+
+    async def _publish_retained_messages_for_subscription(
+        self, subscription: tuple[str, int], session: Session
+    ) -> None:
+        listening = self._subscriptions.get(subscription[0], ())
+        if any(one.client_id == session.client_id for one, _ in listening):
+            await super()._publish_retained_messages_for_subscription(subscription, session)
 
 
 class EmbeddedBroker:
@@ -67,7 +101,7 @@ async def embedded_broker(host: str, port: int) -> AsyncIterator[EmbeddedBroker]
         "listeners": {"default": {"type": "tcp", "bind": f"{host}:{port}"}},
         "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
     }
-    broker = Broker(config, loop=asyncio.get_running_loop())
+    broker = DiscreetBroker(config)
     try:
         await broker.start()
     except (BrokerError, OSError) as error:
