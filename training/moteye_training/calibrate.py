@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,15 +24,15 @@ from .bank import (
 )
 from .data import Photo, is_validation, open_photo
 from .encoder import Encoder, split_work
-from .space import DIMS, EMBEDDING, Space, raised
+from .space import DIMS, EMBEDDING, Space, corrected, raised
 from .text import F32, PROMPTS, TextCache
 from .truth import COCO_NAMES, presence_matrix
 
 if TYPE_CHECKING:
     from .run import Run
 
-KNOWN = 0.2
-"""Cosine to the name of a thing that is known to be on a photo; a rule is chosen after it."""
+SHOWN, NOT_SHOWN = 0.2, 0.12
+"""Cosines to names of what is known to be on a photo and not to be: least and most."""
 HOME_PRIOR = 0.05
 """Assumed share of frames that show what a phrase names, as before a home camera."""
 
@@ -91,21 +91,34 @@ def pair_weights(known: NDArray[np.int8], prior: float) -> F32:
     return weight
 
 
-def known_content(run: Run) -> F32:
-    """What photos show, float32[N, 256]: the teacher's embedding, and what else is known.
+class Content(NamedTuple):
+    """What photos show: the teacher's embeddings, and what boxes, detector or source tell.
 
-    Things that boxes, the detector or a photo's source tell of have at least KNOWN there, so that
-    no background is spoilt by a thing that the teacher overlooked.
+    Both float32[N, 256]. By `shown` the rule of exclusion is chosen: no background shall be spoilt
+    by a thing that the teacher overlooked. `known` is kept in the bank: nor shall the teacher's
+    guess of a thing take a photo without it out of the background, for those are just the photos
+    that give false alarms.
     """
+
+    shown: F32
+    known: F32
+
+
+def known_content(run: Run) -> Content:
+    """Of all photos of the run."""
     from .lessons import THINGS, known_things
 
-    names = run.space.texts(run.text_cache.get(THINGS, prompted=True))
-    return raised(run.space.pictures(run.targets), names, known_things(run) == 1, KNOWN)
+    names, table = run.space.texts(run.text_cache.get(THINGS, prompted=True)), known_things(run)
+    pictures = run.space.pictures(run.targets)
+    return Content(
+        raised(pictures, names, table == 1, SHOWN),
+        corrected(pictures, names, table, SHOWN, NOT_SHOWN),
+    )
 
 
 def build_background(
     photos: Sequence[Photo],
-    targets: F32,
+    content: Content,
     encoder: Path,
     space: Space,
     cache: TextCache,
@@ -115,21 +128,21 @@ def build_background(
 ) -> dict[str, Any]:
     """Write `bank.npz` and `calibration.json`; returns the latter's content.
 
-    `targets` float32[len(photos), 256] say what the whole photos show, in the space; the hold-out
-    photos fit the logistic, the bank's own photos the exclusion rule.
+    The hold-out photos fit the logistic, the bank's own photos the exclusion rule.
     """
     chosen = choose_bank(photos)
     held = [i for i, photo in enumerate(photos) if is_validation(photo)]
     embeddings = split_work(
         encode_photos, [photos[i] for i in chosen + held], encoder, reference, workers=workers
     )
-    bank = Bank(embeddings[: len(chosen)], to_int8(targets[chosen]))
+    bank = Bank(embeddings[: len(chosen)], to_int8(content.known[chosen]))
     folder.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(folder / "bank.npz", embeddings=bank.embeddings, content=bank.content)
 
     coco = space.texts(cache.get(COCO_NAMES, prompted=True))
     bank_known = presence_matrix([photos[i] for i in chosen])
-    rule, quality = choose_exclusion(bank.content_cosine(coco), bank_known)
+    shown = Bank(bank.embeddings, to_int8(content.shown[chosen])).content_cosine(coco)
+    rule, quality = choose_exclusion(shown, bank_known)
     vectors, known = validation_pairs([photos[i] for i in held], cache)
     fits = fit_dimensions(bank, embeddings[len(chosen) :], space.texts(vectors), known, rule)
     result = describe(encoder, rule, quality, fits, len(chosen), known)
@@ -191,7 +204,8 @@ def describe(
             "that leaves out more than `most` of the bank, only the `most` highest x are left out",
             "measured": {k: round(v, 3) for k, v in quality.items()},
             "measured_on": "bank photos with complete boxes: recall = shown things left out, "
-            "wrong = photos without the thing left out, means over COCO names",
+            "wrong = photos without the thing left out, means over COCO names, before what is "
+            "known not to be there counts: none of those is left out",
         },
         "bank": {"photos": size, "background_dims": list(DIMS)},
     }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from moteye_training.bank import Bank, Exclusion, fit_logistic, prefix_cosine, to_int8
 from moteye_training.measure import auc, average_precision, rank_of_truth
+from moteye_training.space import corrected
+from moteye_training.text import normalise
 
 
 def test_exclusion_high_cosines_leave_the_background() -> None:
@@ -52,3 +54,21 @@ def test_measures_constant_score_earns_nothing() -> None:
     assert auc(present, np.zeros(4, np.float32)) == 0.5
     assert average_precision(present, np.zeros(4, np.float32)) < 0.5
     assert rank_of_truth(np.zeros((1, 7), np.float32), np.array([3])).tolist() == [6]
+
+
+def test_content_is_near_what_is_shown_and_far_from_what_is_not() -> None:
+    rng = np.random.default_rng(0)
+    pictures = normalise(rng.normal(size=(40, 256)).astype(np.float32))
+    alike = rng.normal(size=256)  # names of things lie close together
+    names = normalise((rng.normal(size=(20, 256)) + 0.6 * alike).astype(np.float32))
+    known = rng.choice(np.array([1, 0, -1], np.int8), (40, 20), p=(0.1, 0.7, 0.2))
+    known[0] = -1
+    pictures[1:] = normalise(pictures[1:] + 0.3 * names[rng.integers(0, 20, 39)])
+    found = corrected(pictures, names, known, 0.2, 0.12)
+    cosines = found @ names.T
+    before = pictures @ names.T
+    assert cosines[known == 1].min() > 0.19
+    assert cosines[known == 0].max() < 0.13
+    assert before[known == 0].max() > 0.2
+    assert np.abs(cosines - before)[known == -1].max() < 0.01
+    np.testing.assert_allclose(found[0], pictures[0], atol=1e-6)
