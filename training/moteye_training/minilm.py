@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from moteye.text.encoder import LENGTHS, signature
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
@@ -76,7 +77,7 @@ class MiniLM(nn.Module):
         """Embeddings of a batch."""
         seen = mask.to(torch.float32)
         bias = (seen[:, None, None, :] - 1.0) * 1e4
-        x: Tensor = self.norm(self.words(ids) + self.places)
+        x: Tensor = self.norm(self.words(ids) + self.places[: ids.shape[1]])
         for layer in self.layers:
             x = layer(x, bias)
         pooled: Tensor = (x * seen[:, :, None]).sum(1) / seen.sum(1, keepdim=True)
@@ -128,16 +129,22 @@ def encode_float(texts: Sequence[str], folder: Path | None = None, batch: int = 
 
 
 def export_text(folder_out: Path) -> Path:
-    """Write `text.tflite` (dynamic-range int8) and `tokenizer.json`; returns the former's path."""
+    """Write `text.tflite` (dynamic-range int8) and `tokenizer.json`; returns the former's path.
+
+    It has a graph for each of LENGTHS, over the same weights: most texts are short.
+    """
     import litert_torch
     from ai_edge_quantizer import quantizer, recipe
 
     source = minilm_folder()
     folder_out.mkdir(parents=True, exist_ok=True)
-    ids, mask = tokenise(load_tokenizer(source / "tokenizer.json"), ["a photo of a cat"])
-    model = load_minilm(source)
+    texts = tokenise(load_tokenizer(source / "tokenizer.json"), ["a photo of a cat"])
+    ids, mask = map(torch.from_numpy, texts)
+    model, graphs = load_minilm(source), litert_torch
+    for length in LENGTHS:
+        graphs = graphs.signature(signature(length), model, (ids[:, :length], mask[:, :length]))
     floats = folder_out / "text.float.tflite"
-    litert_torch.convert(model, (torch.from_numpy(ids), torch.from_numpy(mask))).export(str(floats))
+    graphs.convert().export(str(floats))
     result = quantizer.Quantizer(str(floats), recipe.dynamic_wi8_afp32()).quantize()
     path = folder_out / "text.tflite"
     result.export_model(str(path), overwrite=True)

@@ -1,4 +1,4 @@
-"""The shipped text tower: tokens, LiteRT, prompts. No PyTorch.
+"""The shipped text tower with its prompts. No PyTorch.
 
 A phrase becomes the normalised mean of its prompts' MiniLM embeddings, float32[384]; in the
 encoder's space it is (t - text_mean) @ rotation, float32[256].
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
+from moteye.text.encoder import LENGTHS, TextEncoder
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
@@ -20,7 +20,7 @@ from .cache import write_whole
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
 
-TOKENS = 24
+TOKENS = LENGTHS[-1]
 """Tokens of a phrase with [CLS] and [SEP]; what is longer is cut."""
 WIDTH = 384
 WORDS = Path("host_agent/moteye/space/fast")
@@ -59,28 +59,13 @@ def tokenise(tokenizer: Tokenizer, texts: Sequence[str]) -> tuple[I32, I32]:
 class TextTower:
     """`text.tflite` with its tokenizer: texts -> float32[B, 384], rows of length 1."""
 
-    def __init__(self, folder: Path, threads: int = 1) -> None:
+    def __init__(self, folder: Path) -> None:
         self.path = folder / "text.tflite"
-        self._tokenizer = load_tokenizer(folder / "tokenizer.json")
-        self._runner = Interpreter(str(self.path), num_threads=threads)
-        self._runner.allocate_tensors()
-        # The converter keeps the order of the arguments: ids, then mask.
-        details = sorted(self._runner.get_input_details(), key=lambda d: str(d["name"]))
-        self._ids, self._mask = (detail["index"] for detail in details)
-        self._out = self._runner.get_output_details()[0]["index"]
+        self._encoder = TextEncoder(folder)
 
     def encode(self, texts: Sequence[str]) -> F32:
         """Embeddings of the texts as they are, without prompts."""
-        out = np.zeros((len(texts), WIDTH), np.float32)
-        if not texts:
-            return out
-        ids, mask = tokenise(self._tokenizer, texts)
-        for row in range(len(texts)):
-            self._runner.set_tensor(self._ids, ids[row : row + 1])
-            self._runner.set_tensor(self._mask, mask[row : row + 1])
-            self._runner.invoke()
-            out[row] = self._runner.get_tensor(self._out)[0]
-        return normalise(out)
+        return self._encoder.encode(list(texts))
 
     def phrases(self, names: Sequence[str]) -> F32:
         """Embeddings of names or phrases, each the mean over PROMPTS."""
