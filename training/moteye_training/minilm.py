@@ -15,13 +15,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from moteye.text.encoder import LENGTHS, signature
+from numpy.typing import NDArray
 from safetensors.torch import load_file
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from .text import F32, TOKENS, load_tokenizer, tokenise
+from .text import F32
 
+I32 = NDArray[np.int32]
 LAYERS, HEADS, W = 6, 12, 384
+TOKENS = LENGTHS[-1]
+"""Tokens of a text with [CLS] and [SEP]; what is longer is cut."""
 
 
 def minilm_folder() -> Path:
@@ -36,6 +41,22 @@ def minilm_folder() -> Path:
             "to a folder with its model.safetensors and tokenizer.json"
         )
     return Path(spec.origin).parent / "model"
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """The WordPiece tokenizer, set to pad and cut at TOKENS."""
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.enable_truncation(TOKENS)
+    tokenizer.enable_padding(length=TOKENS)
+    return tokenizer
+
+
+def tokenise(tokenizer: Tokenizer, texts: Sequence[str]) -> tuple[I32, I32]:
+    """Token ids int32[B, TOKENS] and mask int32[B, TOKENS] (1 = token, 0 = padding)."""
+    encoded = tokenizer.encode_batch(list(texts))
+    ids = np.array([e.ids for e in encoded], np.int32).reshape(-1, TOKENS)
+    mask = np.array([e.attention_mask for e in encoded], np.int32).reshape(-1, TOKENS)
+    return ids, mask
 
 
 class Layer(nn.Module):

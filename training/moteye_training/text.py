@@ -11,17 +11,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from moteye.text.encoder import LENGTHS, TextEncoder
+from moteye.text.encoder import TextEncoder
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from .cache import write_whole
 
 F32 = NDArray[np.float32]
-I32 = NDArray[np.int32]
-
-TOKENS = LENGTHS[-1]
-"""Tokens of a phrase with [CLS] and [SEP]; what is longer is cut."""
 WIDTH = 384
 WORDS = Path("host_agent/moteye/space/fast")
 """Where text tower and projection lie in the checkout; all encoders share them."""
@@ -38,22 +33,6 @@ PROMPTS = (
 def normalise(x: F32) -> F32:
     """Rows of length 1; a zero row stays zero."""
     return np.asarray(x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-9), np.float32)
-
-
-def load_tokenizer(path: Path) -> Tokenizer:
-    """The WordPiece tokenizer, set to pad and cut at TOKENS."""
-    tokenizer = Tokenizer.from_file(str(path))
-    tokenizer.enable_truncation(TOKENS)
-    tokenizer.enable_padding(length=TOKENS)
-    return tokenizer
-
-
-def tokenise(tokenizer: Tokenizer, texts: Sequence[str]) -> tuple[I32, I32]:
-    """Token ids int32[B, TOKENS] and mask int32[B, TOKENS] (1 = token, 0 = padding)."""
-    encoded = tokenizer.encode_batch(list(texts))
-    ids = np.array([e.ids for e in encoded], np.int32).reshape(-1, TOKENS)
-    mask = np.array([e.attention_mask for e in encoded], np.int32).reshape(-1, TOKENS)
-    return ids, mask
 
 
 class TextTower:

@@ -9,8 +9,8 @@ from moteye.core.change import Scene
 CONSENSUS_FRAMES = 2
 # How far below the threshold an episode may sink before it ends: half a unit of log-odds.
 EXIT_MARGIN_Q8 = 128
-# How near a threshold a margin says nothing: 4-bit rows move it by 47, the bank that it is
-# calibrated on by 24, rounded embeddings by 13, which is 54 together (test_band.py).
+# How near a threshold a margin says nothing: 4-bit rows move it by 48, the bank that it is
+# calibrated on by 24, rounded embeddings by 13, which is 55 together (test_band.py).
 BAND_Q8 = 54
 NEAR_MISS_EVERY_MS = 60_000  # a score that flickers leaves one near miss a minute, not one a frame
 

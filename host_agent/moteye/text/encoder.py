@@ -40,7 +40,7 @@ def signature(length: int) -> str:
 
 
 class TextEncoder:
-    """The text tower of one space. 1 to 4 ms a short text on one thread; others wait their turn.
+    """The text tower of one space. About 4 ms a short text on one thread; others wait their turn.
 
     Raises SpaceError where the folder has no such tower.
     """
